@@ -1,0 +1,23 @@
+"""Named points at which the tests kill the process; nothing happens unless `STOCKETL_FAULT` names one.
+
+`STOCKETL_FAULT=<point>:<file>`: the process that reaches the point creates the file and then waits to be
+killed, so a test kills the whole process tree at a known place and can prove that it did.
+"""
+
+import os
+import pathlib
+import signal
+
+
+def reach(point: str) -> None:
+    """Stops here for ever, once per file, if the environment names this point."""
+    wanted = os.environ.get("STOCKETL_FAULT")
+    if wanted is None:
+        return
+    name, _, marker = wanted.partition(":")
+    if name != point:
+        return
+    path = pathlib.Path(marker)
+    if not path.exists():
+        path.write_text(f"{point} {os.getpid()}\n")
+        signal.pause()

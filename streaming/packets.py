@@ -1,0 +1,182 @@
+"""What travels in the stream: columns of ticks, changes and rejects, each as one Arrow IPC buffer.
+
+A packet holds the rows of one drop (or one split of it) that belong to one bucket, so the stream
+has few rows and the Python side never sees a tick as an object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Int8 = npt.NDArray[np.uint8]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+Float64 = npt.NDArray[np.float64]
+
+UNKNOWN_VOLUME = -1
+
+PRICE_CHANGED, RETURN_CHANGED, VOLUME_CHANGED = 1, 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """Valid rows in the order in which they were given.
+
+    ids: distinct tickers, `code` points into it; code: int32 [n]; date: int32 [n], days since
+    1970-01-01; price: float64 [n]; volume: int64 [n], `UNKNOWN_VOLUME` where the file gave none.
+    """
+
+    ids: list[str]
+    code: Int32
+    date: Int32
+    price: Float64
+    volume: Int64
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    @classmethod
+    def empty(cls) -> Ticks:
+        """No rows at all."""
+        return cls([], _i32(), _i32(), np.empty(0, np.float64), np.empty(0, np.int64))
+
+    def to_buffer(self) -> bytes:
+        """One Arrow IPC stream."""
+        return _write(
+            {
+                "id": _ids_column(self.ids, self.code),
+                "date": pa.array(self.date, pa.int32()),
+                "price": pa.array(self.price, pa.float64()),
+                "volume": pa.array(self.volume, pa.int64()),
+            }
+        )
+
+    @classmethod
+    def from_buffer(cls, buffer: bytes) -> Ticks:
+        """The inverse of `to_buffer`."""
+        batch = _read(buffer)
+        ids, code = _ids_and_code(batch)
+        return cls(ids, code, _numpy(batch, "date"), _numpy(batch, "price"), _numpy(batch, "volume"))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Cells that must be written: distinct (date, id), each with its three values as they now stand.
+
+    changed: uint8 [n], bits `PRICE_CHANGED`, `RETURN_CHANGED`, `VOLUME_CHANGED`: the tables in which
+    the cell differs from what was written before. returns: float64 [n], NaN = no previous price.
+    The other columns are those of `Ticks`.
+    """
+
+    ids: list[str]
+    code: Int32
+    date: Int32
+    price: Float64
+    returns: Float64
+    volume: Int64
+    changed: Int8
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    @classmethod
+    def empty(cls) -> Changes:
+        """No cells at all."""
+        none = np.empty(0, np.float64)
+        return cls([], _i32(), _i32(), none, none, np.empty(0, np.int64), np.empty(0, np.uint8))
+
+    def to_buffer(self) -> bytes:
+        """One Arrow IPC stream."""
+        return _write(
+            {
+                "id": _ids_column(self.ids, self.code),
+                "date": pa.array(self.date, pa.int32()),
+                "price": pa.array(self.price, pa.float64()),
+                "returns": pa.array(self.returns, pa.float64()),
+                "volume": pa.array(self.volume, pa.int64()),
+                "changed": pa.array(self.changed, pa.uint8()),
+            }
+        )
+
+    @classmethod
+    def from_buffer(cls, buffer: bytes) -> Changes:
+        """The inverse of `to_buffer`."""
+        batch = _read(buffer)
+        ids, code = _ids_and_code(batch)
+        columns = [_numpy(batch, name) for name in ("date", "price", "returns", "volume", "changed")]
+        return cls(ids, code, *columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejects:
+    """Rows that are not ticks: line number (1 = first line of the file or split), raw text, reason."""
+
+    line: list[int]
+    text: list[str]
+    reason: list[str]
+
+    def __len__(self) -> int:
+        return len(self.line)
+
+    @classmethod
+    def empty(cls) -> Rejects:
+        """No rows at all."""
+        return cls([], [], [])
+
+    def to_buffer(self) -> bytes:
+        """One Arrow IPC stream."""
+        return _write(
+            {
+                "line": pa.array(self.line, pa.int64()),
+                "text": pa.array(self.text, pa.string()),
+                "reason": pa.array(self.reason, pa.string()),
+            }
+        )
+
+    @classmethod
+    def from_buffer(cls, buffer: bytes) -> Rejects:
+        """The inverse of `to_buffer`."""
+        columns = _read(buffer).to_pydict()
+        return cls(columns["line"], columns["text"], columns["reason"])
+
+
+def concat_ids(parts: list[list[str]]) -> tuple[list[str], list[Int32]]:
+    """Joins several ticker lists into one; for each part an int32 map from its codes to the joint ones."""
+    joint: dict[str, int] = {}
+    maps = [np.fromiter((joint.setdefault(i, len(joint)) for i in ids), np.int32, len(ids)) for ids in parts]
+    return list(joint), maps
+
+
+def _i32() -> Int32:
+    return np.empty(0, np.int32)
+
+
+def _ids_column(ids: list[str], code: Int32) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(code, pa.int32()), pa.array(ids, pa.string()))
+
+
+def _ids_and_code(batch: pa.RecordBatch) -> tuple[list[str], Int32]:
+    column = batch.column("id")
+    return column.dictionary.to_pylist(), column.indices.to_numpy()
+
+
+def _numpy(batch: pa.RecordBatch, name: str) -> Any:
+    return batch.column(name).to_numpy()
+
+
+def _write(columns: dict[str, pa.Array]) -> bytes:
+    batch = pa.record_batch(columns)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def _read(buffer: bytes) -> pa.RecordBatch:
+    with pa.ipc.open_stream(pa.BufferReader(buffer)) as reader:
+        return reader.read_next_batch()
