@@ -23,3 +23,7 @@ class CheckpointError(StockETLError):
 
 class VanishedError(StockETLError):
     """A drop's bytes are gone, or are no longer the bytes that were admitted."""
+
+
+class StorageError(StockETLError):
+    """The storage does not answer for the moment: asked again, nothing is lost."""

@@ -65,6 +65,36 @@ class Ticks:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """Ticks of several drops, each with the seq of its drop: int64 [n]."""
+
+    seq: Int64
+    ticks: Ticks
+
+    def to_table(self) -> pa.Table:
+        """Columns seq, date, id, price, volume (null = unknown), as the lake keeps them."""
+        ticks = self.ticks
+        volume = pa.array(ticks.volume, pa.int64(), mask=ticks.volume == UNKNOWN_VOLUME)
+        return pa.table(
+            {
+                "seq": pa.array(self.seq, pa.int64()),
+                "date": pa.array(ticks.date, pa.int32()).cast(pa.date32()),
+                "id": _ids_column(ticks.ids, ticks.code).cast(pa.string()),
+                "price": pa.array(ticks.price, pa.float64()),
+                "volume": volume,
+            }
+        )
+
+    def to_buffer(self) -> bytes:
+        """The table as one Arrow IPC stream."""
+        table = self.to_table()
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return bytes(sink.getvalue())
+
+
+@dataclass(frozen=True, slots=True)
 class Changes:
     """Cells that must be written: distinct (date, id), each with its three values as they now stand.
 

@@ -1,0 +1,152 @@
+"""The source of the stream: new drops under the input prefix, admitted once, read on the executors.
+
+Delivery: exactly once into Spark. An offset carries the list of the drops of its batch, so a replay reads the
+same bytes (S3: the version id; folder: the claim made at admission) whatever has happened to the prefix since.
+API: https://spark.apache.org/docs/4.1.1/api/python/tutorial/sql/python_data_source.html
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
+
+from streaming import faults
+from streaming.admission import EMPTY_OFFSET, Limits, Span, admit, spans
+from streaming.errors import StorageError
+from streaming.isolation import parse_isolated
+from streaming.reading import PACKET_COLUMNS, ReadOptions, rows_of
+from streaming.storage import open_place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+FORMAT = "stocketl-drops"
+PACKET_SCHEMA = "bucket int, seq long, part long, kind string, payload binary"
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What the source must know; travels as one JSON option. Bytes are bytes, `settle` is seconds."""
+
+    input: str
+    settle: float
+    limits: Limits
+    read: ReadOptions
+    tasks: int
+    isolate: bool
+    resume: dict[str, Any]
+
+    def to_json(self) -> str:
+        """The value of the option `stocketl`."""
+        plain = vars(self) | {"limits": vars(self.limits), "read": vars(self.read)}
+        return json.dumps(plain)
+
+    @classmethod
+    def from_json(cls, text: str) -> SourceOptions:
+        """The inverse of `to_json`."""
+        plain = json.loads(text)
+        return cls(**plain | {"limits": Limits(**plain["limits"]), "read": ReadOptions(**plain["read"])})
+
+
+class DropSource(DataSource):
+    """`spark.readStream.format("stocketl-drops")`; the one option is `stocketl`, a `SourceOptions` as JSON."""
+
+    @classmethod
+    def name(cls) -> str:
+        """The format's name."""
+        return FORMAT
+
+    def schema(self) -> str:
+        """One row per packet."""
+        return PACKET_SCHEMA
+
+    def streamReader(self, schema: StructType) -> DropReader:  # noqa: ARG002, N802 (named by Spark)
+        """The reader: one on the driver for offsets, copies of it on the executors for reading."""
+        return DropReader(SourceOptions.from_json(self.options["stocketl"]))
+
+
+class SpanPartition(InputPartition):
+    """What one task reads: spans of drops, in order of seq."""
+
+    def __init__(self, spans_of_task: list[Span]) -> None:
+        super().__init__(spans_of_task)
+
+
+class DropReader(DataSourceStreamReader):
+    """Admits drops (driver) and turns them into packets (executors)."""
+
+    def __init__(self, options: SourceOptions) -> None:
+        self._options = options
+        self._place = open_place(options.input, settle=options.settle)
+        self._offset = options.resume or EMPTY_OFFSET
+
+    def initialOffset(self) -> dict[str, Any]:  # noqa: N802 (named by Spark)
+        """Before the first drop."""
+        return EMPTY_OFFSET
+
+    def latestOffset(self) -> dict[str, Any]:  # noqa: N802 (named by Spark)
+        """Lists the prefix and admits what is new, up to the batch limit; the same offset where nothing is.
+
+        A storage that does not answer for the moment is asked again at the next trigger.
+        """
+        try:
+            self._offset = admit(self._offset, self._place, self._options.limits)
+        except StorageError:
+            return self._offset
+        return self._offset
+
+    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[InputPartition]:
+        """Spreads the spans of the batch over the tasks, the largest first onto the emptiest task."""
+        if start == end:
+            return []
+        faults.reach("offset-logged")
+        todo = spans(end, self._options.limits)
+        tasks: list[list[Span]] = [[] for _ in range(min(self._options.tasks, len(todo)))]
+        sizes = [0] * len(tasks)
+        for span in sorted(todo, key=lambda s: s.bytes, reverse=True):
+            emptiest = sizes.index(min(sizes))
+            tasks[emptiest].append(span)
+            sizes[emptiest] += span.bytes + 4096  # opening a drop costs about as much as parsing 4 KiB
+        return [SpanPartition(sorted(task, key=lambda s: (s.seq, s.start))) for task in tasks]
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        """Reads and parses each span: its packets, its rejects and its facts."""
+        options = self._options
+        if options.isolate:
+            rows = parse_isolated(partition.value, options.input, options.read)
+        else:
+            rows = (row for span in partition.value for row in rows_of(span, self._place, options.read))
+        return _record_batches(rows)
+
+
+def stream(spark: SparkSession, options: SourceOptions) -> DataFrame:
+    """The stream of packets, rejects and facts of every new drop: columns of `PACKET_SCHEMA`."""
+    spark.dataSource.register(DropSource)
+    return spark.readStream.format(FORMAT).option("stocketl", options.to_json()).load()
+
+
+def _record_batches(rows: Iterator[tuple[Any, ...]], batch_bytes: int = 8 << 20) -> Iterator[pa.RecordBatch]:
+    held: list[tuple[Any, ...]] = []
+    size = 0
+    for row in rows:
+        held.append(row)
+        size += len(row[-1])
+        if size >= batch_bytes:
+            yield _record_batch(held)
+            held, size = [], 0
+    if held:
+        yield _record_batch(held)
+
+
+def _record_batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+    columns = [
+        pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), PACKET_COLUMNS.types, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=PACKET_COLUMNS)
