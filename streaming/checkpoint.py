@@ -1,0 +1,142 @@
+"""The checkpoint folder as the job sees it: its id, what its logs say, and whether the ledger agrees.
+
+Spark owns `offsets/`, `commits/` and `state/` (https://spark.apache.org/docs/4.1.1/streaming/ss-checkpoints.html);
+the job adds `stocketl.json`, written once before the first batch.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from streaming import ledger
+from streaming.admission import EMPTY_OFFSET, batch_digest
+from streaming.errors import CheckpointError
+from streaming.storage import open_place
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor
+
+START_AGAIN = "README, 'Start again from the files', says how to begin anew without losing a row"
+
+_COMPARED_BATCHES = 20
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One checkpoint location: `id` names it in the ledger and in the lake, `buckets` is fixed for its life."""
+
+    url: str
+    id: str
+    buckets: int
+    text_ids: bool
+
+    def offset(self, batch_id: int) -> dict[str, Any]:
+        """The source's offset at the end of a batch. Raises CheckpointError where the log cannot be read."""
+        data = open_place(self.url).get(f"offsets/{batch_id}")
+        try:
+            return dict(json.loads((data or b"").decode().splitlines()[2]))
+        except (ValueError, IndexError) as error:
+            msg = f"{self.url}/offsets/{batch_id} is not an offset of this job: {data!r:.200}. {START_AGAIN}."
+            raise CheckpointError(msg) from error
+
+    def last_offset(self) -> dict[str, Any]:
+        """What has been admitted so far."""
+        planned = self.planned()
+        return self.offset(planned[-1]) if planned else EMPTY_OFFSET
+
+    def planned(self) -> list[int]:
+        """Batches whose list of drops is logged."""
+        return _numbers(f"{self.url}/offsets")
+
+    def committed(self) -> int:
+        """The last batch that Spark has committed, -1 before the first."""
+        return max(_numbers(f"{self.url}/commits"), default=-1)
+
+    def is_committed(self, batch_id: int) -> bool:
+        """Whether Spark has committed this batch."""
+        return open_place(self.url).exists(f"commits/{batch_id}")
+
+    def starts_of_open_batch(self) -> int:
+        """Counts this start: how often a job has begun with the same planned but uncommitted batch."""
+        planned = self.planned()
+        open_batch = planned[-1] if planned and planned[-1] > self.committed() else None
+        if open_batch is None:
+            return 0
+        place = open_place(self.url)
+        before = json.loads(place.get("open-batch.json") or b"{}")
+        starts = before["starts"] + 1 if before.get("batch") == open_batch else 1
+        place.put("open-batch.json", json.dumps({"batch": open_batch, "starts": starts}).encode())
+        return int(starts)
+
+    def agree_with_ledger(self, cur: cursor) -> None:
+        """Raises CheckpointError where going on would repeat or leave out a batch."""
+        last = ledger.last_batch(cur)
+        planned, committed = self.planned(), self.committed()
+        if last is None:
+            if committed >= 0:
+                msg = (
+                    f"the checkpoint {self.url} says that batches up to {committed} are in the database, but the "
+                    "database holds none: it is another one, or it was emptied. Give the right --database, or "
+                    f"start anew: {START_AGAIN}."
+                )
+                raise CheckpointError(msg)
+            return
+        checkpoint_id, batch_id, _ = last
+        if checkpoint_id != self.id:
+            state = f"has the id {self.id}" if planned else "is new"
+            msg = (
+                f"the database was filled from the checkpoint {checkpoint_id}, but the one at {self.url} {state}: its "
+                "state does not know the prices that are in the tables, so returns would be wrong. Give the old "
+                f"--checkpoint back, or start anew: {START_AGAIN}."
+            )
+            raise CheckpointError(msg)
+        if batch_id > (planned[-1] if planned else -1) or batch_id < committed:
+            msg = (
+                f"the ledger ends with batch {batch_id}, but the checkpoint {self.url} has planned up to "
+                f"{planned[-1] if planned else 'none'} and committed up to {committed}: one of the two was restored "
+                f"from an older copy. Restore both from the same moment, or start anew: {START_AGAIN}."
+            )
+            raise CheckpointError(msg)
+        self._compare_digests(ledger.batch_digests(cur, self.id, _COMPARED_BATCHES), planned)
+
+    def _compare_digests(self, recorded: dict[int, str], planned: list[int]) -> None:
+        for batch_id in sorted(recorded.keys() & set(planned)):
+            if (found := batch_digest(self.offset(batch_id)["drops"])) != recorded[batch_id]:
+                msg = (
+                    f"batch {batch_id}: the offset log of {self.url} lists other drops (digest {found[:12]}) than the "
+                    f"ledger ({recorded[batch_id][:12]}). Two jobs may have used one checkpoint; a file could be "
+                    f"missing from the tables. See `stocketl verify`, then start anew: {START_AGAIN}."
+                )
+                raise CheckpointError(msg)
+
+
+def open_checkpoint(url: str, *, buckets: int, text_ids: bool) -> Checkpoint:
+    """The checkpoint at `url`, made if there is none.
+
+    Raises CheckpointError for a checkpoint of something else or with another reading of ids.
+    """
+    place = open_place(url)
+    data = place.get("stocketl.json")
+    if data is None:
+        if _numbers(f"{url}/offsets"):
+            msg = f"{url} holds a Spark checkpoint without stocketl.json: not this job's. Give another --checkpoint."
+            raise CheckpointError(msg)
+        made: dict[str, Any] = {"id": uuid.uuid4().hex, "buckets": buckets, "text_ids": text_ids}
+        place.put("stocketl.json", json.dumps(made).encode())
+        return Checkpoint(url, **made)
+    found = Checkpoint(url, **json.loads(data))
+    if found.text_ids != text_ids:
+        msg = (
+            f"the checkpoint {url} was begun {'with' if found.text_ids else 'without'} --text-ids: the tickers of its "
+            f"history would change their names. Start it as before, or start anew: {START_AGAIN}."
+        )
+        raise CheckpointError(msg)
+    return found
+
+
+def _numbers(url: str) -> list[int]:
+    names = open_place(url).keys()
+    return sorted(int(name) for name in names if name.isdecimal())

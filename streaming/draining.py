@@ -1,0 +1,46 @@
+"""When `--once` is done: every version that lay in the input at the start has its receipt and has been moved."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from streaming import ledger
+from streaming.admission import digest
+from streaming.errors import StorageError
+from streaming.storage import open_place
+
+if TYPE_CHECKING:
+    from streaming.postgres import Transactions
+    from streaming.receipts import ReceiptWriter
+    from streaming.settings import Settings
+
+_LOOK_SECONDS = 0.25
+
+
+class Drained:
+    """Called again and again; True once nothing that was there when it was made is left to do."""
+
+    def __init__(self, settings: Settings, transactions: Transactions, receipts: ReceiptWriter) -> None:
+        self._moves = settings.moves
+        self._place = open_place(settings.input)
+        self._transactions = transactions
+        self._receipts = receipts
+        self._wanted = {digest(version) for version in self._place.versions()}
+        self._next_look = 0.0
+
+    def __call__(self) -> bool:
+        """Looks at the input (and, where files stay there, at the ledger) at most four times a second."""
+        if not (self._receipts.delivering and self._receipts.idle) or time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + _LOOK_SECONDS
+        try:
+            left = {digest(version): version for version in self._place.versions()}
+        except StorageError:
+            return False
+        waiting = [version for key, version in left.items() if key in self._wanted]
+        if not waiting or self._moves:
+            return not waiting
+        keys = sorted({version.key for version in waiting})
+        ended = self._transactions.run(lambda cur: ledger.ended_versions(cur, keys))
+        return all((version.key, version.etag, version.version) in ended for version in waiting)

@@ -1,0 +1,88 @@
+"""The job: one query, one way.
+
+drops ──> ticks ──> returns (state: history) ──> publish ──> [Spark commit] ──> receipts ──> files moved
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from streaming import drops, ledger, returns
+from streaming.admission import Limits
+from streaming.checkpoint import Checkpoint, open_checkpoint
+from streaming.draining import Drained
+from streaming.home import database
+from streaming.lake import Lake
+from streaming.postgres import Transactions
+from streaming.publish import Publish
+from streaming.reading import ReadOptions
+from streaming.receipts import ReceiptWriter, destinations
+from streaming.spark import hadoop_url, session
+from streaming.supervision import stop_on_signals, supervise
+
+if TYPE_CHECKING:
+    from pyspark.sql.streaming.query import StreamingQuery
+
+    from streaming.settings import Settings
+
+log = logging.getLogger(__name__)
+
+BUCKETS = 8
+_ISOLATE_FROM_START = 3
+
+
+def run(settings: Settings) -> int:
+    """Runs the job until it is told to stop, or with `once` until the input is drained. Raises StockETLError."""
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        uri = stack.enter_context(database(settings))
+        transactions, of_receipts = (stack.enter_context(contextlib.closing(Transactions(uri, stop))) for _ in range(2))
+        checkpoint = open_checkpoint(settings.checkpoint, buckets=BUCKETS, text_ids=settings.text_ids)
+        epoch = _take_over(transactions, checkpoint, uri)
+        spark = stack.enter_context(session(settings, conf="local"))
+        lake = Lake(spark, hadoop_url(settings.lake), checkpoint.id) if settings.lake else None
+        receipts = ReceiptWriter(of_receipts, epoch, checkpoint, destinations(settings), stop)
+        publish = Publish(transactions, lake, checkpoint.id, epoch, receipts.published)
+
+        def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (called by keyword nowhere, by the supervisor once)
+            packets = drops.stream(spark, _source_options(settings, checkpoint, isolate=isolate))
+            changes = returns.changes(packets, with_loaded=lake is not None)
+            query = changes.writeStream.foreachBatch(publish).queryName("stocketl")
+            query = query.option("checkpointLocation", hadoop_url(settings.checkpoint))
+            return query.trigger(processingTime=f"{round(settings.trigger * 1000)} milliseconds").start()
+
+        supervise(
+            start,
+            isolate=checkpoint.starts_of_open_batch() >= _ISOLATE_FROM_START,
+            publish=publish,
+            receipts=receipts,
+            superseded=lambda: of_receipts.run(lambda cur: ledger.check_epoch(cur, epoch)),
+            drained=Drained(settings, of_receipts, receipts) if settings.once else lambda: False,
+            stop=stop,
+            spark_log=settings.home / "logs" / "spark.log",
+        )
+    return 0
+
+
+def _take_over(transactions: Transactions, checkpoint: Checkpoint, uri: str) -> int:
+    """The next epoch: an older job writes nothing from here on. A job that must refuse leaves the older one alone."""
+    transactions.run(ledger.create)
+    transactions.run(checkpoint.agree_with_ledger)
+    epoch = ledger.take_over(uri)
+    transactions.run(checkpoint.agree_with_ledger)
+    return epoch
+
+
+def _source_options(settings: Settings, checkpoint: Checkpoint, *, isolate: bool) -> drops.SourceOptions:
+    return drops.SourceOptions(
+        input=settings.input,
+        settle=settings.settle,
+        limits=Limits(settings.max_batch_bytes, settings.split_bytes),
+        read=ReadOptions(checkpoint.buckets, settings.text_ids, settings.unpacked_limit),
+        tasks=os.cpu_count() or 1,
+        isolate=isolate,
+        resume=checkpoint.last_offset(),
+    )

@@ -1,0 +1,121 @@
+"""One batch, from the state operator to the tables: a single PostgreSQL transaction, then the lake.
+
+Delivery: exactly once. The ledger's row of the batch makes a replay write nothing; what the replay read is compared
+with what the ledger says was loaded, since the state is about to be committed from it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from streaming import faults, ledger, wide
+from streaming.batch import collect, loaded_before_and_again, number_lines, rejects_table
+from streaming.checkpoint import START_AGAIN
+from streaming.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg2.extensions import cursor
+    from pyspark.sql import DataFrame
+
+    from streaming.batch import Batch
+    from streaming.lake import Lake
+    from streaming.postgres import Transactions
+
+log = logging.getLogger(__name__)
+
+
+class Publish:
+    """The `foreachBatch` function: collects the whole frame first, then writes; keeps the error that ended it."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        lake: Lake | None,
+        checkpoint_id: str,
+        epoch: int,
+        published: Callable[[int], None],
+    ) -> None:
+        self._transactions = transactions
+        self._lake = lake
+        self._checkpoint_id = checkpoint_id
+        self._epoch = epoch
+        self._published = published
+        self.error: BaseException | None = None
+
+    def __call__(self, frame: DataFrame, batch_id: int) -> None:
+        """Writes one batch; called again with the same batch after a crash."""
+        try:
+            self._publish(collect(frame), batch_id)
+        except BaseException as error:
+            self.error = error
+            raise
+
+    def _publish(self, batch: Batch, batch_id: int) -> None:
+        started = time.monotonic()
+        number_lines(batch, self._lines_before(batch, batch_id))
+        cells = self._transactions.run(lambda cur: self._write(cur, batch, batch_id))
+        faults.reach("published")
+        seconds = time.monotonic() - started
+        if self._lake is not None:
+            self._lake.append(batch_id, pa.concat_tables(batch.loaded), rejects_table(batch))
+            for seq in loaded_before_and_again(batch):
+                self._lake.forget_superseded(seq)
+        faults.reach("laked")
+        _log_batch(batch, batch_id, cells, seconds)
+        self._published(batch_id)
+
+    def _write(self, cur: cursor, batch: Batch, batch_id: int) -> int | None:
+        """The transaction. None: the batch was there already."""
+        ledger.check_epoch(cur, self._epoch)
+        drops = len({fact["seq"] for fact in batch.facts})
+        if not ledger.begin_batch(cur, self._checkpoint_id, batch_id, self._epoch, batch.digest, drops):
+            _refuse_other_content(ledger.recorded(cur, self._checkpoint_id, batch_id), batch, batch_id)
+            return None
+        placements = ledger.place_tickers(cur, batch.changes.ids)
+        cells = wide.write(cur, batch.changes, placements)
+        ledger.record_drops(cur, self._checkpoint_id, batch_id, batch.facts, batch.duplicates)
+        ledger.finish_batch(cur, self._checkpoint_id, batch_id, cells)
+        return cells
+
+    def _lines_before(self, batch: Batch, batch_id: int) -> dict[int, int]:
+        """Lines that earlier batches have read of the drops that this one goes on with."""
+        continued = {fact["seq"] for fact in batch.facts} - {fact["seq"] for fact in batch.facts if fact["part"] == 0}
+        if not continued:
+            return {}
+        return self._transactions.run(lambda cur: ledger.lines_before(cur, self._checkpoint_id, batch_id, continued))
+
+
+def _refuse_other_content(recorded: dict[int, Any], batch: Batch, batch_id: int) -> None:
+    for fact in batch.facts:
+        if fact["whole"] and (was := recorded.get(fact["seq"])) is not None:
+            names = ("rows_read", "rows_rejected")
+            now = {name: fact[name] for name in names}
+            if now != {name: was[name] for name in names}:
+                msg = (
+                    f"batch {batch_id} is in the database, but drop {fact['seq']} ({fact['key']!r}) no longer reads "
+                    f"the same: expected {was!r}, got {now!r} ({fact['failure'] or 'no failure'}). Its bytes changed "
+                    f"or are gone; going on would write wrong returns. Put the file back, or start anew: {START_AGAIN}."
+                )
+                raise CheckpointError(msg)
+
+
+def _log_batch(batch: Batch, batch_id: int, cells: int | None, seconds: float) -> None:
+    counts = {name: sum(fact[f"rows_{name}"] for fact in batch.facts) for name in ("read", "rejected")}
+    drops = len({fact["seq"] for fact in batch.facts})
+    written = "already in the database" if cells is None else f"{cells:,} cells in {seconds:.2f} s"
+    log.info(
+        "batch %d: %d drop%s, %s rows, %s rejected, %s",
+        batch_id, drops, "" if drops == 1 else "s", f"{counts['read']:,}", f"{counts['rejected']:,}", written,
+        extra={"batch_id": batch_id, "keys": sorted({fact["key"] for fact in batch.facts})[:20]},
+    )  # fmt: skip
+    for fact in batch.facts:
+        if fact["failure"]:
+            log.warning(
+                "drop %s failed: %s", fact["key"], fact["failure"], extra={"batch_id": batch_id, "key": fact["key"]}
+            )

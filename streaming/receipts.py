@@ -1,0 +1,166 @@
+"""What became of each drop, written once Spark has committed its batch; then the file leaves the prefix.
+
+Delivery: at least once, to the same object with the same content. The ledger holds each receipt until it is known to
+be there, and the target of each move before it begins, so a crash at any point is made good at the next start.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from streaming import faults, ledger, moves
+from streaming.errors import StorageError
+from streaming.storage import open_place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg2.extensions import cursor
+
+    from streaming.checkpoint import Checkpoint
+    from streaming.ledger import Receipt
+    from streaming.postgres import Transactions
+    from streaming.settings import Settings
+    from streaming.storage import Place
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.02
+_RETRY_SECONDS = 2.0
+_EPOCH_SECONDS = 1.0
+_WRITERS = 8
+
+
+def receipt_name(seq: int) -> str:
+    """The key of a drop's receipt below the receipts location."""
+    return f"{seq:09d}.json"
+
+
+@dataclass(frozen=True)
+class Destinations:
+    """Where receipts and files go; `move` is False where the monitor moves the files."""
+
+    input: Place
+    receipts: Place
+    success: Place
+    failed: Place
+    move: bool
+
+
+def destinations(settings: Settings) -> Destinations:
+    """As the settings name them."""
+    return Destinations(
+        input=open_place(settings.input),
+        receipts=open_place(settings.receipts),
+        success=open_place(settings.success),
+        failed=open_place(settings.failed),
+        move=settings.moves,
+    )
+
+
+class ReceiptWriter(threading.Thread):
+    """Follows the batches from publication to Spark's commit, then to receipts and moves."""
+
+    def __init__(
+        self, transactions: Transactions, epoch: int, checkpoint: Checkpoint, to: Destinations, stop: threading.Event
+    ) -> None:
+        super().__init__(name="receipts")
+        self._transactions = transactions
+        self._epoch = epoch
+        self._checkpoint = checkpoint
+        self._to = to
+        self._stop_event = stop
+        self._wake = threading.Condition()
+        self._published = self._done = checkpoint.committed()
+        self._pool = ThreadPoolExecutor(_WRITERS)
+        self.delivering = False
+        self.error: BaseException | None = None
+
+    def published(self, batch_id: int) -> None:
+        """A batch is in the tables; its receipts follow once Spark commits it."""
+        with self._wake:
+            self._published = max(self._published, batch_id)
+            self._wake.notify()
+
+    @property
+    def idle(self) -> bool:
+        """Whether every published batch has its receipts and moves."""
+        return self._done == self._published
+
+    def run(self) -> None:
+        """Until the stop event; an error that waiting does not mend is kept in `error`."""
+        try:
+            self._deliver(self._done)  # what a crash left undone
+            self.delivering = True
+            while not self._stop_event.is_set():
+                with self._wake:
+                    self._wake.wait_for(lambda: not self.idle, timeout=_EPOCH_SECONDS)
+                self._transactions.run(lambda cur: ledger.check_epoch(cur, self._epoch))
+                while not self.idle and not self._stop_event.wait(_POLL_SECONDS):
+                    batch_id = self._done + 1
+                    if self._checkpoint.is_committed(batch_id):
+                        self._deliver(batch_id)
+                        self._done = batch_id
+        except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for this one)
+            self.error = error
+        finally:
+            self._pool.shutdown()
+
+    def _deliver(self, batch_id: int) -> None:
+        while not self._stop_event.is_set():
+            try:
+                self._write(batch_id)
+                if self._to.move:
+                    self._move(batch_id)
+            except StorageError as error:
+                log.warning("receipts of batch %d wait: %s", batch_id, error)
+                self._stop_event.wait(_RETRY_SECONDS)
+            else:
+                return
+
+    def _write(self, batch_id: int) -> None:
+        faults.reach("committed")
+        rows = self._transactions.run(lambda cur: ledger.unwritten_receipts(cur, self._checkpoint.id, batch_id))
+        bodies = [(receipt_name(row.seq), json.dumps(row.body, indent=1).encode()) for row in rows]
+        list(self._pool.map(lambda body: self._to.receipts.put(*body), bodies))
+        self._mark(ledger.receipt_written, [(row.seq,) for row in rows])
+
+    def _move(self, batch_id: int) -> None:
+        rows = self._transactions.run(lambda cur: ledger.unmoved(cur, self._checkpoint.id, batch_id))
+        names = self._names(rows)
+        self._mark(ledger.move_intended, [(row.seq, names[row.seq]) for row in rows if row.moved_to is None])
+        for row in rows:
+            moves.move(self._to.input, row.version, row.seq, self._destination(row), names[row.seq])
+        self._mark(ledger.moved, [(row.seq,) for row in rows])
+
+    def _names(self, rows: list[Receipt]) -> dict[int, str]:
+        """A free name at its target for each drop; what was chosen before a crash stays chosen."""
+        names = {row.seq: row.moved_to for row in rows if row.moved_to is not None}
+        taken = {(row.fate, row.moved_to) for row in rows}
+        for row in rows:
+            if row.moved_to is None:
+                name = moves.free_name(self._destination(row), row.key, row.seq)
+                if (row.fate, name) in taken:
+                    name = moves.numbered(name, row.seq)
+                taken.add((row.fate, name))
+                names[row.seq] = name
+        return names
+
+    def _destination(self, row: Receipt) -> Place:
+        return self._to.success if row.fate == "success" else self._to.failed
+
+    def _mark(self, statement: Callable[..., None], rows: list[tuple[Any, ...]]) -> None:
+        """One transaction for all rows, by the newest writer only."""
+
+        def work(cur: cursor) -> None:
+            ledger.check_epoch(cur, self._epoch)
+            for row in rows:
+                statement(cur, *row)
+
+        if rows:
+            self._transactions.run(work)

@@ -1,0 +1,108 @@
+"""The stateful step: packets of ticks in, packets of changes out, the price history of each bucket in Spark's state.
+
+State: one value `index` and one map `chunks` per bucket (see `history`). Facts and rejects pass through untouched.
+API: https://spark.apache.org/docs/4.1.1/streaming/structured-streaming-transform-with-state.html
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
+
+from streaming import faults
+from streaming.drops import PACKET_SCHEMA
+from streaming.history import History
+from streaming.packets import Loaded, Ticks
+from streaming.reading import OPEN_TICKS, TICKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import DataFrame
+    from pyspark.sql.streaming.stateful_processor import MapState
+
+CHANGES, LOADED, DUPLICATES = "changes", "loaded", "duplicates"
+
+_COLUMNS = ["bucket", "seq", "part", "kind", "payload"]
+
+
+class _StateChunks:
+    """Chunks of one bucket's history as entries of a Spark map state."""
+
+    def __init__(self, state: MapState) -> None:
+        self._state = state
+
+    def load(self, chunk: int) -> bytes:
+        entry = self._state.getValue((chunk,))
+        if entry is None:
+            msg = f"chunk {chunk} of the price history is not in the state store: the checkpoint is damaged"
+            raise LookupError(msg)
+        return bytes(entry[0])
+
+    def store(self, chunk: int, data: bytes) -> None:
+        self._state.updateValue((chunk,), (data,))
+
+    def remove(self, chunk: int) -> None:
+        self._state.removeKey((chunk,))
+
+
+class Returns(StatefulProcessor):
+    """One call per bucket and batch. `with_loaded`: also emit the ticks that count, for the lake."""
+
+    def __init__(self, *, with_loaded: bool) -> None:
+        self._with_loaded = with_loaded
+
+    def init(self, handle: StatefulProcessorHandle) -> None:
+        """Names the two state variables."""
+        self._index = handle.getValueState("index", "data binary")
+        self._chunks = handle.getMapState("chunks", "chunk long", "data binary")
+
+    def handleInputRows(  # type: ignore[override]  # noqa: N802 (named by Spark; here it gives frames, never Rows)
+        self,
+        key: Any,
+        rows: Iterator[pd.DataFrame],
+        timerValues: Any,  # noqa: ARG002, N803 (named by Spark)
+    ) -> Iterator[pd.DataFrame]:
+        """Applies the packets of bucket `key` in order of (seq, part)."""
+        frame = pd.concat(list(rows), ignore_index=True)
+        is_packet = frame["kind"].isin([TICKS, OPEN_TICKS])
+        passing = frame.loc[~is_packet, _COLUMNS]
+        if len(passing):
+            yield passing
+        packets = frame[is_packet].sort_values(["seq", "part"])
+        if len(packets):
+            yield pd.DataFrame(self._apply(int(key[0]), packets), columns=_COLUMNS)
+
+    def close(self) -> None:
+        """Nothing is held between batches."""
+
+    def _apply(self, bucket: int, packets: pd.DataFrame) -> list[tuple[int, int, int, str, bytes]]:
+        faults.reach("state")
+        index = self._index.get()
+        history = History(None if index is None else bytes(index[0]), _StateChunks(self._chunks))
+        ticks = [
+            (int(seq), Ticks.from_buffer(bytes(payload)))
+            for seq, payload in zip(packets["seq"], packets["payload"], strict=True)
+        ]
+        left_open = packets.loc[packets["kind"] == OPEN_TICKS, "seq"]
+        applied = history.apply(ticks, open_seq=int(left_open.iloc[0]) if len(left_open) else None)
+        self._index.update((history.index(),))
+        out = [(bucket, 0, 0, CHANGES, applied.changes.to_buffer())]
+        if self._with_loaded:
+            out.append((bucket, 0, 0, LOADED, Loaded(*applied.loaded).to_buffer()))
+        if applied.duplicates:
+            out.append((bucket, 0, 0, DUPLICATES, json.dumps(applied.duplicates).encode()))
+        return out
+
+
+def changes(packets: DataFrame, *, with_loaded: bool) -> DataFrame:
+    """Packets of ticks (`PACKET_SCHEMA`) → changes, loaded ticks, duplicates, and whatever else came in."""
+    return packets.groupBy("bucket").transformWithStateInPandas(
+        statefulProcessor=Returns(with_loaded=with_loaded),
+        outputStructType=PACKET_SCHEMA,
+        outputMode="Append",
+        timeMode="None",
+    )

@@ -1,0 +1,107 @@
+"""The Spark session of the job: Java, the jars that Spark does not ship, quiet terminals, the frozen properties."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import SparkSession
+
+from streaming.java import jars, java_home
+from streaming.settings import is_s3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streaming.settings import Settings
+
+_CONF = Path(__file__).resolve().parents[1] / "checkpoints_conf"
+
+
+@contextlib.contextmanager
+def session(settings: Settings, *, conf: str) -> Iterator[SparkSession]:
+    """A session on this machine, or the one that spark-submit has prepared; stopped at the end.
+
+    conf: `local` or `emr`, a file of `checkpoints_conf/`.
+    """
+    logs = settings.home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    properties = frozen_properties(conf)
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not under spark-submit: this process starts Spark itself
+        os.environ["JAVA_HOME"] = str(java_home())
+        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+        on_s3 = any(is_s3(place) for place in (settings.checkpoint, settings.lake) if place)
+        properties |= _local_properties(logs, jars(lake=settings.lake is not None, s3=on_s3))
+    if settings.lake:
+        properties["spark.sql.extensions"] = "io.delta.sql.DeltaSparkSessionExtension"
+        properties["spark.sql.catalog.spark_catalog"] = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+    builder = SparkSession.builder.appName("stocketl").config(map=properties)
+    _log_to_file_only("py4j", logs / "spark.log")
+    with _children_write_to(logs / "spark.log"):
+        spark = builder.getOrCreate()
+    try:
+        yield spark
+    finally:
+        with contextlib.suppress(Exception):  # Java may have ended before us; there is nothing left to stop then
+            spark.stop()
+
+
+def hadoop_url(location: str) -> str:
+    """A location as Spark names it: `s3a://…` for S3, a file URL for a folder."""
+    return "s3a://" + location.split("://", 1)[1] if is_s3(location) else Path(location).absolute().as_uri()
+
+
+def frozen_properties(conf: str) -> dict[str, Any]:
+    """The Spark properties of `checkpoints_conf/<conf>.conf`."""
+    lines = (_CONF / f"{conf}.conf").read_text().splitlines()
+    pairs = (line.split(None, 1) for line in lines if line.strip() and not line.startswith("#"))
+    return {key: value.strip() for key, value in pairs}
+
+
+def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, Any]:
+    java_options = [f"-Dstocketl.logs={logs}", f"-Dlog4j2.configurationFile={_CONF / 'log4j2.properties'}"]
+    properties = {
+        "spark.master": f"local[{os.cpu_count() or 1}]",
+        "spark.driver.memory": "1500m",
+        "spark.driver.maxResultSize": "0",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraJavaOptions": " ".join(java_options),
+        "spark.driver.extraClassPath": ":".join(map(str, extra_jars)),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.warehouse.dir": str(logs / "spark-warehouse"),
+        "spark.hadoop.fs.s3a.endpoint": os.environ.get("AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL", "")),
+    }
+    return {key: value for key, value in properties.items() if value}
+
+
+def _log_to_file_only(name: str, path: Path) -> None:
+    """The bridge to Java logs each Python error with its whole trace; the one plain line is the supervisor's."""
+    logger = logging.getLogger(name)
+    if not logger.handlers:
+        logger.addHandler(logging.FileHandler(path, delay=True))
+        logger.propagate = False
+
+
+@contextlib.contextmanager
+def _children_write_to(path: Path) -> Iterator[None]:
+    """What Java and the Python workers print on their standard streams goes to the log, not to the terminal."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    terminal = os.dup(1), os.dup(2)
+    with path.open("ab") as sink:
+        os.dup2(sink.fileno(), 1)
+        os.dup2(sink.fileno(), 2)
+    try:
+        yield
+    finally:
+        for number, saved in zip((1, 2), terminal, strict=True):
+            os.dup2(saved, number)
+            os.close(saved)

@@ -1,0 +1,115 @@
+"""Keeps the query up while that makes sense, ends it on a signal, and says plainly why it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from streaming.errors import StockETLError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import FrameType
+
+    from pyspark.sql.streaming.query import StreamingQuery
+
+    from streaming.publish import Publish
+    from streaming.receipts import ReceiptWriter
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.1
+_RESTARTS = 3
+_RESTART_PAUSE_SECONDS = 2.0
+# Spark gives these only as text: a Python worker that died, a log file that another driver has written, a storage
+# that did not answer.
+_WORKER_DIED = ("Python worker exited unexpectedly", "Python worker failed to connect back")
+_PYTHON_ERROR = re.compile(r"(?!pyspark|py4j)[\w.]+(Error|Exception|Exit|Interrupt): ")
+_WORTH_A_RESTART = (*_WORKER_DIED, "CONCURRENT_STREAM_LOG_UPDATE", "StorageError")
+
+
+class QueryFailedError(StockETLError):
+    """Spark ended the query for a reason that is not one of ours."""
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and Ctrl-C set; the second Ctrl-C is Python's own again."""
+    stop = threading.Event()
+
+    def ask_to_stop(number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+    before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def supervise(
+    start: Callable[[bool], StreamingQuery],
+    *,
+    isolate: bool,
+    publish: Publish,
+    receipts: ReceiptWriter,
+    superseded: Callable[[], None],
+    drained: Callable[[], bool],
+    stop: threading.Event,
+    spark_log: Path,
+) -> None:
+    """Runs the query until `stop` is set or `drained()` says that all is done; restarts it after a mishap of a worker.
+
+    start: begins the query, with drops parsed in isolation or not. Raises what `publish`, `receipts` or `superseded`
+    raised, or QueryFailedError.
+    """
+    query = start(isolate)
+    receipts.start()
+    restarts = 0
+    try:
+        while not stop.wait(_LOOK_SECONDS) and not drained():
+            if receipts.error is not None:
+                raise receipts.error
+            if query.isActive:
+                continue
+            reason = _reason(query, publish, superseded, spark_log)
+            if restarts >= _RESTARTS or not any(sign in str(reason) for sign in _WORTH_A_RESTART):
+                raise reason
+            restarts += 1
+            log.warning("the batch is tried again (%d of %d): %s", restarts, _RESTARTS, _first_line(reason))
+            stop.wait(_RESTART_PAUSE_SECONDS)
+            isolate = isolate or (restarts > 1 and any(sign in str(reason) for sign in _WORKER_DIED))
+            query = start(isolate)
+    finally:
+        stop.set()
+        with contextlib.suppress(Exception):  # Java may be gone already; what matters is that nothing runs on
+            query.stop()
+        receipts.join(timeout=10)
+
+
+def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], None], spark_log: Path) -> BaseException:
+    """Why the query is no longer active: our own error if there is one, else Spark's in one line."""
+    if isinstance(publish.error, StockETLError):
+        return publish.error
+    try:
+        superseded()
+    except StockETLError as error:
+        return error
+    told: Any = query.exception()
+    text = str(publish.error or told or "it ended without a reason")
+    signs = [sign for sign in _WORTH_A_RESTART if sign in str(told)]
+    return QueryFailedError(f"the query ended: {_first_line(text)} {' '.join(signs)} (details: {spark_log})")
+
+
+def _first_line(text: object) -> str:
+    """What a person needs of a text that may hold stack traces: Python's last word on the error, else the first line."""
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    python = [line for line in lines if _PYTHON_ERROR.match(line)]
+    return (python or lines or [""])[0][:300]

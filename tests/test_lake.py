@@ -1,0 +1,75 @@
+"""The Delta tables: each batch once, each (date, id) of a drop once."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pytest
+from chispa import assert_df_equality
+
+from streaming.lake import Lake
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import DataFrame, SparkSession
+
+pytestmark = pytest.mark.spark
+
+TICKS = "seq long, date date, id string, price double, volume long, batch_id long"
+DAY = datetime.date(2024, 1, 2)
+NO_REJECTS = pa.table({"seq": pa.array([], pa.int64())})
+
+
+def ticks(*rows: tuple[int, str, float, int | None]) -> pa.Table:
+    seq, ids, price, volume = zip(*rows, strict=True)
+    return pa.table(
+        {
+            "seq": pa.array(seq, pa.int64()),
+            "date": pa.array([DAY] * len(rows), pa.date32()),
+            "id": pa.array(ids, pa.string()),
+            "price": pa.array(price, pa.float64()),
+            "volume": pa.array(volume, pa.int64()),
+        }
+    )
+
+
+def read(spark: SparkSession, path: Path) -> DataFrame:
+    return spark.read.format("delta").load(str(path))
+
+
+def test_a_batch_appended_twice_is_there_once(spark: SparkSession, tmp_path: Path) -> None:
+    """A replayed batch adds nothing, the next batch does."""
+    lake = Lake(spark, str(tmp_path), "abc")
+    for batch_id in (7, 7, 8):
+        lake.append(batch_id, ticks((batch_id, "A", 1.5, None)), NO_REJECTS)
+    expected = spark.createDataFrame([(7, DAY, "A", 1.5, None, 7), (8, DAY, "A", 1.5, None, 8)], TICKS)
+    assert_df_equality(read(spark, tmp_path / "ticks"), expected, ignore_row_order=True, ignore_nullable=True)
+
+
+def test_another_checkpoint_appends_its_own_batches(spark: SparkSession, tmp_path: Path) -> None:
+    """The batch ids of a new checkpoint start at 0 again and must not be taken for replays."""
+    for checkpoint_id in ("abc", "def"):
+        Lake(spark, str(tmp_path), checkpoint_id).append(0, ticks((1, checkpoint_id, 2.0, 3)), NO_REJECTS)
+    assert sorted(row.id for row in read(spark, tmp_path / "ticks").collect()) == ["abc", "def"]
+
+
+def test_of_a_cell_that_a_drop_gave_in_two_batches_the_later_stays(spark: SparkSession, tmp_path: Path) -> None:
+    """Other drops and other cells of the drop are left alone."""
+    lake = Lake(spark, str(tmp_path), "abc")
+    lake.append(0, ticks((1, "A", 1.0, 1), (2, "A", 2.0, 2), (2, "B", 3.0, 3)), NO_REJECTS)
+    lake.append(1, ticks((2, "A", 4.0, 4)), NO_REJECTS)
+    for _ in range(2):
+        lake.forget_superseded(2)
+    expected = spark.createDataFrame(
+        [(1, DAY, "A", 1.0, 1, 0), (2, DAY, "B", 3.0, 3, 0), (2, DAY, "A", 4.0, 4, 1)], TICKS
+    )
+    assert_df_equality(read(spark, tmp_path / "ticks"), expected, ignore_row_order=True, ignore_nullable=True)
+
+
+def test_a_batch_without_rows_leaves_no_commit(spark: SparkSession, tmp_path: Path) -> None:
+    """Failed drops have no ticks: nothing is written for them."""
+    Lake(spark, str(tmp_path), "abc").append(0, ticks((1, "A", 1.0, 1)).slice(0, 0), NO_REJECTS)
+    assert list(tmp_path.iterdir()) == []
