@@ -24,6 +24,8 @@ from streaming.spark import hadoop_url, session
 from streaming.supervision import stop_on_signals, supervise
 
 if TYPE_CHECKING:
+    import threading
+
     from pyspark.sql.streaming.query import StreamingQuery
 
     from streaming.settings import Settings
@@ -41,7 +43,7 @@ def run(settings: Settings) -> int:
         uri = stack.enter_context(database(settings))
         transactions, of_receipts = (stack.enter_context(contextlib.closing(Transactions(uri, stop))) for _ in range(2))
         checkpoint = open_checkpoint(settings.checkpoint, buckets=BUCKETS, text_ids=settings.text_ids)
-        epoch = _take_over(transactions, checkpoint, uri)
+        epoch = _take_over(transactions, checkpoint, uri, stop)
         spark = stack.enter_context(session(settings, conf="local"))
         lake = Lake(spark, hadoop_url(settings.lake), checkpoint.id) if settings.lake else None
         receipts = ReceiptWriter(of_receipts, epoch, checkpoint, destinations(settings), stop)
@@ -67,11 +69,11 @@ def run(settings: Settings) -> int:
     return 0
 
 
-def _take_over(transactions: Transactions, checkpoint: Checkpoint, uri: str) -> int:
+def _take_over(transactions: Transactions, checkpoint: Checkpoint, uri: str, stop: threading.Event) -> int:
     """The next epoch: an older job writes nothing from here on. A job that must refuse leaves the older one alone."""
     transactions.run(ledger.create)
     transactions.run(checkpoint.agree_with_ledger)
-    epoch = ledger.take_over(uri)
+    epoch = ledger.take_over(uri, stop)
     transactions.run(checkpoint.agree_with_ledger)
     return epoch
 

@@ -72,6 +72,7 @@ def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, Any]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.extraJavaOptions": " ".join(java_options),
         "spark.driver.extraClassPath": ":".join(map(str, extra_jars)),
+        "spark.python.daemon.module": "streaming.worker_daemon",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
