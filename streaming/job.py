@@ -54,7 +54,9 @@ def run(settings: Settings) -> int:
             changes = returns.changes(packets, with_loaded=lake is not None)
             query = changes.writeStream.foreachBatch(publish).queryName("stocketl")
             query = query.option("checkpointLocation", hadoop_url(settings.checkpoint))
-            return query.trigger(processingTime=f"{round(settings.trigger * 1000)} milliseconds").start()
+            started = query.trigger(processingTime=f"{round(settings.trigger * 1000)} milliseconds").start()
+            log.info("watching %s (epoch %d, checkpoint %s)", settings.input, epoch, checkpoint.id)
+            return started
 
         supervise(
             start,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -141,5 +142,5 @@ def test_every_byte_of_every_drop_is_read_exactly_once_and_in_order(
     for seq, size in enumerate(sizes, start=1):
         mine = [(start, end) for number, start, end in read if number == seq]
         assert (mine[0][0], mine[-1][1]) == (0, size)
-        assert all(before[1] == after[0] for before, after in zip(mine, mine[1:], strict=False))
+        assert all(before[1] == after[0] for before, after in itertools.pairwise(mine))
     assert [seq for seq, _, _ in read] == sorted(seq for seq, _, _ in read)

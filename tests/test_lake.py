@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.spark
 
 TICKS = "seq long, date date, id string, price double, volume long, batch_id long"
-DAY = datetime.date(2024, 1, 2)
+DAY = dt.date(2024, 1, 2)
 NO_REJECTS = pa.table({"seq": pa.array([], pa.int64())})
 
 
