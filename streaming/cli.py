@@ -1,0 +1,238 @@
+# ruff: noqa: PLC0415 (a command imports what it needs when it runs: `--help` is quick)
+# ruff: noqa: FBT002, PLR0917 (typer makes options of the arguments of a command)
+"""The command line `stocketl`: each option is also a `STOCKETL_…` variable; errors are one plain line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from streaming import __version__
+from streaming.errors import StockETLError
+from streaming.settings import DEFAULT_HOME, LOCATIONS, PREFIX, Settings, load, option_name
+
+DEFAULTS = {
+    "home": DEFAULT_HOME,
+    **{name: f"HOME/{name}" for name in LOCATIONS},
+    "database": "embedded in HOME/postgres",
+    "trigger": "200ms, on S3 1s",
+    "settle": "1s, on S3 0s",
+    "max_batch_bytes": "128M",
+    "split_bytes": "16M",
+    "unpacked_limit": "1G",
+    "log_format": "text",
+}
+
+app = typer.Typer(
+    name="stocketl",
+    help=(
+        "CSV files of stock prices, dropped into a folder or an S3 prefix, become three wide PostgreSQL tables: "
+        "prices, returns, volume. Exactly once, whatever the order.\n\n"
+        "A place is a folder or s3://bucket/prefix. Start with: stocketl demo"
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def _setting(field: str, metavar: str | None = None, panel: str | None = None) -> Any:
+    """The option of a setting, described by the setting itself."""
+    about = Settings.model_fields[field].description or ""
+    variable = PREFIX + field.upper()
+    default = f" Default: {DEFAULTS[field]}." if field in DEFAULTS else ""
+    return typer.Option(
+        option_name(field),
+        metavar=metavar,
+        envvar=variable,
+        help=f"{about[0].upper()}{about[1:]}.{default} Variable: {variable}",
+        show_envvar=False,  # cut off where it is long and the terminal narrow
+        show_default=False,
+        rich_help_panel=panel,
+    )
+
+
+_PLACES, _PACE, _READING = "Places", "Pace", "Reading"
+
+Home = Annotated[str | None, _setting("home", "DIR", _PLACES)]
+Database = Annotated[str | None, _setting("database", "URI", _PLACES)]
+Input = Annotated[str | None, _setting("input", "PLACE", _PLACES)]
+Success = Annotated[str | None, _setting("success", "PLACE", _PLACES)]
+Failed = Annotated[str | None, _setting("failed", "PLACE", _PLACES)]
+Receipts = Annotated[str | None, _setting("receipts", "PLACE", _PLACES)]
+Checkpoint = Annotated[str | None, _setting("checkpoint", "PLACE", _PLACES)]
+Lake = Annotated[str | None, _setting("lake", "PLACE", _PLACES)]
+Once = Annotated[bool, _setting("once")]
+Trigger = Annotated[str | None, _setting("trigger", "TIME", _PACE)]
+Settle = Annotated[str | None, _setting("settle", "TIME", _PACE)]
+MaxBatchBytes = Annotated[str | None, _setting("max_batch_bytes", "SIZE", _PACE)]
+SplitBytes = Annotated[str | None, _setting("split_bytes", "SIZE", _PACE)]
+UnpackedLimit = Annotated[str | None, _setting("unpacked_limit", "SIZE", _READING)]
+TextIds = Annotated[bool, _setting("text_ids", panel=_READING)]
+Move = Annotated[bool, _setting("move", panel=_PLACES)]
+LogFormat = Annotated[str | None, _setting("log_format", "text|json")]
+AsJson = Annotated[bool, typer.Option("--json", help="The same facts as JSON.")]
+
+
+def _print_version(on: bool) -> None:  # noqa: FBT001 (called by typer)
+    if on:
+        typer.echo(f"stocketl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _stocketl(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    home: Home = None,
+    input: Input = None,  # noqa: A002 (the option's name)
+    success: Success = None,
+    failed: Failed = None,
+    receipts: Receipts = None,
+    checkpoint: Checkpoint = None,
+    lake: Lake = None,
+    database: Database = None,
+    once: Once = False,
+    trigger: Trigger = None,
+    settle: Settle = None,
+    max_batch_bytes: MaxBatchBytes = None,
+    split_bytes: SplitBytes = None,
+    unpacked_limit: UnpackedLimit = None,
+    text_ids: TextIds = False,
+    move: Move = False,
+    log_format: LogFormat = None,
+) -> None:
+    """The job: loads every drop of the input until it is stopped (Ctrl-C, SIGTERM)."""
+    from streaming import job
+    from streaming.console import log_to_terminal
+
+    settings = _load(locals())
+    log_to_terminal(settings.log_format)
+    raise typer.Exit(job.run(settings))
+
+
+@app.command()
+def demo(
+    home: Annotated[str, typer.Option("--home", metavar="DIR", help="Folder of the demo.")] = "./demo-home",
+) -> None:
+    """Starts everything, drops the ten files of stocks/, shows what became of them, ends.
+
+    It has a database of its own and looks at no STOCKETL_ variable.
+    """
+    from streaming import demo as the_demo
+
+    raise typer.Exit(the_demo.run(load(environment=False, home=home)))
+
+
+@app.command()
+def status(home: Home = None, database: Database = None, input: Input = None, as_json: AsJson = False) -> None:  # noqa: A002 (the option's name)
+    """One screen: the last batch, drops waiting, loaded and failed, the tables, the last ten drops."""
+    from streaming import status as of_job
+
+    facts = of_job.status(load(home=home, database=database, input=input))
+    _answer(facts, of_job.show, as_json=as_json)
+
+
+@app.command()
+def verify(
+    home: Home = None,
+    database: Database = None,
+    input: Input = None,  # noqa: A002 (the option's name)
+    success: Success = None,
+    checkpoint: Checkpoint = None,
+    unpacked_limit: UnpackedLimit = None,
+    text_ids: TextIds = False,
+) -> None:
+    """Recomputes the tables from the files in success/ and compares every cell; exit 1 if any differs."""
+    from streaming import verify as check
+
+    settings = _load(locals())
+    raise typer.Exit(0 if check.show(check.verify(settings)) else 1)
+
+
+@app.command()
+def receipts(
+    key: Annotated[
+        str | None, typer.Argument(help="Name of a file under the input; without it: the last drops.")
+    ] = None,
+    home: Home = None,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """What became of a drop: counts, reason, the first rejected rows with line, text and reason."""
+    from streaming import receipt_view
+
+    settings = load(home=home, database=database)
+    if key is None:
+        _answer(receipt_view.last(settings), receipt_view.show_last, as_json=as_json)
+    else:
+        _answer(receipt_view.of_key(settings, key), receipt_view.show_drops, as_json=as_json)
+
+
+@app.command()
+def database(
+    home: Home = None,
+    database: Database = None,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the embedded server.")] = False,
+) -> None:
+    """Prints the PostgreSQL URI, starting the embedded server if need be and leaving it up."""
+    from streaming import home as of_home
+
+    settings = load(home=home, database=database)
+    if settings.database is not None:
+        if stop:
+            msg = f"database: --stop ends the embedded server only, and {settings.shown_database} is not embedded"
+            raise StockETLError(msg)
+        typer.echo(settings.shown_database)
+    elif stop:
+        typer.echo("stopped" if of_home.stop(settings) else f"no server is up in {settings.postgres_data}")
+    else:
+        typer.echo(of_home.start_and_leave_up(settings))
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def psql(
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="[ARGS]...", help="Passed on to psql.")] = None,
+    home: Home = None,
+    database: Database = None,
+) -> None:
+    """Opens psql on the database; the first argument that is not an option here and all after it go to psql."""
+    from streaming import psql as terminal
+
+    raise typer.Exit(terminal.run(load(home=home, database=database), arguments or []))
+
+
+def main() -> None:
+    """The entry point: a known error is one plain line, exit code 1 (and by typer: misuse 2, Ctrl-C 130)."""
+    try:
+        app()
+    except StockETLError as error:
+        sys.stderr.write(f"stocketl: {error}\n")
+        sys.exit(1)
+
+
+def _load(options: dict[str, Any]) -> Settings:
+    """Settings from the arguments of a command; a flag that is off is a flag that was not given."""
+    named = {name: value for name, value in options.items() if name in Settings.model_fields}
+    options_given: dict[str, Any] = {name: value or None for name, value in named.items()}
+    return load(**options_given)
+
+
+def _answer(facts: Any, show: Any, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2, default=str, ensure_ascii=False))
+    else:
+        show(facts)

@@ -1,0 +1,63 @@
+"""What a person sees: consoles for screens, one line a log record, as text or as JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+
+from streaming.settings import masked
+
+_PLAIN_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def screen() -> Console:
+    """The console of a command's answer (standard output)."""
+    return Console(highlight=False, soft_wrap=False)
+
+
+def log_to_terminal(log_format: str) -> None:
+    """Sends the project's records from INFO up, and warnings of libraries, to standard error; passwords masked.
+
+    log_format: `text` or `json` (one object a line: time, level, logger, message and what the record carries).
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if log_format == "json" else TextLines("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("streaming").setLevel(logging.INFO)
+    logging.captureWarnings(capture=True)
+    logging.getLogger("py4j").setLevel(logging.ERROR)  # it reports each call that a stopping JVM no longer answers
+
+
+class TextLines(logging.Formatter):
+    """Time of day, level, message."""
+
+    default_time_format = "%H:%M:%S"
+    default_msec_format = "%s.%03d"
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record."""
+        return masked(super().format(record))
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record."""
+        fields: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        fields |= {name: value for name, value in vars(record).items() if name not in _PLAIN_RECORD}
+        if record.exc_info:
+            fields["error"] = self.formatException(record.exc_info)
+        return masked(json.dumps(fields, default=str, ensure_ascii=False))

@@ -1,0 +1,133 @@
+"""`stocketl receipts [KEY]`: what became of a drop, from the ledger and its outbox of receipts. Changes nothing."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from psycopg2.extras import RealDictCursor
+from rich.markup import escape
+from rich.table import Table
+
+from streaming.console import screen
+from streaming.errors import StockETLError
+from streaming.home import reading
+from streaming.status import drops_table, last_drops, shown
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection
+
+    from streaming.settings import Settings
+
+Facts = dict[str, Any]
+
+LAST = 50
+
+_OF_KEY = """
+    SELECT d.*, r.body, r.written_at, r.moved_to, r.moved_at
+    FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq) WHERE d.key = %s ORDER BY d.seq
+"""
+_FROM_BODY = ("ignored", "reasons", "rejects")
+
+
+class UnknownKeyError(StockETLError):
+    """No drop ever had this key."""
+
+
+def last(settings: Settings) -> list[Facts]:
+    """The newest drops, newest first. Raises DatabaseError."""
+    with reading(settings) as connected:
+        return last_drops(connected, LAST)
+
+
+def show_last(drops: list[Facts]) -> None:
+    """Prints them as a table."""
+    console = screen()
+    console.print(drops_table(drops) if drops else "no drop has been loaded yet")
+
+
+def of_key(settings: Settings, key: str) -> list[Facts]:
+    """Every drop of this key, oldest first: its row of the ledger, ignored columns, reasons, first rejects.
+
+    Raises UnknownKeyError, which names keys that look alike, and DatabaseError.
+    """
+    with reading(settings) as connected:
+        drops = _drops(connected, key)
+        if not drops:
+            raise UnknownKeyError(_unknown(connected, key))
+    return drops
+
+
+def show_drops(drops: list[Facts]) -> None:
+    """Prints one block a drop."""
+    console = screen()
+    for drop in drops:
+        facts = Table.grid(padding=(0, 2))
+        facts.add_column(style="bold", no_wrap=True)
+        facts.add_column(overflow="fold")
+        for name, text in _lines(drop):
+            facts.add_row(name, escape(shown(text)))
+        console.print(facts)
+        if drop["rejects"]:
+            console.print(_rejects_table(drop["rejects"]))
+        console.print()
+
+
+def _lines(drop: Facts) -> list[tuple[str, str]]:
+    fate = "success" if drop["status"] == "loaded" else str(drop["status"])
+    lines: list[tuple[str, str]] = [
+        ("drop", f"{drop['seq']}: {drop['key']}"),
+        ("fate", f"{fate}: {drop['reason']}" if drop["reason"] else fate),
+        ("file", f"{drop['size']:,} bytes, modified {drop['last_modified']:%Y-%m-%d %H:%M:%S %Z}"),
+        ("rows", _rows_line(drop)),
+    ]
+    if drop["first_date"]:
+        lines.append(("dates", f"{drop['first_date']} to {drop['last_date']}"))
+    if drop["ignored"]:
+        lines.append(("ignored columns", ", ".join(drop["ignored"])))
+    if drop["reasons"]:
+        lines.append(("rejected for", ", ".join(f"{reason}: {count:,}" for reason, count in drop["reasons"].items())))
+    if drop["loaded_at"]:
+        lines.append(("loaded", f"{drop['loaded_at']:%Y-%m-%d %H:%M:%S %Z} in batch {drop['batch_id']}"))
+    lines.append(("receipt", f"written {drop['written_at']:%Y-%m-%d %H:%M:%S %Z}" if drop["written_at"] else "not yet"))
+    if drop["moved_at"]:
+        lines.append(("moved to", str(drop["moved_to"])))
+    return lines
+
+
+def _rows_line(drop: Facts) -> str:
+    fates = " + ".join(f"{drop[f'rows_{name}']:,} {name}" for name in ("loaded", "duplicate", "rejected"))
+    return f"{drop['rows_read']:,} read = {fates}"
+
+
+def _rejects_table(rejects: list[Facts]) -> Table:
+    table = Table(title="first rejected rows", title_justify="left", box=None, padding=(0, 1), header_style="bold")
+    table.add_column("line", justify="right", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    table.add_column("text", overflow="fold", ratio=1)
+    for reject in rejects:
+        table.add_row(str(reject["line"]), reject["reason"], escape(shown(reject["text"])))
+    return table
+
+
+def _drops(connected: connection, key: str) -> list[Facts]:
+    with connected.cursor(cursor_factory=RealDictCursor) as cur:
+        cur.execute(_OF_KEY, (key,))
+        drops = [dict(row) for row in cur.fetchall()]
+    for drop in drops:
+        body = drop.pop("body") or {}
+        drop |= {name: body.get(name) or ({} if name == "reasons" else []) for name in _FROM_BODY}
+    return drops
+
+
+def _unknown(connected: connection, key: str) -> str:
+    with connected.cursor() as cur:
+        cur.execute("SELECT DISTINCT key FROM stocketl.drops")
+        keys = [str(known) for (known,) in cur.fetchall()]
+    near = difflib.get_close_matches(key, keys, 3, 0.5) or [known for known in keys if known.endswith("/" + key)][:3]
+    hint = (
+        f"did you mean {' or '.join(shown(name) for name in near)}?"
+        if near
+        else "`stocketl receipts` lists the last ones."
+    )
+    return f"no drop has the key {key!r}; {hint} A file that still waits in the input has no receipt."

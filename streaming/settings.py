@@ -1,0 +1,251 @@
+"""All settings of a command in one frozen object, from its options and the `STOCKETL_…` environment, checked at start.
+
+An option wins over its variable, a variable over the default. Nothing is created or contacted here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from streaming.errors import SettingsError
+
+PREFIX = "STOCKETL_"
+LOCATIONS = ("input", "success", "failed", "receipts", "checkpoint", "lake")
+DEFAULT_HOME = "./stocketl-home"
+
+_INTERNAL = {"STOCKETL_FAULT"}  # streaming.faults
+_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}
+_BYTES = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_MIB = 1 << 20
+
+
+def masked(text: str) -> str:
+    """The text with every password of a URI in it printed as `***`."""
+    text = re.sub(r"(://[^:@/\s]*:)\S*@", r"\1***@", text)
+    return re.sub(r"(?i)(password=)[^&\s'\"]+", r"\1***", text)
+
+
+def seconds(value: object) -> float:
+    """`200ms`, `1s`, `0.2` or `2m` in seconds; raises ValueError."""
+    found = re.fullmatch(r"(\d+\.?\d*|\.\d+) ?(ms|s|m|)", str(value).strip())
+    if found is None:
+        msg = "expected a time such as 200ms, 1s or 0.5"
+        raise ValueError(msg)
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def size(value: object) -> int:
+    """`64M`, `1G`, `512 KiB` or a plain number in bytes (K, M, G are powers of 1024); raises ValueError."""
+    found = re.fullmatch(r"(\d+) ?(?:([KMG])(?:i?B)?|B?)", str(value).strip(), re.IGNORECASE)
+    if found is None or int(found[1]) == 0:
+        msg = "expected a size above zero such as 64M, 1G or a number of bytes"
+        raise ValueError(msg)
+    return int(found[1]) * _BYTES[(found[2] or "").upper()]
+
+
+def location(value: object) -> str:
+    """An absolute folder (symbolic links followed) or `s3://bucket/prefix`, no slash at its end; raises ValueError."""
+    text = str(value).strip()
+    scheme, colon, rest = text.partition("://")
+    if not colon:
+        if not text:
+            msg = "expected a folder or s3://bucket/prefix"
+            raise ValueError(msg)
+        return str(Path(text).expanduser().resolve())
+    if scheme != "s3":
+        msg = f"expected a folder or s3://bucket/prefix; the scheme {scheme!r} is not known"
+        raise ValueError(msg)
+    bucket, _, prefix = rest.partition("/")
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]", bucket) is None:
+        msg = "expected s3://bucket/prefix; there is no good bucket name after s3://"
+        raise ValueError(msg)
+    return f"s3://{bucket}/{prefix}".rstrip("/")
+
+
+def is_s3(place: str | Path) -> bool:
+    """Whether a location is on S3 (else it is a folder)."""
+    return str(place).startswith("s3://")
+
+
+def _database(value: object) -> str | None:
+    if value is None:
+        return None
+    if re.fullmatch(r"postgres(ql)?://\S*", str(value)) is None:
+        msg = "expected a PostgreSQL URI such as postgresql://user:password@host:5432/stocks"
+        raise ValueError(msg)
+    return str(value)
+
+
+def _lake(value: object) -> str | None:
+    return None if value is None or str(value).strip().lower() == "none" else location(value)
+
+
+def _home(value: object) -> Path:
+    if is_s3(str(value)) or "://" in str(value):
+        msg = "expected a folder on this machine"
+        raise ValueError(msg)
+    return Path(location(value))
+
+
+Location = Annotated[str, BeforeValidator(location)]
+Seconds = Annotated[float, BeforeValidator(seconds)]
+Bytes = Annotated[int, BeforeValidator(size)]
+
+
+class Settings(BaseSettings):
+    """What a command needs to know. Locations are absolute folders or `s3://…`; times are seconds; sizes are bytes.
+
+    `database` None: the embedded server under the home. `lake` None: no lake. Made by `load`; its text never
+    shows a password.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    home: Annotated[Path, BeforeValidator(_home)] = Field(description="folder that holds every location not given")
+    input: Location = Field(description="where drops arrive")
+    success: Location = Field(description="where loaded drops go")
+    failed: Location = Field(description="where failed drops go")
+    receipts: Location = Field(description="where receipts are written, one JSON object per drop")
+    checkpoint: Location = Field(description="where Spark keeps its state and offsets")
+    lake: Annotated[str | None, BeforeValidator(_lake)] = Field(description="where Delta tables go; none = no lake")
+    database: Annotated[str | None, BeforeValidator(_database)] = Field(
+        default=None, description="PostgreSQL URI; without it the embedded server of the home"
+    )
+    once: bool = Field(default=False, description="load what is there, wait until it is receipted and moved, end")
+    trigger: Seconds = Field(description="pause between two looks at the input (200ms, 1s)")
+    settle: Seconds = Field(description="a younger file may still be written and waits (1s)")
+    max_batch_bytes: Bytes = Field(default=128 * _MIB, description="input bytes in one batch (64M, 1G)")
+    split_bytes: Bytes = Field(description="a larger file is read in ranges of this size")
+    unpacked_limit: Bytes = Field(default=1024 * _MIB, description="a gzip that unpacks to more fails")
+    text_ids: bool = Field(default=False, description="keep ids as written: 7 is not 007")
+    move: bool = Field(default=False, description="on S3 too, move drops after their receipt (in folders always done)")
+    log_format: Literal["text", "json"] = Field(default="text", description="how log lines look: text or json")
+
+    @property
+    def moves(self) -> bool:
+        """Whether the job itself moves drops after their receipt."""
+        return self.move or not is_s3(self.input)
+
+    @property
+    def postgres_data(self) -> Path:
+        """The data folder of the embedded PostgreSQL."""
+        return self.home / "postgres"
+
+    @property
+    def shown_database(self) -> str:
+        """The database as it may be printed: no password."""
+        return f"embedded in {self.postgres_data}" if self.database is None else masked(self.database)
+
+    def __repr_args__(self) -> Any:
+        for name, value in super().__repr_args__():
+            yield name, masked(value) if name == "database" and isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return _with_defaults(given)
+
+
+def load(*, environment: bool = True, **options: Any) -> Settings:
+    """Settings from the given options (None = not given) and, unless told otherwise, the environment.
+
+    Raises SettingsError.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if environment:
+        _refuse_unknown_variables()
+    else:  # what is given explicitly is not looked up there
+        defaults = {name: field.default for name, field in Settings.model_fields.items() if not field.is_required()}
+        given = _with_defaults(defaults | given)
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_complaint(e) for e in error.errors())) from None
+    _refuse_useless_numbers(settings)
+    _refuse_loops(settings)
+    _refuse_mixed_moves(settings)
+    return settings
+
+
+def _with_defaults(given: dict[str, Any]) -> dict[str, Any]:
+    """What was given, and the defaults that depend on it."""
+    filled = {"home": DEFAULT_HOME} | given
+    for name in LOCATIONS:
+        filled.setdefault(name, str(Path(str(filled["home"])) / name))
+    on_s3 = is_s3(str(filled["input"]).strip())
+    filled.setdefault("trigger", 1.0 if on_s3 else 0.2)
+    filled.setdefault("settle", 0.0 if on_s3 else 1.0)
+    if "split_bytes" not in filled:
+        filled["split_bytes"] = min(16 * _MIB, _bytes_or(filled.get("max_batch_bytes"), 16 * _MIB))
+    return filled
+
+
+def option_name(field: str) -> str:
+    """The command-line option of a setting."""
+    return "--" + field.replace("_", "-")
+
+
+def _refuse_unknown_variables() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | _INTERNAL
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known - _INTERNAL, 1)
+            hint = f"did you mean {near[0]}?" if near else "`stocketl run --help` names them all."
+            msg = f"{name}: there is no such setting in the environment; {hint}"
+            raise SettingsError(msg)
+
+
+def _complaint(error: Any) -> str:
+    name = str(error["loc"][0]) if error["loc"] else "settings"
+    said = str(error["ctx"]["error"]) if "error" in error.get("ctx", {}) else error["msg"]
+    return _wrong(name, said[0].lower() + said[1:], error["input"])
+
+
+def _wrong(name: str, said: str, got: object) -> str:
+    shown = masked(str(got)) if name != "database" else re.sub(r":[^:/@]*@", ":***@", masked(str(got)))
+    return f"{name}: {said}, got {shown!r} ({option_name(name)} or {PREFIX}{name.upper()})"
+
+
+def _bytes_or(value: object, otherwise: int) -> int:
+    try:
+        return otherwise if value is None else size(value)
+    except ValueError:
+        return otherwise  # its own validation says what is wrong with it
+
+
+def _refuse_useless_numbers(settings: Settings) -> None:
+    if settings.trigger <= 0:
+        raise SettingsError(_wrong("trigger", "expected a time above zero", f"{settings.trigger:g}"))
+    if settings.split_bytes > settings.max_batch_bytes:
+        said = f"expected at most max_batch_bytes, {settings.max_batch_bytes:,}"
+        raise SettingsError(_wrong("split_bytes", said, f"{settings.split_bytes:,}"))
+
+
+def _refuse_loops(settings: Settings) -> None:
+    """No location may be or hold another one: the job would read, move or overwrite its own files."""
+    places = {name: str(value) for name in LOCATIONS if (value := getattr(settings, name)) is not None}
+    if settings.database is None:
+        places["postgres"] = str(settings.postgres_data)
+    for (inner, a), (outer, b) in itertools.permutations(places.items(), 2):
+        if a == b or a.startswith(b.rstrip("/") + "/"):
+            relation = "is the same place as" if a == b else "lies inside"
+            msg = f"{inner}: {a!r} {relation} {outer} {b!r}; give each a place of its own, beside the others"
+            raise SettingsError(msg)
+
+
+def _refuse_mixed_moves(settings: Settings) -> None:
+    if not settings.moves:
+        return
+    kind = "s3://bucket/prefix, as the input is on S3" if is_s3(settings.input) else "a folder, as the input is one"
+    for name in ("success", "failed"):
+        place = getattr(settings, name)
+        if is_s3(place) != is_s3(settings.input):
+            raise SettingsError(_wrong(name, f"expected {kind} and the job moves drops there", place))

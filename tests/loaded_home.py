@@ -1,0 +1,91 @@
+"""A home whose drops were loaded by the job's own parts, one batch a drop, without Spark."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+from streaming import ledger, moves, wide
+from streaming.admission import Span, batch_digest
+from streaming.history import History
+from streaming.packets import Rejects, Ticks
+from streaming.postgres import Transactions
+from streaming.reading import FACTS, REJECTS, TICKS, ReadOptions, rows_of
+from streaming.storage import open_place
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor
+
+    from streaming.settings import Settings
+
+
+class LoadedHome:
+    """Loads files given as text under a key, in the order given; moves each when its receipt would be written."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._input = open_place(settings.input)
+        self._history = History(None, _Chunks())
+        self._seq = 0
+        self._transactions = Transactions(settings.database or "", threading.Event())
+        self._transactions.run(ledger.create)
+
+    def load(self, key: str, content: str, *, move: bool = True) -> int:
+        """The seq of the drop."""
+        self._input.put(key, content.encode())
+        version = next(version for version in self._input.versions() if version.key == key)
+        self._seq += 1
+        seq = self._seq
+        assert self._input.claim(version, seq) == version
+        span = Span(seq, version, 0, version.size, whole=True)
+        rows = list(rows_of(span, self._input, ReadOptions(1, text_ids=False, unpacked_limit=1 << 30)))
+        self._transactions.run(lambda cur: self._publish(cur, span, [(row[3], row[4]) for row in rows]))
+        if move:
+            self._transactions.run(self._move)
+        return seq
+
+    def change(self, statement: str) -> None:
+        """What a clumsy person might do to the database."""
+        self._transactions.run(lambda cur: cur.execute(statement))
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._transactions.close()
+
+    def _publish(self, cur: cursor, span: Span, rows: list[tuple[str, bytes]]) -> None:
+        seq = span.seq
+        ticks = [(seq, Ticks.from_buffer(payload)) for kind, payload in rows if kind == TICKS]
+        applied = self._history.apply(ticks)
+        fact: dict[str, Any] = next(json.loads(payload) for kind, payload in rows if kind == FACTS)
+        rejects = next((Rejects.from_buffer(payload) for kind, payload in rows if kind == REJECTS), Rejects.empty())
+        given = zip(rejects.line, rejects.text, rejects.reason, strict=True)
+        fact["rejects"] = [{"line": line, "text": text, "reason": reason} for line, text, reason in given]
+        assert ledger.begin_batch(cur, "c", seq, 1, batch_digest([span.to_json()]), 1)
+        cells = wide.write(cur, applied.changes, ledger.place_tickers(cur, applied.changes.ids))
+        ledger.record_drops(cur, "c", seq, [fact], applied.duplicates)
+        ledger.finish_batch(cur, "c", seq, cells)
+
+    def _move(self, cur: cursor) -> None:
+        for row in ledger.unwritten_receipts(cur, "c", self._seq):
+            ledger.receipt_written(cur, row.seq)
+        for row in ledger.unmoved(cur, "c", self._seq):
+            target = open_place(self.settings.success if row.fate == "success" else self.settings.failed)
+            name = moves.free_name(target, row.key, row.seq)
+            assert moves.move(self._input, row.version, row.seq, target, name)
+            ledger.move_intended(cur, row.seq, name)
+            ledger.moved(cur, row.seq)
+
+
+class _Chunks:
+    def __init__(self) -> None:
+        self._held: dict[int, bytes] = {}
+
+    def load(self, chunk: int) -> bytes:
+        return self._held[chunk]
+
+    def store(self, chunk: int, data: bytes) -> None:
+        self._held[chunk] = data
+
+    def remove(self, chunk: int) -> None:
+        del self._held[chunk]

@@ -1,0 +1,70 @@
+"""`stocketl receipts`: what became of a drop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from loaded_home import LoadedHome
+
+from streaming.receipt_view import UnknownKeyError, last, of_key, show_drops, show_last
+from streaming.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def home(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoadedHome]:
+    monkeypatch.setenv("COLUMNS", "70")
+    made = LoadedHome(load(environment=False, home=str(tmp_path), database=database))
+    made.load(
+        "day/one.csv", "date,id,price,volume,venue\n2024-01-02,7,100,10,X\n2024-02-30,7,[red]1,1,Y\n2024-01-02,8,,1,Z\n"
+    )
+    made.load("day/one.csv", "nothing of use\n")
+    yield made
+    made.close()
+
+
+def test_a_key_shows_every_drop_of_it(home: LoadedHome, capsys: pytest.CaptureFixture[str]) -> None:
+    """Counts, reason, ignored columns and the first rejects with line, text and reason; foreign text is only text."""
+    drops = of_key(home.settings, "day/one.csv")
+    assert [(d["seq"], d["status"], d["rows_read"], d["moved_to"]) for d in drops] == [
+        (1, "loaded", 3, "day/one.csv"),
+        (2, "failed", 0, "day/one.csv"),
+    ]
+    assert (drops[0]["ignored"], drops[0]["reasons"]) == (["venue"], {"bad-date": 1, "missing-price": 1})
+    assert drops[0]["rejects"] == [
+        {"line": 3, "text": "2024-02-30,7,[red]1,1,Y", "reason": "bad-date"},
+        {"line": 4, "text": "2024-01-02,8,,1,Z", "reason": "missing-price"},
+    ]
+    show_drops(drops)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "rows 3 read = 1 loaded + 0 duplicate + 2 rejected" in lines
+    assert "ignored columns venue" in lines
+    assert "rejected for bad-date: 1, missing-price: 1" in lines
+    assert "3 bad-date 2024-02-30,7,[red]1,1,Y" in lines
+    assert "fate success" in lines
+    assert any(line.startswith("fate failed: ") for line in lines)
+
+
+def test_an_unknown_key_suggests_what_looks_alike(home: LoadedHome) -> None:
+    """A slip of the finger or a name without its folder."""
+    with pytest.raises(UnknownKeyError, match=r"^no drop has the key 'day/ome.csv'; did you mean day/one.csv\?"):
+        of_key(home.settings, "day/ome.csv")
+    with pytest.raises(UnknownKeyError, match=r"did you mean day/one.csv\?"):
+        of_key(home.settings, "one.csv")
+    with pytest.raises(UnknownKeyError, match="`stocketl receipts` lists the last ones"):
+        of_key(home.settings, "xyz")
+
+
+def test_without_a_key_the_last_drops_come_newest_first(home: LoadedHome, capsys: pytest.CaptureFixture[str]) -> None:
+    """One row a drop, the reason of a failed one beside it."""
+    drops = last(home.settings)
+    assert [(drop["seq"], drop["status"]) for drop in drops] == [(2, "failed"), (1, "loaded")]
+    show_last(drops)
+    out = capsys.readouterr().out
+    assert out.index("failed") < out.index("loaded", out.index("failed"))
+    show_last([])
+    assert capsys.readouterr().out == "no drop has been loaded yet\n"
