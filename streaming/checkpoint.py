@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from streaming import ledger
 from streaming.admission import EMPTY_OFFSET, batch_digest
-from streaming.errors import CheckpointError
+from streaming.errors import START_AGAIN, CheckpointError
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
-
-START_AGAIN = "README, 'Start again from the files', says how to begin anew without losing a row"
 
 _COMPARED_BATCHES = 20
 

@@ -1,5 +1,7 @@
 """The errors a person who runs StockETL can meet: one tree, each message says what to do next."""
 
+START_AGAIN = "README, 'Start again from the files', says how to begin anew without losing a row"
+
 
 class StockETLError(Exception):
     """Base of every error that ends a command with a plain message and exit code 1."""

@@ -14,8 +14,7 @@ import pyarrow as pa
 
 from streaming import faults, ledger, wide
 from streaming.batch import collect, loaded_before_and_again, number_lines, rejects_table
-from streaming.checkpoint import START_AGAIN
-from streaming.errors import CheckpointError
+from streaming.errors import START_AGAIN, CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,6 +14,7 @@ from pyspark.sql.streaming.stateful_processor import StatefulProcessor, Stateful
 
 from streaming import faults
 from streaming.drops import PACKET_SCHEMA
+from streaming.errors import START_AGAIN, CheckpointError
 from streaming.history import History
 from streaming.packets import Loaded, Ticks
 from streaming.reading import OPEN_TICKS, TICKS
@@ -38,8 +39,8 @@ class _StateChunks:
     def load(self, chunk: int) -> bytes:
         entry = self._state.getValue((chunk,))
         if entry is None:
-            msg = f"chunk {chunk} of the price history is not in the state store: the checkpoint is damaged"
-            raise LookupError(msg)
+            msg = f"chunk {chunk} of the price history is not in the state: the checkpoint is damaged. {START_AGAIN}."
+            raise CheckpointError(msg)
         return bytes(entry[0])
 
     def store(self, chunk: int, data: bytes) -> None:
