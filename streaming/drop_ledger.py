@@ -128,8 +128,8 @@ def receipt_written(cur: cursor, seq: int) -> None:
     cur.execute("UPDATE stocketl.receipts SET written_at = clock_timestamp() WHERE seq = %s", (seq,))
 
 
-def move_intended(cur: cursor, seq: int, target: str) -> None:
-    """The key that the file will have at its target, noted before the first byte is copied."""
+def move_intended(cur: cursor, seq: int, target: str | None) -> None:
+    """The key that the file will have at its target, noted before the first byte is copied; None: it cannot be moved."""
     cur.execute("UPDATE stocketl.receipts SET moved_to = %s WHERE seq = %s", (target, seq))
 
 

@@ -19,7 +19,9 @@ def reach(point: str) -> None:
         return
     path = pathlib.Path(marker)
     if not path.exists():
-        path.write_text(f"{point} {os.getpid()}\n")
+        unfinished = path.with_name(f"{path.name}.tmp")
+        unfinished.write_text(f"{point} {os.getpid()}\n")
+        unfinished.replace(path)
         signal.pause()
 
 

@@ -40,13 +40,14 @@ def run(settings: Settings) -> int:
     """Runs the job until it is told to stop, or with `once` until the input is drained. Raises StockETLError."""
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
+        to = destinations(settings)
         uri = stack.enter_context(database(settings))
         transactions, of_receipts = (stack.enter_context(contextlib.closing(Transactions(uri, stop))) for _ in range(2))
         checkpoint = open_checkpoint(settings.checkpoint, buckets=BUCKETS, text_ids=settings.text_ids)
         epoch = _take_over(transactions, checkpoint, uri, stop)
         spark = stack.enter_context(session(settings, conf="local"))
         lake = Lake(spark, hadoop_url(settings.lake), checkpoint.id) if settings.lake else None
-        receipts = ReceiptWriter(of_receipts, epoch, checkpoint, destinations(settings), stop)
+        receipts = ReceiptWriter(of_receipts, epoch, checkpoint, to, stop)
         publish = Publish(transactions, lake, checkpoint.id, epoch, receipts.published)
 
         def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (called by keyword nowhere, by the supervisor once)

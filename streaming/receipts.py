@@ -53,14 +53,17 @@ class Destinations:
 
 
 def destinations(settings: Settings) -> Destinations:
-    """As the settings name them."""
-    return Destinations(
+    """As the settings name them; raises SettingsError where one is not there or may not be used."""
+    to = Destinations(
         input=open_place(settings.input),
         receipts=open_place(settings.receipts),
         success=open_place(settings.success),
         failed=open_place(settings.failed),
         move=settings.moves,
     )
+    for place in (to.input, to.receipts, *((to.success, to.failed) if to.move else ())):
+        place.check()
+    return to
 
 
 class ReceiptWriter(threading.Thread):
@@ -135,7 +138,8 @@ class ReceiptWriter(threading.Thread):
         names = self._names(rows)
         self._mark(ledger.move_intended, [(row.seq, names[row.seq]) for row in rows if row.moved_to is None])
         for row in rows:
-            moves.move(self._to.input, row.version, row.seq, self._destination(row), names[row.seq])
+            if not moves.move(self._to.input, row.version, row.seq, self._destination(row), names[row.seq]):
+                self._mark(ledger.move_intended, [(row.seq, None)])  # its bytes are gone: there is nothing to move
         self._mark(ledger.moved, [(row.seq,) for row in rows])
 
     def _names(self, rows: list[Receipt]) -> dict[int, str]:

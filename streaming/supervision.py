@@ -109,7 +109,7 @@ def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], No
 
 
 def _first_line(text: object) -> str:
-    """What a person needs of a text that may hold stack traces: Python's last word on the error, else the first line."""
+    """What a person needs of a text that may hold stack traces: Python's word on the error, else the first line."""
     lines = [line.strip() for line in str(text).splitlines() if line.strip()]
     python = [line for line in lines if _PYTHON_ERROR.match(line)]
     return (python or lines or [""])[0][:300]

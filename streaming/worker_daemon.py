@@ -4,15 +4,21 @@ A worker forked from Spark's own daemon imports pandas and pyarrow anew: a secon
 Named by `spark.python.daemon.module`.
 """
 
-import pyarrow.compute
-import pyspark.sql.pandas.serializers
-import pyspark.sql.streaming.stateful_processor_api_client
-import pyspark.worker  # noqa: F401 (loaded for the forks)
+import importlib
+
 from pyspark.daemon import manager
 
-import streaming.drops
-import streaming.folder
-import streaming.returns  # noqa: F401 (loaded for the forks)
+_LOADED_BEFORE_FORKING = (
+    "pyarrow.compute",
+    "pyspark.sql.pandas.serializers",
+    "pyspark.sql.streaming.stateful_processor_api_client",
+    "pyspark.worker",
+    "streaming.drops",
+    "streaming.folder",
+    "streaming.returns",
+)
 
 if __name__ == "__main__":
-    manager()
+    for module in _LOADED_BEFORE_FORKING:
+        importlib.import_module(module)
+    manager()  # type: ignore[no-untyped-call]  # pyspark's

@@ -1,0 +1,204 @@
+"""A prefix of an S3 bucket.
+
+Delivery: a drop is one version of one object. It is read, copied and deleted by its version id, so a replay reads the
+same bytes and a newer version is never touched; keep non-current versions for longer than a drop may wait. A bucket
+without versioning has only the version `null`: an overwritten object is noticed (by its ETag) and its drop fails.
+
+Not drops: keys whose last component begins with `.` or `_` or ends in `.tmp`, `.part`, `._COPYING_`; folder markers;
+keys that hold NUL; what lies under the newest delete marker of its key.
+"""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import tenacity
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+from streaming.errors import StorageError, VanishedError
+from streaming.s3_client import client, plain_errors
+from streaming.storage import CHUNK, Ranges, Version, is_drop_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+    from streaming.storage import Place
+
+_LARGEST_COPY = 5 << 30  # CopyObject takes no more: docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+_COPY_PART = 256 << 20
+
+
+class Bucket:
+    """A `Place` under a prefix of a bucket; a key is what follows `prefix/`."""
+
+    longest_component: int | None = None
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+        self.url = f"s3://{bucket}/{self._prefix}".rstrip("/")
+        self.longest_key = 1024 - len(self._prefix.encode())
+
+    def __reduce__(self) -> tuple[type[Bucket], tuple[str, str]]:
+        return Bucket, (self._bucket, self._prefix)
+
+    def check(self) -> None:
+        """Asks for one key; raises `SettingsError` where the bucket is not there or not ours to list."""
+        with self._plainly("list"):
+            client().list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+
+    def versions(self) -> list[Version]:
+        """As `Place` says, with one request for each 1,000 versions and delete markers under the prefix."""
+        found: list[Version] = []
+        marked = None
+        for is_marker, entry in self._entries():
+            key = entry["Key"][len(self._prefix) :]
+            if is_marker:
+                marked = key
+            elif key != marked and _is_drop(key, entry["Size"]):
+                found.append(_version(key, entry["ETag"], entry["VersionId"], entry["Size"], entry["LastModified"]))
+        found.reverse()  # versions of one key come newest first
+        return sorted(found, key=lambda version: (version.modified, version.key))
+
+    def _entries(self) -> Iterator[tuple[bool, dict[str, Any]]]:
+        """Whether it is a delete marker, and the entry, in the order of the answer: by key, newest first."""
+        with self._plainly("list the versions of"):
+            pages = client().get_paginator("list_object_versions")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
+                versions, markers = iter(page.get("Versions", ())), iter(page.get("DeleteMarkers", ()))
+                for name in cast("dict[str, Any]", page)["Order"]:
+                    is_marker = name == b"DeleteMarker"
+                    yield is_marker, cast("dict[str, Any]", next(markers if is_marker else versions))
+
+    def claim(self, version: Version, seq: int) -> Version | None:  # noqa: ARG002 - a folder needs it
+        """The version itself: it stays by its id."""
+        return version
+
+    def read(self, version: Version, seq: int, start: int = 0, end: int | None = None) -> bytes:  # noqa: ARG002 - as above
+        """As `Place` says; a connection that breaks in the middle is tried again."""
+        stop = min(version.size if end is None else end, version.size)
+        if stop <= start and version.size:
+            return b""
+        part = {"Range": f"bytes={start}-{stop - 1}"} if version.size else {}
+        with self._plainly(f"read {version.key!r} in"):
+            data = _body(self._exactly(version) | part)
+        if len(data) == max(stop - start, 0):
+            return data
+        msg = f"{version.key!r} in {self.url}: expected {stop - start} bytes from {start}, got {len(data)}"
+        raise VanishedError(msg)
+
+    def open(self, version: Version, seq: int | None) -> BinaryIO:
+        """As `Place` says, in ranges of 8 MiB."""
+        return io.BufferedReader(Ranges(self, version, seq or 0), CHUNK)
+
+    def claimed(self) -> set[int]:
+        """None: versions stay by themselves."""
+        return set()
+
+    def release(self, seq: int) -> None:
+        """Nothing to do."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """One PutObject."""
+        with self._plainly(f"write {key!r} to"):
+            client().put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data)
+
+    def get(self, key: str) -> bytes | None:
+        """The newest version's bytes."""
+        try:
+            with self._plainly(f"read {key!r} in"):
+                return _body({"Bucket": self._bucket, "Key": self._prefix + key})
+        except VanishedError:
+            return None
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object; a delete marker is none."""
+        return self.head(key) is not None
+
+    def keys(self) -> list[str]:
+        """All keys under the prefix."""
+        with self._plainly("list"):
+            pages = client().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
+            return sorted(entry["Key"][len(self._prefix) :] for page in pages for entry in page.get("Contents", ()))
+
+    def head(self, key: str) -> Version | None:
+        """The newest version."""
+        try:
+            with self._plainly(f"look at {key!r} in"):
+                found = client().head_object(Bucket=self._bucket, Key=self._prefix + key)
+        except VanishedError:
+            return None
+        version_id = found.get("VersionId", "null")
+        return _version(key, found["ETag"], version_id, found["ContentLength"], found["LastModified"])
+
+    def free(self, key: str) -> bool:
+        """Whether there is no such object."""
+        return self.head(key) is None
+
+    def take(self, source: Place, version: Version, seq: int, key: str) -> None:
+        """From another bucket: copied by S3 itself, in parts above 5 GiB; else uploaded, in parts above 8 MiB."""
+        to: dict[str, Any] = {"Bucket": self._bucket, "Key": self._prefix + key}
+        if not self.free(key):
+            msg = f"{key!r} in {self.url} exists already and is not overwritten: give that object another name"
+            raise StorageError(msg)
+        with self._plainly(f"copy {version.key!r} to {key!r} in"):
+            if isinstance(source, Bucket) and version.size < _LARGEST_COPY:
+                client().copy_object(**to, CopySource=source._copy_source(version), CopySourceIfMatch=_quoted(version))  # noqa: SLF001 - another of this class
+            elif isinstance(source, Bucket):
+                parts = TransferConfig(multipart_chunksize=_COPY_PART)
+                client().copy(source._copy_source(version), **to, Config=parts)  # noqa: SLF001 - another of this class
+            elif version.size <= CHUNK:
+                with source.open(version, seq) as data:
+                    client().put_object(**to, Body=data.read())
+            else:
+                with source.open(version, seq) as data:  # one part at a time: bounded memory
+                    client().upload_fileobj(data, **to, Config=TransferConfig(use_threads=False))
+
+    def delete(self, version: Version, seq: int) -> None:  # noqa: ARG002 - a folder needs it
+        """By version id. The one version `null` is compared by its ETag first, a few milliseconds before."""
+        try:
+            with self._plainly(f"remove {version.key!r} from"):
+                exactly = self._exactly(version)
+                if exactly.pop("IfMatch", None):
+                    client().get_object(**self._exactly(version))["Body"].close()
+                client().delete_object(**exactly)
+        except VanishedError:
+            return  # removed already, or a newer object that stays
+
+    def _exactly(self, version: Version) -> dict[str, Any]:
+        named = {"Bucket": self._bucket, "Key": self._prefix + version.key, "VersionId": version.version or "null"}
+        return named if named["VersionId"] != "null" else named | {"IfMatch": _quoted(version)}
+
+    def _copy_source(self, version: Version) -> Any:
+        return {"Bucket": self._bucket, "Key": self._prefix + version.key, "VersionId": version.version or "null"}
+
+    def _plainly(self, what: str) -> AbstractContextManager[None]:
+        return plain_errors(f"{what} {self.url}")
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_type((ResponseStreamingError, IncompleteReadError, ReadTimeoutError)),
+    stop=tenacity.stop_after_attempt(4),
+    wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
+    reraise=True,
+)
+def _body(request: dict[str, Any]) -> bytes:
+    return client().get_object(**request)["Body"].read()
+
+
+def _version(key: str, etag: str, version_id: str, size: int, modified: datetime) -> Version:
+    return Version(key, etag.strip('"'), version_id, size, modified.astimezone(UTC))
+
+
+def _quoted(version: Version) -> str:
+    return f'"{version.etag}"'
+
+
+def _is_drop(key: str, size: int) -> bool:
+    last = key.rpartition("/")[2]
+    return bool(key) and (bool(last) or size > 0) and is_drop_name(last) and "\0" not in key

@@ -1,0 +1,80 @@
+"""The process's S3 client, and its errors in plain words."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+from s3transfer.exceptions import S3CopyFailedError
+
+from streaming.errors import SettingsError, StorageError, VanishedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_s3.client import S3Client
+
+_MISSING = {"404", "NoSuchKey", "NoSuchVersion", "412", "PreconditionFailed", "405", "MethodNotAllowed"}
+_REFUSED = {"NoSuchBucket", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidBucketName"}
+_REFUSED |= {"ExpiredToken", "InvalidToken", "AllAccessDisabled", "AuthorizationHeaderMalformed", "PermanentRedirect"}
+_UNSET = (NoCredentialsError, PartialCredentialsError, ProfileNotFound)
+_ENTRY = re.compile(rb"<(Version|DeleteMarker)>")
+
+
+def client() -> S3Client:
+    """The process's client: made when first used, never carried over a fork."""
+    return _client_of(os.getpid())
+
+
+@functools.lru_cache(maxsize=1)
+def _client_of(_process: int) -> S3Client:
+    # Everything else comes as boto3 users expect: AWS_... variables, profiles, roles, AWS_ENDPOINT_URL (for which boto3
+    # puts the bucket into the path).
+    options: dict[str, Any] = {
+        "retries": {"mode": os.environ.get("AWS_RETRY_MODE", "standard")},
+        "connect_timeout": 10,
+        "read_timeout": 60,
+    }
+    made = boto3.session.Session().client("s3", config=Config(**options))
+    made.meta.events.register("before-parse.s3.ListObjectVersions", _keep_order)
+    return made
+
+
+def _keep_order(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    # boto3 gives versions and delete markers as two lists and so loses which of them is newer: LastModified has
+    # seconds, and for a multipart upload it is the time of its start.
+    customized_response_dict["Order"] = _ENTRY.findall(response_dict["body"])
+
+
+@contextmanager
+def plain_errors(what: str) -> Iterator[None]:
+    """Turns what boto3 raises, after its own attempts, into this project's errors."""
+    try:
+        yield
+    except _UNSET as error:
+        msg = f"cannot {what}: {error}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        raise SettingsError(msg) from error
+    except ClientError as error:
+        code, action = error.response.get("Error", {}).get("Code", ""), error.operation_name
+        msg = f"cannot {what}: {action} was answered with {code}: {error}"
+        if code in _MISSING or code == "InvalidObjectState":  # the latter: moved to an archive class
+            raise VanishedError(msg) from error
+        if code in _REFUSED:
+            msg += f"; check the bucket's name, the region, the credentials and their right to {action}"
+            raise SettingsError(msg) from error
+        raise StorageError(msg) from error
+    except (BotoCoreError, S3CopyFailedError, OSError) as error:
+        msg = f"cannot {what}: {error}"
+        raise StorageError(msg) from error
