@@ -57,6 +57,10 @@ class Checkpoint:
         """Whether Spark has committed this batch."""
         return open_place(self.url).exists(f"commits/{batch_id}")
 
+    def is_open(self) -> bool:
+        """Whether a batch is planned and not yet committed."""
+        return max(self.planned(), default=-1) > self.committed()
+
     def starts_of_open_batch(self) -> int:
         """Counts this start: how often a job has begun with the same planned but uncommitted batch."""
         planned = self.planned()

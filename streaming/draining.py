@@ -1,4 +1,4 @@
-"""When `--once` is done: every version that lay in the input at the start has its receipt and has been moved."""
+"""When `--once` is done: what lay in the input at the start has its receipts and has been moved, no batch is open."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from streaming.errors import StorageError
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
+    from streaming.checkpoint import Checkpoint
     from streaming.postgres import Transactions
     from streaming.receipts import ReceiptWriter
     from streaming.settings import Settings
@@ -21,7 +22,10 @@ _LOOK_SECONDS = 0.25
 class Drained:
     """Called again and again; True once nothing that was there when it was made is left to do."""
 
-    def __init__(self, settings: Settings, transactions: Transactions, receipts: ReceiptWriter) -> None:
+    def __init__(
+        self, settings: Settings, checkpoint: Checkpoint, transactions: Transactions, receipts: ReceiptWriter
+    ) -> None:
+        self._checkpoint = checkpoint
         self._moves = settings.moves
         self._place = open_place(settings.input)
         self._transactions = transactions
@@ -39,6 +43,8 @@ class Drained:
         except StorageError:
             return False
         waiting = [version for key, version in left.items() if key in self._wanted]
+        if self._checkpoint.is_open():
+            return False
         if not waiting or self._moves:
             return not waiting
         keys = sorted({version.key for version in waiting})

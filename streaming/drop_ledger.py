@@ -129,7 +129,7 @@ def receipt_written(cur: cursor, seq: int) -> None:
 
 
 def move_intended(cur: cursor, seq: int, target: str | None) -> None:
-    """The key that the file will have at its target, noted before the first byte is copied; None: it cannot be moved."""
+    """The key that the file will have at its target, noted before it is moved; None: there is nothing to move."""
     cur.execute("UPDATE stocketl.receipts SET moved_to = %s WHERE seq = %s", (target, seq))
 
 

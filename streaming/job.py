@@ -65,7 +65,7 @@ def run(settings: Settings) -> int:
             publish=publish,
             receipts=receipts,
             superseded=lambda: of_receipts.run(lambda cur: ledger.check_epoch(cur, epoch)),
-            drained=Drained(settings, of_receipts, receipts) if settings.once else lambda: False,
+            drained=Drained(settings, checkpoint, of_receipts, receipts) if settings.once else lambda: False,
             stop=stop,
             spark_log=settings.home / "logs" / "spark.log",
         )
