@@ -16,8 +16,8 @@ setup: $(READY) ## make .venv with everything in it, a Java too if the system ha
 demo: setup ## start everything, load the ten files of stocks/, show the tables, end
 	@$(BIN)/stocketl demo
 
-test: setup ## run all tests (up to 20 minutes; some start Spark, PostgreSQL and an S3 server)
-	@$(BIN)/python -m pytest
+test: quick ## run all tests (up to 20 minutes; some start Spark, PostgreSQL and an S3 server)
+	@$(BIN)/python -m pytest -m spark
 
 check: lint quick ## lint, types and the tests that need no Spark (a minute)
 
@@ -27,7 +27,7 @@ lint: setup ## ruff and mypy
 	@$(BIN)/mypy
 
 quick: setup ## the tests that need no Spark
-	@$(BIN)/python -m pytest -m "not spark"
+	@$(BIN)/python -m pytest -m "not spark" -n 2 -q
 
 clean: ## remove caches, build products and the demo's home (not .venv, not stocketl-home)
 	@if [ -x $(BIN)/stocketl ] && [ -d demo-home ]; then $(BIN)/stocketl database --home demo-home --stop; fi
