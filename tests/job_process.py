@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 DEADLINE = 240.0  # seconds; generous: a start takes seven on two idle cores, and a minute on busy ones
 _POLL = 0.05
 _COMMAND = [str(Path(sys.executable).with_name("stocketl"))]
+_NOISE = re.compile(r"Traceback|^\s+at \S+\(|Exception in thread|py4j|\bWARN\b|KeyboardInterrupt", re.IGNORECASE)
 FIRST_DROP = 1_700_000_000  # a fixed time of modification, so that order and ledger are the same in each run
 
 
@@ -153,6 +155,11 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*_COMMAND, *arguments], env=clean_environment(), capture_output=True, text=True, timeout=DEADLINE, check=False
     )
+
+
+def noise(output: str) -> list[str]:
+    """Lines that no person should see: stack traces of Python and Java, Spark's chatter."""
+    return [line for line in output.splitlines() if _NOISE.search(line)]
 
 
 def drop(folder: Path, name: str, content: bytes, number: int | None = None) -> Path:
