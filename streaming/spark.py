@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
-from streaming.java import jars, java_home
+from streaming.errors import SettingsError
+from streaming.jars import jars
+from streaming.java import java_home
 from streaming.settings import is_s3
 
 if TYPE_CHECKING:
@@ -42,7 +45,11 @@ def session(settings: Settings, *, conf: str) -> Iterator[SparkSession]:
     builder = SparkSession.builder.appName("stocketl").config(map=properties)
     _log_to_file_only("py4j", logs / "spark.log")
     with _children_write_to(logs / "spark.log"):
-        spark = builder.getOrCreate()
+        try:
+            spark = builder.getOrCreate()
+        except PySparkRuntimeError as error:
+            msg = f"Spark did not start (JAVA_HOME={os.environ.get('JAVA_HOME')}): {error}; see {logs / 'spark.log'}"
+            raise SettingsError(msg) from error
     try:
         yield spark
     finally:
