@@ -31,9 +31,9 @@ def read(data: bytes, limit: int = 1 << 20) -> Parsed:
         (b"\x1f\x8b" + bytes(100), "corrupt"),
         (PACKED + b"date,id", "followed by something that is no gzip"),
         (PACKED + bytes(20) + b"x", "followed by something that is no gzip"),
-        (gzip.compress(PACKED), "gzip inside the file"),
-        (gzip.compress(b""), "zero bytes"),
-        (gzip.compress(b"date,id\n"), "lacks 'price'"),
+        (gzip.compress(PACKED, mtime=0), "gzip inside the file"),
+        (gzip.compress(b"", mtime=0), "zero bytes"),
+        (gzip.compress(b"date,id\n", mtime=0), "lacks 'price'"),
     ],
 )
 def test_a_damaged_gzip_fails_whole(data: bytes, said: str) -> None:
