@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 from typing import TYPE_CHECKING
 
 from streaming import drops, ledger, returns
@@ -24,8 +25,6 @@ from streaming.spark import hadoop_url, session
 from streaming.supervision import stop_on_signals, supervise
 
 if TYPE_CHECKING:
-    import threading
-
     from pyspark.sql.streaming.query import StreamingQuery
 
     from streaming.settings import Settings
@@ -39,13 +38,15 @@ _ISOLATE_FROM_START = 3
 def run(settings: Settings) -> int:
     """Runs the job until it is told to stop, or with `once` until the input is drained. Raises StockETLError."""
     with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(stop_on_signals())
+        stop = threading.Event()
+        stack.enter_context(stop_on_signals(stop))
         to = destinations(settings)
         uri = stack.enter_context(database(settings))
         transactions, of_receipts = (stack.enter_context(contextlib.closing(Transactions(uri, stop))) for _ in range(2))
         checkpoint = open_checkpoint(settings.checkpoint, buckets=BUCKETS, text_ids=settings.text_ids)
         epoch = _take_over(transactions, checkpoint, uri, stop)
         spark = stack.enter_context(session(settings, conf="local"))
+        stack.enter_context(stop_on_signals(stop))  # again: Spark has put its own handler of Ctrl-C over ours
         lake = Lake(spark, hadoop_url(settings.lake), checkpoint.id) if settings.lake else None
         receipts = ReceiptWriter(of_receipts, epoch, checkpoint, to, stop)
         publish = Publish(transactions, lake, checkpoint.id, epoch, receipts.published)

@@ -38,9 +38,8 @@ class QueryFailedError(StockETLError):
 
 
 @contextlib.contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and Ctrl-C set; the second Ctrl-C is Python's own again."""
-    stop = threading.Event()
+def stop_on_signals(stop: threading.Event) -> Iterator[None]:
+    """SIGTERM and Ctrl-C set the event; the second of each does what it does to any program."""
 
     def ask_to_stop(number: int, _frame: FrameType | None) -> None:
         stop.set()
@@ -48,7 +47,7 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
     before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -87,6 +86,8 @@ def supervise(
             stop.wait(_RESTART_PAUSE_SECONDS)
             isolate = isolate or (restarts > 1 and any(sign in str(reason) for sign in _WORKER_DIED))
             query = start(isolate)
+        if stop.is_set():
+            log.info("stopping: what is not committed yet is loaded at the next start")
     finally:
         stop.set()
         with contextlib.suppress(Exception):  # Java may be gone already; what matters is that nothing runs on
