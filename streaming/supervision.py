@@ -6,12 +6,12 @@ import contextlib
 import logging
 import re
 import signal
-import threading
 from typing import TYPE_CHECKING, Any
 
 from streaming.errors import StockETLError
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import FrameType

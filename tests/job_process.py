@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -72,6 +73,14 @@ class Job:
     def tree(self) -> list[psutil.Process]:
         """The command and all that it started: they share its session, also those that outlive their parent."""
         return [process for process in psutil.process_iter() if _session(process.pid) == self._process.pid]
+
+    def has_started(self, program: str) -> bool:
+        """Whether a process of the tree has this in its name."""
+        names = []
+        for process in self.tree():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                names.append(process.name())
+        return any(program in name for name in names)
 
     def kill(self) -> None:
         """kill -9 of the whole tree, as if the machine had gone: nobody in it sees another one die."""

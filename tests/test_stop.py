@@ -61,7 +61,7 @@ def test_sigterm_in_an_open_batch_loses_nothing(tmp_path: Path, database: str) -
 def test_sigterm_while_spark_starts_ends_the_job_too(tmp_path: Path, database: str) -> None:
     """A stop that comes before the query exists is not forgotten, and leaves no process behind."""
     with Job(tmp_path / "home", database, "--lake", "none") as job:
-        job.wait_for("Java", lambda: any("java" in process.name() for process in job.tree()))
+        job.wait_for("Java", lambda: job.has_started("java"))
         started = time.monotonic()
         job.terminate()
         job.wait_exit(LIMIT)
