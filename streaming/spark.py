@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from streaming.settings import Settings
 
+_END_SECONDS = 10
 _DELTA_PROPERTIES = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -60,8 +62,22 @@ def session(settings: Settings, *, conf: str) -> Iterator[SparkSession]:
     try:
         yield spark
     finally:
+        java = getattr(spark.sparkContext._gateway, "proc", None)  # noqa: SLF001 (pyspark has no other way to its process)
         with contextlib.suppress(Exception):  # Java may have ended before us; there is nothing left to stop then
             spark.stop()
+        if java is not None:
+            _end(java)
+
+
+def _end(java: subprocess.Popen[bytes]) -> None:
+    """Java ends when its standard input does; waited for, so that the command leaves nothing behind."""
+    if java.stdin is not None:
+        java.stdin.close()
+    try:
+        java.wait(timeout=_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        java.kill()
+        java.wait()
 
 
 def hadoop_url(location: str) -> str:
