@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming import faults, ledger, moves
 from streaming.errors import StorageError
+from streaming.settings import is_s3
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.02
+_POLL_SECONDS, _POLL_SECONDS_ON_S3 = 0.02, 0.25
 _RETRY_SECONDS = 2.0
 _EPOCH_SECONDS = 1.0
 _WRITERS = 8
@@ -78,6 +79,7 @@ class ReceiptWriter(threading.Thread):
         self._checkpoint = checkpoint
         self._to = to
         self._stop_event = stop
+        self._poll = _POLL_SECONDS_ON_S3 if is_s3(checkpoint.url) else _POLL_SECONDS
         self._wake = threading.Condition()
         self._published = self._done = checkpoint.committed()
         self._pool = ThreadPoolExecutor(_WRITERS)
@@ -104,7 +106,7 @@ class ReceiptWriter(threading.Thread):
                 with self._wake:
                     self._wake.wait_for(lambda: not self.idle, timeout=_EPOCH_SECONDS)
                 self._transactions.run(lambda cur: ledger.check_epoch(cur, self._epoch))
-                while not self.idle and not self._stop_event.wait(_POLL_SECONDS):
+                while not self.idle and not self._stop_event.wait(self._poll):
                     batch_id = self._done + 1
                     if self._checkpoint.is_committed(batch_id):
                         self._deliver(batch_id)

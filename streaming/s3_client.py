@@ -47,7 +47,9 @@ def _client_of(_process: int) -> S3Client:
         "connect_timeout": 10,
         "read_timeout": 60,
     }
-    made = boto3.session.Session().client("s3", config=Config(**options))
+    # boto3 itself knows AWS_DEFAULT_REGION only; every other client of AWS knows AWS_REGION too
+    region = os.environ.get("AWS_REGION") or None
+    made = boto3.session.Session(region_name=region).client("s3", config=Config(**options))
     made.meta.events.register("before-parse.s3.ListObjectVersions", _keep_order)
     return made
 

@@ -49,6 +49,7 @@ def session(settings: Settings, *, conf: str) -> Iterator[SparkSession]:
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
         on_s3 = any(is_s3(place) for place in (settings.checkpoint, settings.lake) if place)
         properties |= _local_properties(logs, jars(lake=settings.lake is not None, s3=on_s3))
+        properties |= _s3a_properties() if on_s3 else {}
     if settings.lake:
         properties |= _DELTA_PROPERTIES
     builder = SparkSession.builder.appName("stocketl").config(map=properties)
@@ -115,9 +116,26 @@ def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, Any]:
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.warehouse.dir": str(logs / "spark-warehouse"),
-        "spark.hadoop.fs.s3a.endpoint": os.environ.get("AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL", "")),
     }
     return {key: value for key, value in properties.items() if value}
+
+
+def _s3a_properties() -> dict[str, Any]:
+    """What boto3 would use (variables, profiles, roles), said to Hadoop's S3 client."""
+    from streaming.s3_client import client  # noqa: PLC0415 (boto3 takes 0.3 s to load and is needed only for S3)
+
+    about = client().meta
+    endpoint = about.endpoint_url
+    properties = {
+        "spark.hadoop.fs.s3a.aws.credentials.provider": (
+            "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
+        ),
+        "spark.hadoop.fs.s3a.endpoint.region": about.region_name,
+    }
+    if not endpoint.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+        properties["spark.hadoop.fs.s3a.endpoint"] = endpoint
+        properties["spark.hadoop.fs.s3a.path.style.access"] = "true"
+    return properties
 
 
 def _log_to_file_only(name: str, path: Path) -> None:
