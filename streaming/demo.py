@@ -19,6 +19,7 @@ from rich.table import Table
 from streaming.console import screen
 from streaming.errors import StockETLError
 from streaming.home import database
+from streaming.jars import jars
 from streaming.postgres import connect
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def run(settings: Settings) -> int:
         with out.status("starting PostgreSQL …"):
             uri = stack.enter_context(database(settings))
         out.print("PostgreSQL is up")
+        jars(lake=settings.lake is not None, s3=False)  # here, where a first download is seen
         with _job(settings, out) as job:
             for path in files:
                 _drop(path, settings, job, out)

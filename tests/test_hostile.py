@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,3 +83,32 @@ def test_hostile_drops_get_their_fate_and_the_good_one_loads(tmp_path: Path, dat
     checked = command("verify", "--home", str(home), "--database", database)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "failed" not in folders(home, "input")
+
+
+def test_random_bytes_never_end_the_query(tmp_path: Path, database: str) -> None:
+    """Two hundred files of noise and of damaged good files: each has its receipt, and the tables are still right."""
+    home, chance = tmp_path / "home", random.Random(7)  # noqa: S311 (repeatable noise)
+    for number in range(200):
+        content = chance.randbytes(chance.randrange(400)) if number % 2 else _damaged(chance)
+        drop(home / "input", f"{number}.csv{'.gz' * (number % 3 == 0)}", content, number)
+    run_once(home, database, "--lake", "none", "--max-batch-bytes", "20K")
+    told = receipts(home).values()
+    assert sorted(receipt["seq"] for receipt in told) == list(range(1, 201))
+    assert all(
+        receipt["rows_read"] == receipt["rows_loaded"] + receipt["rows_duplicate"] + receipt["rows_rejected"]
+        for receipt in told
+    )
+    assert {receipt["fate"] for receipt in told} == {"success", "failed"}
+    assert not folders(home, "input")
+    checked = command("verify", "--home", str(home), "--database", database)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def _damaged(chance: random.Random) -> bytes:
+    """A good file with a few bytes changed, inserted or cut out, packed half of the time."""
+    content = bytearray(TICKERS)
+    for _ in range(chance.randrange(1, 6)):
+        at = chance.randrange(len(content))
+        content[at : at + chance.randrange(3)] = chance.randbytes(chance.randrange(3))
+    packed = gzip.compress(bytes(content), mtime=0)
+    return packed[: chance.choice([len(packed), len(packed) // 2])] if chance.random() < 0.5 else bytes(content)
