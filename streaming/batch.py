@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.admission import batch_digest
-from streaming.packets import Changes, Rejects, concat_ids
+from streaming.packets import Changes, Loaded, Rejects, Ticks, concat_ids
 from streaming.reading import FACTS, REJECTS
 from streaming.returns import CHANGES, DUPLICATES, LOADED
 
@@ -90,6 +90,11 @@ def _drops(facts: list[dict[str, Any]]) -> list[list[Any]]:
         names = ("seq", "key", "etag", "version", "size", "modified", "start", "end", "whole")
         drops.setdefault(fact["seq"], [fact[name] for name in names])[7] = fact["end"]
     return list(drops.values())
+
+
+def loaded_table(batch: Batch) -> pa.Table:
+    """Columns seq, date, id, price, volume, as the lake keeps them; no rows where every drop of the batch failed."""
+    return pa.concat_tables(batch.loaded or [Loaded(np.empty(0, np.int64), Ticks.empty()).to_table()])
 
 
 def rejects_table(batch: Batch) -> pa.Table:

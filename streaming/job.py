@@ -42,14 +42,16 @@ def run(settings: Settings) -> int:
         stack.enter_context(stop_on_signals(stop))
         to = destinations(settings)
         uri = stack.enter_context(database(settings))
-        transactions, of_receipts = (stack.enter_context(contextlib.closing(Transactions(uri, stop))) for _ in range(2))
+        of_batches, of_receipts, of_supervisor = (
+            stack.enter_context(contextlib.closing(Transactions(uri, stop))) for _ in range(3)
+        )
         checkpoint = open_checkpoint(settings.checkpoint, buckets=BUCKETS, text_ids=settings.text_ids)
-        epoch = _take_over(transactions, checkpoint, uri, stop)
+        epoch = _take_over(of_supervisor, checkpoint, uri, stop)
         spark = stack.enter_context(session(settings, conf="local"))
         stack.enter_context(stop_on_signals(stop))  # again: Spark has put its own handler of Ctrl-C over ours
         lake = Lake(spark, hadoop_url(settings.lake), checkpoint.id) if settings.lake else None
         receipts = ReceiptWriter(of_receipts, epoch, checkpoint, to, stop)
-        publish = Publish(transactions, lake, checkpoint.id, epoch, receipts.published)
+        publish = Publish(of_batches, lake, checkpoint.id, epoch, receipts.published)
 
         def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (called by keyword nowhere, by the supervisor once)
             packets = drops.stream(spark, _source_options(settings, checkpoint, isolate=isolate))
@@ -65,8 +67,8 @@ def run(settings: Settings) -> int:
             isolate=checkpoint.starts_of_open_batch() >= _ISOLATE_FROM_START,
             publish=publish,
             receipts=receipts,
-            superseded=lambda: of_receipts.run(lambda cur: ledger.check_epoch(cur, epoch)),
-            drained=Drained(settings, checkpoint, of_receipts, receipts) if settings.once else lambda: False,
+            superseded=lambda: of_supervisor.run(lambda cur: ledger.check_epoch(cur, epoch)),
+            drained=Drained(settings, checkpoint, of_supervisor, receipts) if settings.once else lambda: False,
             stop=stop,
             spark_log=settings.home / "logs" / "spark.log",
         )

@@ -10,10 +10,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from streaming import faults, ledger, wide
-from streaming.batch import collect, loaded_before_and_again, number_lines, rejects_table
+from streaming.batch import collect, loaded_before_and_again, loaded_table, number_lines, rejects_table
 from streaming.errors import START_AGAIN, CheckpointError
 
 if TYPE_CHECKING:
@@ -49,6 +47,7 @@ class Publish:
 
     def __call__(self, frame: DataFrame, batch_id: int) -> None:
         """Writes one batch; called again with the same batch after a crash."""
+        self.error = None
         try:
             self._publish(collect(frame), batch_id)
         except BaseException as error:
@@ -62,7 +61,7 @@ class Publish:
         faults.reach("published")
         seconds = time.monotonic() - started
         if self._lake is not None:
-            self._lake.append(batch_id, pa.concat_tables(batch.loaded), rejects_table(batch))
+            self._lake.append(batch_id, loaded_table(batch), rejects_table(batch))
             for seq in loaded_before_and_again(batch):
                 self._lake.forget_superseded(seq)
         faults.reach("laked")

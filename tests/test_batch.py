@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from streaming.admission import batch_digest
-from streaming.batch import Batch, loaded_before_and_again, number_lines, rejects_table
+from streaming.batch import Batch, loaded_before_and_again, loaded_table, number_lines, rejects_table
 from streaming.packets import Changes, Rejects
 
 SPLIT = ["etag", None, 30, "2024-01-02T03:04:05.000006+00:00"]
@@ -63,3 +63,8 @@ def test_only_a_drop_begun_in_an_earlier_batch_can_leave_stale_rows_in_the_lake(
     """Duplicates inside one batch never reach the lake."""
     of_batch = batch([fact(1, 10, 20, 1), fact(2, 0, 10, 1), fact(2, 10, 20, 1)], {}, duplicates={1: 3, 2: 4})
     assert loaded_before_and_again(of_batch) == {1}
+
+
+def test_a_batch_of_failed_drops_has_a_table_without_rows() -> None:
+    """No drop of it reached the state, so there is nothing to join."""
+    assert loaded_table(batch([], {})).to_pydict() == {"seq": [], "date": [], "id": [], "price": [], "volume": []}
