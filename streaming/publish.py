@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Publish:
-    """The `foreachBatch` function: collects the whole frame first, then writes; keeps the error that ended it."""
+    """The `foreachBatch` function: collects the whole frame first, then writes; counts batches, keeps its error."""
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class Publish:
         self._epoch = epoch
         self._published = published
         self.error: BaseException | None = None
+        self.batches = 0
 
     def __call__(self, frame: DataFrame, batch_id: int) -> None:
         """Writes one batch; called again with the same batch after a crash."""
@@ -66,6 +67,7 @@ class Publish:
                 self._lake.forget_superseded(seq)
         faults.reach("laked")
         _log_batch(batch, batch_id, cells, seconds)
+        self.batches += 1
         self._published(batch_id)
 
     def _write(self, cur: cursor, batch: Batch, batch_id: int) -> int | None:

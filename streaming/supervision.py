@@ -25,12 +25,13 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.1
 _RESTARTS = 3
-_RESTART_PAUSE_SECONDS = 2.0
+_RESTART_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 # Spark gives these only as text: a Python worker that died, a log file that another driver has written, a storage
 # that did not answer.
 _WORKER_DIED = ("Python worker exited unexpectedly", "Python worker failed to connect back")
 _PYTHON_ERROR = re.compile(r"(?!pyspark|py4j)[\w.]+(Error|Exception|Exit|Interrupt): ")
-_WORTH_A_RESTART = (*_WORKER_DIED, "CONCURRENT_STREAM_LOG_UPDATE", "StorageError")
+_STORAGE_FAILED = "StorageError"
+_WORTH_A_RESTART = (*_WORKER_DIED, "CONCURRENT_STREAM_LOG_UPDATE", _STORAGE_FAILED)
 
 
 class QueryFailedError(StockETLError):
@@ -71,7 +72,7 @@ def supervise(
     """
     query = start(isolate)
     receipts.start()
-    restarts = 0
+    restarts = published = 0
     try:
         while not stop.wait(_LOOK_SECONDS) and not drained():
             if receipts.error is not None:
@@ -79,11 +80,14 @@ def supervise(
             if query.isActive:
                 continue
             reason = _reason(query, publish, superseded, spark_log)
-            if restarts >= _RESTARTS or not any(sign in str(reason) for sign in _WORTH_A_RESTART):
+            if publish.batches > published:  # this is another mishap, not the last one again
+                restarts, published = 0, publish.batches
+            if not _is_worth_a_restart(str(reason), restarts):
                 raise reason
             restarts += 1
-            log.warning("the batch is tried again (%d of %d): %s", restarts, _RESTARTS, _first_line(reason))
-            stop.wait(_RESTART_PAUSE_SECONDS)
+            pause = min(_RESTART_PAUSE_SECONDS * 2**restarts, _LONGEST_PAUSE_SECONDS)
+            log.warning("the batch is tried again in %.0f s: %s", pause, _first_line(reason))
+            stop.wait(pause)
             isolate = isolate or (restarts > 1 and any(sign in str(reason) for sign in _WORKER_DIED))
             query = start(isolate)
         if stop.is_set():
@@ -107,6 +111,13 @@ def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], No
     text = str(publish.error or told or "it ended without a reason")
     signs = [sign for sign in _WORTH_A_RESTART if sign in str(told)]
     return QueryFailedError(f"the query ended: {_first_line(text)} {' '.join(signs)} (details: {spark_log})")
+
+
+def _is_worth_a_restart(reason: str, restarts: int) -> bool:
+    """A storage that does not answer is waited for; any other mishap gets a few tries."""
+    if _STORAGE_FAILED in reason:
+        return True
+    return restarts < _RESTARTS and any(sign in reason for sign in _WORTH_A_RESTART)
 
 
 def _first_line(text: object) -> str:
