@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress
 
 from streaming.errors import SettingsError
-from streaming.java import cache_folder, java_home
+from streaming.java import java_home
+from streaming.wrappers import cache_folder
 
 DELTA = "io.delta:delta-spark_2.13:4.2.0"
 S3A = "org.apache.hadoop:hadoop-aws:3.4.2"

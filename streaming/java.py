@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shlex
@@ -12,6 +11,7 @@ from importlib import resources, util
 from pathlib import Path
 
 from streaming.errors import SettingsError
+from streaming.wrappers import wrapper
 
 _JAVA_VERSIONS = range(17, 22)
 _ASKED_FOR = "jdk.incubator.vector"
@@ -23,11 +23,6 @@ for argument do
 done
 exec {java} "$@"
 """
-
-
-def cache_folder() -> Path:
-    """Where this user's copies of what Spark needs are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stocketl"
 
 
 def java_home() -> Path:
@@ -82,12 +77,5 @@ def _has_module(home: Path, module: str) -> bool:
 
 def _wrapped(home: Path) -> Path:
     """A Java home whose `java` passes on all options but the one for the missing module."""
-    java = str(home / "bin" / "java")
-    made = cache_folder() / f"java-{hashlib.sha256(java.encode()).hexdigest()[:12]}" / "bin" / "java"
-    if not made.exists():
-        made.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = made.with_name(f"java.{os.getpid()}")
-        unfinished.write_text(_WRAPPER.format(module=_ASKED_FOR, java=shlex.quote(java)))
-        unfinished.chmod(0o755)
-        unfinished.replace(made)
-    return made.parents[1]
+    java = wrapper("java", _WRAPPER.format(module=_ASKED_FOR, java=shlex.quote(str(home / "bin" / "java"))))
+    return java.parents[1]

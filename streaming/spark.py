@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from streaming.errors import SettingsError
 from streaming.jars import jars
 from streaming.java import java_home
 from streaming.settings import is_s3
+from streaming.wrappers import wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +26,19 @@ if TYPE_CHECKING:
     from streaming.settings import Settings
 
 _END_SECONDS = 10
+_WORKER_PYTHON = """#!/bin/sh
+# Spark puts its zip of pyspark first, which every Python process compiles anew (0.6 s each of the first five); the
+# installed pyspark is the same and is compiled already.
+IFS=:
+for entry in $PYTHONPATH; do
+    case $entry in
+    */pyspark.zip | */py4j-*-src.zip) ;;
+    *) kept=$kept${{kept:+:}}$entry ;;
+    esac
+done
+export PYTHONPATH="$kept"
+exec {python} "$@"
+"""
 _DELTA_PROPERTIES = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -46,7 +61,7 @@ def session(settings: Settings, *, conf: str) -> Iterator[SparkSession]:
     properties = frozen_properties(conf)
     if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not under spark-submit: this process starts Spark itself
         os.environ["JAVA_HOME"] = str(java_home())
-        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = str(_worker_python())
         on_s3 = any(is_s3(place) for place in (settings.checkpoint, settings.lake) if place)
         properties |= _local_properties(logs, jars(lake=settings.lake is not None, s3=on_s3))
         properties |= _s3a_properties() if on_s3 else {}
@@ -79,6 +94,10 @@ def _end(java: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         java.kill()
         java.wait()
+
+
+def _worker_python() -> Path:
+    return wrapper("python", _WORKER_PYTHON.format(python=shlex.quote(sys.executable)))
 
 
 def hadoop_url(location: str) -> str:
