@@ -104,6 +104,19 @@ class Checkpoint:
             raise CheckpointError(msg)
         self._compare_digests(ledger.batch_digests(cur, self.id, _COMPARED_BATCHES), planned)
 
+    def refuse_leftovers(self, lake: str | None, receipts: str) -> None:
+        """Raises CheckpointError where a new checkpoint would number its drops into what an older one has left."""
+        if self.planned():
+            return
+        left = [(lake, "--lake", "ticks/_delta_log/00000000000000000000.json")] if lake else []
+        for url, option, key in (*left, (receipts, "--receipts", "000000001.json")):
+            if open_place(url).exists(key):
+                msg = (
+                    f"the checkpoint {self.url} is new, but {url} holds what another one has written, and drops are "
+                    f"counted from 1 again. Move it away, or give another {option}. {START_AGAIN}."
+                )
+                raise CheckpointError(msg)
+
     def _compare_digests(self, recorded: dict[int, str], planned: list[int]) -> None:
         for batch_id in sorted(recorded.keys() & set(planned)):
             if (found := batch_digest(self.offset(batch_id)["drops"])) != recorded[batch_id]:

@@ -46,7 +46,7 @@ def run(settings: Settings) -> int:
             stack.enter_context(contextlib.closing(Transactions(uri, stop))) for _ in range(3)
         )
         checkpoint = open_checkpoint(settings.checkpoint, buckets=BUCKETS, text_ids=settings.text_ids)
-        epoch = _take_over(of_supervisor, checkpoint, uri, stop)
+        epoch = _take_over(of_supervisor, checkpoint, settings, uri, stop)
         spark = stack.enter_context(session(settings, conf="local"))
         stack.enter_context(stop_on_signals(stop))  # again: Spark has put its own handler of Ctrl-C over ours
         lake = Lake(spark, hadoop_url(settings.lake), checkpoint.id) if settings.lake else None
@@ -75,10 +75,13 @@ def run(settings: Settings) -> int:
     return 0
 
 
-def _take_over(transactions: Transactions, checkpoint: Checkpoint, uri: str, stop: threading.Event) -> int:
+def _take_over(
+    transactions: Transactions, checkpoint: Checkpoint, settings: Settings, uri: str, stop: threading.Event
+) -> int:
     """The next epoch: an older job writes nothing from here on. A job that must refuse leaves the older one alone."""
     transactions.run(ledger.create)
     transactions.run(checkpoint.agree_with_ledger)
+    checkpoint.refuse_leftovers(settings.lake, settings.receipts)
     epoch = ledger.take_over(uri, stop)
     transactions.run(checkpoint.agree_with_ledger)
     return epoch

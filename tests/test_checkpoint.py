@@ -142,3 +142,19 @@ def test_starts_with_the_same_open_batch_are_counted(tmp_path: Path) -> None:
     log(tmp_path, "commits", 0, [])
     log(tmp_path, "offsets", 1, [])
     assert checkpoint.starts_of_open_batch() == 1
+
+
+@pytest.mark.parametrize("left", ["lake/ticks/_delta_log/00000000000000000000.json", "receipts/000000001.json"])
+def test_what_an_older_checkpoint_has_left_is_not_mixed_with_new_drops(tmp_path: Path, left: str) -> None:
+    """A new checkpoint counts from 1 again: lake and receipts of another one would get two drops of one number."""
+    checkpoint = opened(tmp_path / "checkpoint")
+    lake, receipts = str(tmp_path / "lake"), str(tmp_path / "receipts")
+    checkpoint.refuse_leftovers(lake, receipts)
+    (tmp_path / left).parent.mkdir(parents=True)
+    (tmp_path / left).write_text("{}")
+    with pytest.raises(
+        CheckpointError, match=f"is new, but .*{left.partition('/')[0]} holds what another one has written"
+    ):
+        checkpoint.refuse_leftovers(lake, receipts)
+    log(tmp_path / "checkpoint", "offsets", 0, [])
+    checkpoint.refuse_leftovers(lake, receipts)
