@@ -12,14 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.admission import batch_digest
+from streaming.drop_ledger import REJECTS_IN_RECEIPT
 from streaming.packets import Changes, Loaded, Rejects, Ticks, concat_ids
 from streaming.reading import FACTS, REJECTS
 from streaming.returns import CHANGES, DUPLICATES, LOADED
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-REJECTS_IN_RECEIPT = 20
 
 _CHANGE_COLUMNS = ("date", "price", "returns", "volume", "changed")
 

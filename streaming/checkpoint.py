@@ -59,12 +59,11 @@ class Checkpoint:
 
     def is_open(self) -> bool:
         """Whether a batch is planned and not yet committed."""
-        return max(self.planned(), default=-1) > self.committed()
+        return self._open_batch() is not None
 
     def starts_of_open_batch(self) -> int:
         """Counts this start: how often a job has begun with the same planned but uncommitted batch."""
-        planned = self.planned()
-        open_batch = planned[-1] if planned and planned[-1] > self.committed() else None
+        open_batch = self._open_batch()
         if open_batch is None:
             return 0
         place = open_place(self.url)
@@ -116,6 +115,10 @@ class Checkpoint:
                     f"counted from 1 again. Move it away, or give another {option}. {START_AGAIN}."
                 )
                 raise CheckpointError(msg)
+
+    def _open_batch(self) -> int | None:
+        last = max(self.planned(), default=-1)
+        return last if last > self.committed() else None
 
     def _compare_digests(self, recorded: dict[int, str], planned: list[int]) -> None:
         for batch_id in sorted(recorded.keys() & set(planned)):

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from streaming.admission import Span
 from streaming.errors import StorageError
-from streaming.reading import ReadOptions, Row, failed, outcome, rows_of
+from streaming.reading import ReadOptions, Row, outcome, rows_of
 from streaming.storage import open_place
+from streaming.ticks import failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -53,7 +53,7 @@ def run(settings: Settings) -> int:
         receipts = ReceiptWriter(of_receipts, epoch, checkpoint, to, stop)
         publish = Publish(of_batches, lake, checkpoint.id, epoch, receipts.published)
 
-        def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (called by keyword nowhere, by the supervisor once)
+        def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (the one argument of a callback)
             packets = drops.stream(spark, _source_options(settings, checkpoint, isolate=isolate))
             changes = returns.changes(packets, with_loaded=lake is not None)
             query = changes.writeStream.foreachBatch(publish).queryName("stocketl")

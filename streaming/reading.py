@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from streaming import faults
 from streaming.errors import VanishedError
-from streaming.packets import Rejects, Ticks
-from streaming.ticks import Parsed, by_bucket, parse, parse_split, wrong_name
+from streaming.ticks import Parsed, by_bucket, failed, parse, parse_split, wrong_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,11 +59,6 @@ def outcome(span: Span, parsed: Parsed, options: ReadOptions) -> Iterator[Row]:
     if len(parsed.rejects):
         yield bucket, span.seq, span.start, REJECTS, parsed.rejects.to_buffer()
     yield bucket, span.seq, span.start, FACTS, json.dumps(_facts(span, parsed)).encode()
-
-
-def failed(reason: str) -> Parsed:
-    """A span of which nothing can be read."""
-    return Parsed(Ticks.empty(), Rejects.empty(), 0, 0, 0, 0, 0, {}, [], None, None, reason)
 
 
 def _parsed(span: Span, place: Place, options: ReadOptions) -> Parsed:

@@ -59,7 +59,7 @@ def parse(data: bytes, *, key: str, text_ids: bool, unpacked_limit: int) -> Pars
     """
     refused = wrong_name(key)
     if refused is not None:
-        return _failed(refused)
+        return failed(refused)
     try:
         packed = data.startswith(GZIP)
         chunks = unpack(data, limit=unpacked_limit, chunk=CHUNK) if packed else chunks_of(data)
@@ -68,7 +68,7 @@ def parse(data: bytes, *, key: str, text_ids: bool, unpacked_limit: int) -> Pars
         blocks = whole_lines(itertools.chain([first[layout.body :]], chunks))
         parsed = _gathered(blocks, layout, count_lines(first[: layout.body]), text_ids=text_ids)
     except UnreadableError as error:
-        return _failed(str(error))
+        return failed(str(error))
     if parsed.rows_read and parsed.rows_read == parsed.rows_rejected:
         return replace(parsed, failure=every_row_rejected(parsed.reasons))
     return parsed
@@ -85,7 +85,7 @@ def parse_split(read: Callable[[int, int], bytes], start: int, end: int, size: i
     try:
         layout = read_header(head)
     except UnreadableError as error:
-        return _failed(str(error))
+        return failed(str(error))
     before = max(0, min(end, layout.body) - start)
     header_lines = _line_beginnings(head, start, start + before)
     blocks = whole_lines(chunks_of_range(read, max(start, layout.body), end, size))
@@ -154,7 +154,8 @@ def _gathered(blocks: Iterable[bytes], layout: Layout, header_lines: int, *, tex
     )
 
 
-def _failed(reason: str) -> Parsed:
+def failed(reason: str) -> Parsed:
+    """A drop, or a split of one, of which nothing can be read: the reason and no rows."""
     return Parsed(Ticks.empty(), Rejects.empty(), 0, 0, 0, 0, 0, {}, [], None, None, reason)
 
 
