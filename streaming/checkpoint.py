@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from streaming import ledger
 from streaming.admission import EMPTY_OFFSET, batch_digest
 from streaming.errors import START_AGAIN, CheckpointError
+from streaming.state_keys import state_keys
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
@@ -24,12 +25,16 @@ _COMPARED_BATCHES = 20
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One checkpoint location: `id` names it in the ledger and in the lake, `buckets` is fixed for its life."""
+    """One checkpoint location: `id` names it in the ledger and in the lake.
+
+    buckets, and their `keys` in the state, are fixed for its life; keys None: the numbers of the buckets.
+    """
 
     url: str
     id: str
     buckets: int
     text_ids: bool
+    keys: list[int] | None = None
 
     def offset(self, batch_id: int) -> dict[str, Any]:
         """The source's offset at the end of a batch. Raises CheckpointError where the log cannot be read."""
@@ -142,7 +147,12 @@ def open_checkpoint(url: str, *, buckets: int, text_ids: bool) -> Checkpoint:
         if _numbers(f"{url}/offsets"):
             msg = f"{url} holds a Spark checkpoint without stocketl.json: not this job's. Give another --checkpoint."
             raise CheckpointError(msg)
-        made: dict[str, Any] = {"id": uuid.uuid4().hex, "buckets": buckets, "text_ids": text_ids}
+        made: dict[str, Any] = {
+            "id": uuid.uuid4().hex,
+            "buckets": buckets,
+            "text_ids": text_ids,
+            "keys": state_keys(buckets),
+        }
         place.put("stocketl.json", json.dumps(made).encode())
         return Checkpoint(url, **made)
     found = Checkpoint(url, **json.loads(data))

@@ -51,7 +51,7 @@ def run(settings: Settings) -> int:
         with out.status("starting PostgreSQL …"):
             uri = stack.enter_context(database(settings))
         out.print("PostgreSQL is up")
-        jars(lake=settings.lake is not None, s3=False)  # here, where a first download is seen
+        jars(lake=settings.lake is not None, s3=False, folders=True)  # here, where a first download is seen
         with _job(settings, out) as job:
             for path in files:
                 _drop(path, settings, job, out)

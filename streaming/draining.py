@@ -1,4 +1,4 @@
-"""When `--once` is done: what lay in the input at the start has its receipts and has been moved, no batch is open."""
+"""When `--once` is done: what lay in the input at the start is receipted, moved and in the lake, no batch is open."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from streaming.storage import open_place
 
 if TYPE_CHECKING:
     from streaming.checkpoint import Checkpoint
+    from streaming.lake_outbox import LakeOutbox
     from streaming.postgres import Transactions
     from streaming.receipts import ReceiptWriter
     from streaming.settings import Settings
@@ -23,18 +24,28 @@ class Drained:
     """Called again and again; True once nothing that was there when it was made is left to do."""
 
     def __init__(
-        self, settings: Settings, checkpoint: Checkpoint, transactions: Transactions, receipts: ReceiptWriter
+        self,
+        settings: Settings,
+        checkpoint: Checkpoint,
+        transactions: Transactions,
+        receipts: ReceiptWriter,
+        lake: LakeOutbox | None,
     ) -> None:
         self._checkpoint = checkpoint
         self._moves = settings.moves
         self._place = open_place(settings.input)
         self._transactions = transactions
         self._receipts = receipts
+        self._lake = lake
         self._wanted = {digest(version) for version in self._place.versions()}
         self._next_look = 0.0
 
     def __call__(self) -> bool:
         """Looks at the input (and, where files stay there, at the ledger) at most four times a second."""
+        # the lake last: what is moved was in its outbox before
+        return self._moved_or_ended() and (self._lake is None or self._lake.idle)
+
+    def _moved_or_ended(self) -> bool:
         if not (self._receipts.delivering and self._receipts.idle) or time.monotonic() < self._next_look:
             return False
         self._next_look = time.monotonic() + _LOOK_SECONDS

@@ -33,12 +33,13 @@ PACKET_SCHEMA = "bucket int, seq long, part long, kind string, payload binary"
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """What the source must know; travels as one JSON option. Bytes are bytes, `settle` is seconds."""
+    """What the source must know; travels as one JSON option. `settle` is seconds; keys: of the buckets in the state."""
 
     input: str
     settle: float
     limits: Limits
     read: ReadOptions
+    keys: list[int]
     tasks: int
     isolate: bool
     resume: dict[str, Any]
@@ -123,7 +124,7 @@ class DropReader(DataSourceStreamReader):
             rows = parse_isolated(partition.value, options.input, options.read)
         else:
             rows = (row for span in partition.value for row in rows_of(span, self._place, options.read))
-        return _record_batches(rows)
+        return _record_batches((options.keys[row[0]], *row[1:]) for row in rows)
 
 
 def stream(spark: SparkSession, options: SourceOptions) -> DataFrame:

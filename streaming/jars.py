@@ -16,6 +16,7 @@ from streaming.java import java_home
 from streaming.wrappers import cache_folder
 
 DELTA = "io.delta:delta-spark_2.13:4.2.0"
+FOLDERS = "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0"  # see `spark`
 S3A = "org.apache.hadoop:hadoop-aws:3.4.2"
 _SHIPPED_WITH_SPARK = (
     "org.apache.hadoop:hadoop-client-api",
@@ -28,12 +29,13 @@ _SHIPPED_WITH_SPARK = (
     "org.xerial.snappy:*",
     "org.roaringbitmap:*",
 )
-_MEGABYTES = {DELTA: 12, S3A: 645}
+_MEGABYTES = {FOLDERS: 0.01, DELTA: 12, S3A: 645}
 
 
-def jars(*, lake: bool, s3: bool) -> list[Path]:
-    """For Delta and for Hadoop's S3 client, as wanted. Raises SettingsError where they cannot be fetched."""
-    return [jar for wanted, package in ((lake, DELTA), (s3, S3A)) if wanted for jar in _fetched(package)]
+def jars(*, lake: bool, s3: bool, folders: bool) -> list[Path]:
+    """For Delta, S3 and a quicker Hadoop in folders, as wanted. Raises SettingsError where they cannot be fetched."""
+    packages = ((lake, DELTA), (s3, S3A), (folders, FOLDERS))
+    return [jar for wanted, package in packages if wanted for jar in _fetched(package)]
 
 
 def _fetched(package: str) -> list[Path]:

@@ -6,6 +6,7 @@ drops ──> ticks ──> returns (state: history) ──> publish ──> [Sp
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import threading
@@ -17,21 +18,24 @@ from streaming.checkpoint import Checkpoint, open_checkpoint
 from streaming.draining import Drained
 from streaming.home import database
 from streaming.lake import Lake
+from streaming.lake_outbox import LakeOutbox
 from streaming.postgres import Transactions
 from streaming.publish import Publish
 from streaming.reading import ReadOptions
 from streaming.receipts import ReceiptWriter, destinations
-from streaming.spark import hadoop_url, session
+from streaming.spark import hadoop_url, partitions, session
 from streaming.supervision import stop_on_signals, supervise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pyspark.sql import SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
     from streaming.settings import Settings
 
 log = logging.getLogger(__name__)
 
-BUCKETS = 8
 _ISOLATE_FROM_START = 3
 
 
@@ -42,14 +46,15 @@ def run(settings: Settings) -> int:
         stack.enter_context(stop_on_signals(stop))
         to = destinations(settings)
         uri = stack.enter_context(database(settings))
-        of_batches, of_receipts, of_supervisor = (
-            stack.enter_context(contextlib.closing(Transactions(uri, stop))) for _ in range(3)
+        of_batches, of_receipts, of_lake, of_supervisor = (
+            stack.enter_context(contextlib.closing(Transactions(uri, stop))) for _ in range(4)
         )
-        checkpoint = open_checkpoint(settings.checkpoint, buckets=BUCKETS, text_ids=settings.text_ids)
+        checkpoint = open_checkpoint(settings.checkpoint, buckets=partitions("local"), text_ids=settings.text_ids)
         epoch = _take_over(of_supervisor, checkpoint, settings, uri, stop)
+        still_writer = functools.partial(_still_writer, epoch)
         spark = stack.enter_context(session(settings, conf="local"))
         stack.enter_context(stop_on_signals(stop))  # again: Spark has put its own handler of Ctrl-C over ours
-        lake = Lake(spark, hadoop_url(settings.lake), checkpoint.id) if settings.lake else None
+        lake = _lake(settings, spark, checkpoint, still_writer(of_lake), stop)
         receipts = ReceiptWriter(of_receipts, epoch, checkpoint, to, stop)
         publish = Publish(of_batches, lake, checkpoint.id, epoch, receipts.published)
 
@@ -66,9 +71,9 @@ def run(settings: Settings) -> int:
             start,
             isolate=checkpoint.starts_of_open_batch() >= _ISOLATE_FROM_START,
             publish=publish,
-            receipts=receipts,
-            superseded=lambda: of_supervisor.run(lambda cur: ledger.check_epoch(cur, epoch)),
-            drained=Drained(settings, checkpoint, of_supervisor, receipts) if settings.once else lambda: False,
+            followers=[receipts] if lake is None else [receipts, lake],
+            superseded=still_writer(of_supervisor),
+            drained=Drained(settings, checkpoint, of_supervisor, receipts, lake) if settings.once else lambda: False,
             stop=stop,
             spark_log=settings.home / "logs" / "spark.log",
         )
@@ -87,12 +92,30 @@ def _take_over(
     return epoch
 
 
+def _lake(
+    settings: Settings,
+    spark: SparkSession,
+    checkpoint: Checkpoint,
+    still_writer: Callable[[], None],
+    stop: threading.Event,
+) -> LakeOutbox | None:
+    if settings.lake is None:
+        return None
+    return LakeOutbox(Lake(spark, hadoop_url(settings.lake), checkpoint.id), checkpoint, still_writer, stop)
+
+
+def _still_writer(epoch: int, transactions: Transactions) -> Callable[[], None]:
+    """Raises SupersededError where a newer job has taken over."""
+    return lambda: transactions.run(lambda cur: ledger.check_epoch(cur, epoch))
+
+
 def _source_options(settings: Settings, checkpoint: Checkpoint, *, isolate: bool) -> drops.SourceOptions:
     return drops.SourceOptions(
         input=settings.input,
         settle=settings.settle,
         limits=Limits(settings.max_batch_bytes, settings.split_bytes),
         read=ReadOptions(checkpoint.buckets, settings.text_ids, settings.unpacked_limit),
+        keys=checkpoint.keys or list(range(checkpoint.buckets)),
         tasks=os.cpu_count() or 1,
         isolate=isolate,
         resume=checkpoint.last_offset(),

@@ -25,12 +25,25 @@ class Lake:
 
     def append(self, batch_id: int, ticks: pa.Table, rejects: pa.Table) -> None:
         """One append a table; nothing where there is no row, or where this batch is in already."""
-        for name, rows in (("ticks", ticks), ("rejects", rejects)):
-            if rows.num_rows:
-                numbered = rows.append_column("batch_id", pa.array([batch_id] * rows.num_rows, pa.int64()))
-                frame = self._spark.createDataFrame(numbered)
+        self.append_several([(batch_id, ticks, rejects)])
+
+    def append_several(self, batches: list[tuple[int, pa.Table, pa.Table]]) -> None:
+        """The same for (batch id, ticks, rejects) in order, of which Delta has either all or none."""
+        for name, rows in (
+            ("ticks", [(batch_id, ticks) for batch_id, ticks, _ in batches]),
+            ("rejects", [(batch_id, rejects) for batch_id, _, rejects in batches]),
+        ):
+            some = [_numbered(table, batch_id) for batch_id, table in rows if table.num_rows]
+            if some:
+                frame = self._spark.createDataFrame(pa.concat_tables(some))
                 writer = frame.coalesce(1).write.format("delta").mode("append")
-                writer.option("txnAppId", self._app).option("txnVersion", batch_id).save(self._path(name))
+                writer.option("txnAppId", self._app).option("txnVersion", batches[-1][0]).save(self._path(name))
+
+    def compact(self) -> None:
+        """Joins the small files of both tables; what is large already stays."""
+        for name in ("ticks", "rejects"):
+            if DeltaTable.isDeltaTable(self._spark, self._path(name)):
+                DeltaTable.forPath(self._spark, self._path(name)).optimize().executeCompaction()
 
     def forget_superseded(self, seq: int) -> None:
         """Leaves of each (date, id) of a drop that was loaded over several batches only the last one."""
@@ -43,3 +56,9 @@ class Lake:
 
     def _path(self, name: str) -> str:
         return f"{self._url.rstrip('/')}/{name}"
+
+
+def _numbered(rows: pa.Table, batch_id: int) -> pa.Table:
+    return rows.replace_schema_metadata().append_column(
+        "batch_id", pa.repeat(pa.scalar(batch_id, pa.int64()), rows.num_rows)
+    )

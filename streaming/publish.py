@@ -1,4 +1,4 @@
-"""One batch, from the state operator to the tables: a single PostgreSQL transaction, then the lake.
+"""One batch, from the state operator to the tables: a single PostgreSQL transaction, then the outbox of the lake.
 
 Delivery: exactly once. The ledger's row of the batch makes a replay write nothing; what the replay read is compared
 with what the ledger says was loaded, since the state is about to be committed from it.
@@ -21,10 +21,23 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from streaming.batch import Batch
-    from streaming.lake import Lake
+    from streaming.lake_outbox import LakeOutbox
     from streaming.postgres import Transactions
 
 log = logging.getLogger(__name__)
+
+
+class Stopwatch:
+    """Seconds by the name of what they were spent on."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        """What has passed since the last lap belongs to this name."""
+        now = time.monotonic()
+        self.seconds[name], self._since = round(now - self._since, 4), now
 
 
 class Publish:
@@ -33,7 +46,7 @@ class Publish:
     def __init__(
         self,
         transactions: Transactions,
-        lake: Lake | None,
+        lake: LakeOutbox | None,
         checkpoint_id: str,
         epoch: int,
         published: Callable[[int], None],
@@ -50,23 +63,23 @@ class Publish:
         """Writes one batch; called again with the same batch after a crash."""
         self.error = None
         try:
-            self._publish(collect(frame), batch_id)
+            clock = Stopwatch()
+            batch = collect(frame)
+            clock.lap("collect")
+            self._publish(batch, batch_id, clock)
         except BaseException as error:
             self.error = error
             raise
 
-    def _publish(self, batch: Batch, batch_id: int) -> None:
-        started = time.monotonic()
+    def _publish(self, batch: Batch, batch_id: int, clock: Stopwatch) -> None:
         number_lines(batch, self._lines_before(batch, batch_id))
         cells = self._transactions.run(lambda cur: self._write(cur, batch, batch_id))
         faults.reach("published")
-        seconds = time.monotonic() - started
+        clock.lap("transaction")
         if self._lake is not None:
-            self._lake.append(batch_id, loaded_table(batch), rejects_table(batch))
-            for seq in loaded_before_and_again(batch):
-                self._lake.forget_superseded(seq)
-        faults.reach("laked")
-        _log_batch(batch, batch_id, cells, seconds)
+            self._lake.put(batch_id, loaded_table(batch), rejects_table(batch), loaded_before_and_again(batch))
+        clock.lap("lake")
+        _log_batch(batch, batch_id, cells, clock.seconds)
         self.batches += 1
         self._published(batch_id)
 
@@ -105,14 +118,14 @@ def _refuse_other_content(recorded: dict[int, Any], batch: Batch, batch_id: int)
                 raise CheckpointError(msg)
 
 
-def _log_batch(batch: Batch, batch_id: int, cells: int | None, seconds: float) -> None:
+def _log_batch(batch: Batch, batch_id: int, cells: int | None, seconds: dict[str, float]) -> None:
     counts = {name: sum(fact[f"rows_{name}"] for fact in batch.facts) for name in ("read", "rejected")}
     drops = len({fact["seq"] for fact in batch.facts})
-    written = "already in the database" if cells is None else f"{cells:,} cells in {seconds:.2f} s"
+    written = "already in the database" if cells is None else f"{cells:,} cells in {seconds['transaction']:.2f} s"
     log.info(
         "batch %d: %d drop%s, %s rows, %s rejected, %s",
         batch_id, drops, "" if drops == 1 else "s", f"{counts['read']:,}", f"{counts['rejected']:,}", written,
-        extra={"batch_id": batch_id, "keys": sorted({fact["key"] for fact in batch.facts})[:20]},
+        extra={"batch_id": batch_id, "keys": sorted({fact["key"] for fact in batch.facts})[:20], "seconds": seconds},
     )  # fmt: skip
     for fact in batch.facts:
         if fact["failure"]:

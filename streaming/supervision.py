@@ -6,20 +6,19 @@ import contextlib
 import logging
 import re
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.errors import StockETLError
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import FrameType
 
     from pyspark.sql.streaming.query import StreamingQuery
 
     from streaming.publish import Publish
-    from streaming.receipts import ReceiptWriter
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +31,18 @@ _WORKER_DIED = ("Python worker exited unexpectedly", "Python worker failed to co
 _PYTHON_ERROR = re.compile(r"(?!pyspark|py4j)[\w.]+(Error|Exception|Exit|Interrupt): ")
 _STORAGE_FAILED = "StorageError"
 _WORTH_A_RESTART = (*_WORKER_DIED, "CONCURRENT_STREAM_LOG_UPDATE", _STORAGE_FAILED)
+
+
+class Follower(Protocol):
+    """A thread that does what follows the publication of a batch; `error` is what ended it early."""
+
+    error: BaseException | None
+
+    def start(self) -> None:
+        """Begins."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Waits for its end, so many seconds at most."""
 
 
 class QueryFailedError(StockETLError):
@@ -59,7 +70,7 @@ def supervise(
     *,
     isolate: bool,
     publish: Publish,
-    receipts: ReceiptWriter,
+    followers: Sequence[Follower],
     superseded: Callable[[], None],
     drained: Callable[[], bool],
     stop: threading.Event,
@@ -67,16 +78,18 @@ def supervise(
 ) -> None:
     """Runs the query until `stop` is set or `drained()` says that all is done; restarts it after a mishap of a worker.
 
-    start: begins the query, with drops parsed in isolation or not. Raises what `publish`, `receipts` or `superseded`
+    start: begins the query, with drops parsed in isolation or not. Raises what `publish`, a follower or `superseded`
     raised, or QueryFailedError.
     """
     query = start(isolate)
-    receipts.start()
+    for follower in followers:
+        follower.start()
     restarts = published = 0
     try:
         while not stop.wait(_LOOK_SECONDS) and not drained():
-            if receipts.error is not None:
-                raise receipts.error
+            for follower in followers:
+                if follower.error is not None:
+                    raise follower.error
             if query.isActive:
                 continue
             reason = _reason(query, publish, superseded, spark_log)
@@ -96,7 +109,8 @@ def supervise(
         stop.set()
         with contextlib.suppress(Exception):  # Java may be gone already; what matters is that nothing runs on
             query.stop()
-        receipts.join(timeout=10)
+        for follower in followers:
+            follower.join(timeout=10)
 
 
 def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], None], spark_log: Path) -> BaseException:
