@@ -101,7 +101,7 @@ def _lake(
 ) -> LakeOutbox | None:
     if settings.lake is None:
         return None
-    return LakeOutbox(Lake(spark, hadoop_url(settings.lake), checkpoint.id), checkpoint, still_writer, stop)
+    return LakeOutbox(Lake(spark, settings.lake, checkpoint.id), checkpoint, still_writer, stop)
 
 
 def _still_writer(epoch: int, transactions: Transactions) -> Callable[[], None]:

@@ -3,19 +3,25 @@
 Delivery: exactly once. A batch lies in the outbox before Spark commits it and until Delta has it. What Delta may have
 already (batches from before the start, or of an append that failed) is appended one batch at a time, and `txnVersion`
 leaves out what is there; newer batches go several to an append. So neither a drop nor its receipt waits for Delta.
+
+A batch is up to three objects: `<batch>-ticks.parquet` and `<batch>-rejects.parquet` if they have rows, and, written
+last and removed first, `<batch>.json`.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from streaming import faults
-from streaming.errors import CheckpointError
+from streaming.lake import TABLES
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
@@ -27,10 +33,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BATCHES_AT_ONCE = 100
-_BYTES_AT_ONCE = 64 << 20
+_ROWS_AT_ONCE = 4_000_000
 _COMPACT_EVERY = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-_SUPERSEDED = b"superseded"
+_ENTRY = re.compile(r"([0-9]+)\.json")
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A batch in the outbox: rows by table, and the drops of which rows of earlier batches are superseded."""
+
+    batch_id: int
+    rows: dict[str, int]
+    superseded: list[int]
+
+    def keys(self, table: str) -> list[str]:
+        return [f"{self.batch_id}-{table}.parquet"] if self.rows[table] else []
 
 
 class LakeOutbox(threading.Thread):
@@ -45,103 +63,116 @@ class LakeOutbox(threading.Thread):
         super().__init__(name="lake")
         self._lake = lake
         self._still_writer = still_writer
-        self._place = open_place(f"{checkpoint.url}/lake-outbox")
+        self._url = f"{checkpoint.url}/lake-outbox"
+        self._place = open_place(self._url)
         self._place.check()
         self._stop_event = stop
         self._perhaps_there = max(checkpoint.planned(), default=-1)
         self._appended = -1
         self._appends = 0
         self._wake = threading.Condition()
-        self._sizes = {int(key): 0 for key in self._place.keys()}  # noqa: SIM118 (a method of a place)
+        self._kept = {kept.batch_id: kept for kept in self._left_from_before()}
         self.error: BaseException | None = None
 
     def put(self, batch_id: int, ticks: pa.Table, rejects: pa.Table, superseded: set[int]) -> None:
         """Keeps the rows of a batch, again after a replay. superseded: drops of which earlier rows are to go."""
-        sink = pa.BufferOutputStream()
-        told = {_SUPERSEDED: json.dumps(sorted(superseded)).encode()}
-        for table in (ticks.replace_schema_metadata(told), rejects):
-            with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
-                writer.write_table(table)
-        data = sink.getvalue()
-        self._place.put(str(batch_id), bytes(data))
+        tables = dict(zip(TABLES, (ticks, rejects), strict=True))
+        kept = _Kept(batch_id, {name: table.num_rows for name, table in tables.items()}, sorted(superseded))
+        for name, table in tables.items():
+            for key in kept.keys(name):
+                self._place.put(key, _parquet(table, batch_id))
+        self._place.put(f"{batch_id}.json", json.dumps(vars(kept)).encode())
         with self._wake:
-            self._sizes[batch_id] = data.size
+            self._kept[batch_id] = kept
             self._wake.notify()
 
     @property
     def idle(self) -> bool:
         """Whether everything is in the lake."""
-        return not self._sizes
+        return not self._kept
 
     def run(self) -> None:
-        """Until the stop event. Errors of the lake are waited out; others (a newer writer, say) are kept in `error`."""
+        """Until the stop event. Errors of Spark are waited out; others (a newer writer, say) are kept in `error`."""
+        pause = _FIRST_PAUSE
         try:
-            pause = _FIRST_PAUSE
             while not self._stop_event.is_set():
                 with self._wake:
-                    self._wake.wait_for(lambda: bool(self._sizes), timeout=_FIRST_PAUSE)
+                    self._wake.wait_for(lambda: bool(self._kept), timeout=_FIRST_PAUSE)
                     batches = self._next()
                 if not batches:
                     continue
                 self._still_writer()
-                try:
-                    self._bring(batches)
-                except CheckpointError:
-                    raise
-                except Exception as error:  # noqa: BLE001 (Spark's errors have no common class; the rows are kept)
-                    log.warning("the lake waits (%d batches are kept): %s", len(self._sizes), _first_line(error))
-                    self._perhaps_there = max(self._perhaps_there, batches[-1])
+                if self._bring(batches):
+                    pause = _FIRST_PAUSE
+                else:
                     self._stop_event.wait(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE)
-                else:
-                    pause = _FIRST_PAUSE
         except BaseException as error:  # noqa: BLE001 (handed to the thread that watches this one)
             self.error = error
 
-    def _next(self) -> list[int]:
+    def _next(self) -> list[_Kept]:
         """The batches of the next append."""
-        batches: list[int] = []
-        size = 0
-        for batch_id in sorted(self._sizes):
-            size += self._sizes[batch_id]
+        batches: list[_Kept] = []
+        rows = 0
+        for batch_id in sorted(self._kept):
+            kept = self._kept[batch_id]
+            rows += sum(kept.rows.values())
             alone = batch_id <= self._perhaps_there
-            if batches and (alone or size > _BYTES_AT_ONCE or len(batches) == _BATCHES_AT_ONCE):
+            if batches and (alone or rows > _ROWS_AT_ONCE or len(batches) == _BATCHES_AT_ONCE):
                 break
-            batches.append(batch_id)
+            batches.append(kept)
             if alone:
                 break
         return batches
 
-    def _bring(self, batches: list[int]) -> None:
-        if batches[0] > self._appended:
-            kept = [self._read(batch_id) for batch_id in batches]
-            self._lake.append_several([(batch, *tables) for batch, tables in zip(batches, kept, strict=True)])
-            for ticks, _ in kept:
-                for seq in json.loads(ticks.schema.metadata[_SUPERSEDED]):
-                    self._lake.forget_superseded(seq)
-            self._appended = batches[-1]
+    def _bring(self, batches: list[_Kept]) -> bool:
+        """Appends the batches and takes them out of the outbox; False where it must be tried again."""
+        last = batches[-1].batch_id
+        if last > self._appended:  # else: the replay of a batch that this process has appended
+            try:
+                self._append(batches)
+            except Exception as error:  # noqa: BLE001 (Spark's errors have no common class; the rows are kept)
+                log.warning("the lake waits, %d batches are kept in %s: %s", len(self._kept), self._url, _short(error))
+                self._perhaps_there = max(self._perhaps_there, last)
+                return False
+            self._appended = last
             faults.reach("laked")
-            self._appends += 1
-            if self._appends % _COMPACT_EVERY == 0:
-                self._lake.compact()
-        for batch_id in batches:
-            if (kept_object := self._place.head(str(batch_id))) is not None:
-                self._place.delete(kept_object, batch_id)
+        for kept in batches:
+            self._remove(f"{kept.batch_id}.json")
+            for name in TABLES:
+                for key in kept.keys(name):
+                    self._remove(key)
         with self._wake:
-            for batch_id in batches:
-                del self._sizes[batch_id]
+            for kept in batches:
+                del self._kept[kept.batch_id]
+        return True
 
-    def _read(self, batch_id: int) -> tuple[pa.Table, pa.Table]:
-        data = self._place.get(str(batch_id))
-        if data is None:
-            msg = (
-                f"{self._place.url}/{batch_id} is gone: expected the rows of batch {batch_id}, which are not known to "
-                "be in the lake. Put it back; without it the lake lacks this batch, the tables do not."
-            )
-            raise CheckpointError(msg)
-        source = pa.BufferReader(data)
-        return pa.ipc.open_stream(source).read_all(), pa.ipc.open_stream(source).read_all()
+    def _append(self, batches: list[_Kept]) -> None:
+        files = {name: [f"{self._url}/{key}" for kept in batches for key in kept.keys(name)] for name in TABLES}
+        self._lake.append(batches[-1].batch_id, files)
+        for kept in batches:
+            for seq in kept.superseded:
+                self._lake.forget_superseded(seq)
+        self._appends += 1
+        if self._appends % _COMPACT_EVERY == 0:
+            self._lake.compact()
+
+    def _left_from_before(self) -> list[_Kept]:
+        entries = [key for key in self._place.keys() if _ENTRY.fullmatch(key)]  # noqa: SIM118 (a method of a place)
+        return [_Kept(**json.loads(self._place.get(key) or b"")) for key in entries]
+
+    def _remove(self, key: str) -> None:
+        found = self._place.head(key)
+        if found is not None:
+            self._place.delete(found, 0)
 
 
-def _first_line(error: BaseException) -> str:
+def _parquet(table: pa.Table, batch_id: int) -> bytes:
+    numbered = table.append_column("batch_id", pa.repeat(pa.scalar(batch_id, pa.int64()), table.num_rows))
+    sink = pa.BufferOutputStream()
+    pq.write_table(numbered, sink)
+    return bytes(sink.getvalue())
+
+
+def _short(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
