@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from streaming.admission import batch_digest
 from streaming.drop_ledger import REJECTS_IN_RECEIPT
+from streaming.lake_files import RowsFile
 from streaming.packets import Changes, Loaded, Rejects, Ticks, concat_ids
 from streaming.reading import FACTS, REJECTS
-from streaming.returns import CHANGES, DUPLICATES, LOADED
+from streaming.returns import CHANGES, DUPLICATES, LOADED, LOADED_FILE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -25,13 +26,14 @@ _CHANGE_COLUMNS = ("date", "price", "returns", "volume", "changed")
 
 @dataclass(frozen=True)
 class Batch:
-    """What one micro-batch brings to the driver."""
+    """What one micro-batch brings to the driver; `files`: the loaded ticks that wait in the lake's outbox already."""
 
     changes: Changes
     facts: list[dict[str, Any]]
     rejects: dict[tuple[int, int], Rejects]
     loaded: list[pa.Table]
     duplicates: dict[int, int]
+    files: list[RowsFile] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
@@ -55,6 +57,7 @@ def collect(frame: DataFrame) -> Batch:
         rejects={(row["seq"], row["part"]): Rejects.from_buffer(row["payload"]) for row in of_kind(REJECTS)},
         loaded=[pa.ipc.open_stream(row["payload"]).read_all() for row in of_kind(LOADED)],
         duplicates=dict(duplicates),
+        files=[RowsFile(**json.loads(row["payload"])) for row in of_kind(LOADED_FILE)],
     )
 
 

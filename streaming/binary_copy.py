@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import io
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from streaming.distinct import distinct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
-CELLS_AT_ONCE = 1 << 20  # 12 MB of fields: sparse changes must not make a matrix of any size
+CELLS_AT_ONCE = 1 << 18  # 3 MB of fields: sparse changes must not make a matrix of any size
 
 _DAYS_TO_2000 = 10957  # 1970-01-01 to 2000-01-01, where PostgreSQL counts from
 _FIELD = np.dtype([("length", ">i4"), ("value", ">i8")])
@@ -49,12 +52,12 @@ class Cells:
 
     def without_empty_columns(self) -> tuple[Cells, Int64]:
         """The cells among the columns that have any, and these columns' old positions."""
-        used, column = np.unique(self.column, return_inverse=True)
+        used, column = distinct(self.column)
         return Cells(self.dates, len(used), self.row, column, self.values), used
 
     def without_empty_rows(self) -> Cells:
         """The cells among the dates that have any."""
-        used, row = np.unique(self.row, return_inverse=True)
+        used, row = distinct(self.row)
         return Cells(self.dates[used], self.width, row, self.column, self.values)
 
     def slices(self) -> Iterator[Cells]:
@@ -90,6 +93,15 @@ class Stream(io.RawIOBase):
         size = min(len(into), len(self._rest))
         into[:size], self._rest = self._rest[:size], self._rest[size:]
         return size
+
+
+def made_ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same pieces, each made while the server takes the one before."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = pool.submit(next, pieces, None)
+            yield piece
 
 
 def wide_rows(cells: Cells) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from streaming.distinct import distinct
 from streaming.packets import Int64, Ticks
 
 
@@ -39,5 +40,5 @@ def _keys(ticks: Ticks) -> tuple[Int64, int]:
     space = len(ticks.ids) * days
     if space <= 4 * len(key) + (1 << 16):
         return key, space
-    distinct, dense = np.unique(key, return_inverse=True)
-    return dense, len(distinct)
+    values, place = distinct(key)
+    return place, len(values)

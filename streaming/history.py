@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streaming.chunks import MARK_PRICE, MARK_VOLUME, Cells, ChunkStore, key_code, key_date
+from streaming.distinct import distinct
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Changes, Ticks
 from streaming.shelf import Shelf
 from streaming.timeline import Timeline
@@ -92,7 +93,7 @@ class History:
         now.mark[at[given.cell[opened]]] |= mark.astype(np.uint8)
         written[at[given.cell[opened]]] = True
 
-        self._timeline.remember(now, np.unique(key_code(key)))
+        self._timeline.remember(now, distinct(key_code(key))[0])
         self._shelf.write(Window(now, room.slot), written, merge, open_seq)
         return Applied(changes, *self._loaded(given, old, at, resumed))
 

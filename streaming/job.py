@@ -18,7 +18,7 @@ from streaming.checkpoint import Checkpoint, open_checkpoint
 from streaming.draining import Drained
 from streaming.home import database
 from streaming.lake import Lake
-from streaming.lake_outbox import LakeOutbox
+from streaming.lake_outbox import LakeOutbox, outbox_of
 from streaming.postgres import Transactions
 from streaming.publish import Publish
 from streaming.reading import ReadOptions
@@ -60,7 +60,7 @@ def run(settings: Settings) -> int:
 
         def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (the one argument of a callback)
             packets = drops.stream(spark, _source_options(settings, checkpoint, isolate=isolate))
-            changes = returns.changes(packets, with_loaded=lake is not None)
+            changes = returns.changes(packets, outbox=outbox_of(checkpoint) if lake else None)
             query = changes.writeStream.foreachBatch(publish).queryName("stocketl")
             query = query.option("checkpointLocation", hadoop_url(settings.checkpoint))
             started = query.trigger(processingTime=f"{round(settings.trigger * 1000)} milliseconds").start()

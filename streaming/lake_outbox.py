@@ -4,8 +4,7 @@ Delivery: exactly once. A batch lies in the outbox before Spark commits it and u
 already (batches from before the start, or of an append that failed) is appended one batch at a time, and `txnVersion`
 leaves out what is there; newer batches go several to an append. So neither a drop nor its receipt waits for Delta.
 
-A batch is up to three objects: `<batch>-ticks.parquet` and `<batch>-rejects.parquet` if they have rows, and, written
-last and removed first, `<batch>.json`.
+A batch is some Parquet files and, written last and removed first, `<batch>.json`, which names them.
 """
 
 from __future__ import annotations
@@ -14,18 +13,17 @@ import json
 import logging
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from streaming import faults
-from streaming.lake import TABLES
+from streaming import faults, lake_files
+from streaming.lake_files import REJECTS, TICKS, RowsFile
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pyarrow as pa
 
     from streaming.checkpoint import Checkpoint
     from streaming.lake import Lake
@@ -41,14 +39,24 @@ _ENTRY = re.compile(r"([0-9]+)\.json")
 
 @dataclass(frozen=True)
 class _Kept:
-    """A batch in the outbox: rows by table, and the drops of which rows of earlier batches are superseded."""
+    """A batch in the outbox: its files by table, and the drops of which rows of earlier batches are superseded."""
 
     batch_id: int
-    rows: dict[str, int]
+    files: dict[str, list[RowsFile]]
     superseded: list[int]
 
-    def keys(self, table: str) -> list[str]:
-        return [f"{self.batch_id}-{table}.parquet"] if self.rows[table] else []
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for files in self.files.values() for file in files)
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> _Kept:
+        plain = json.loads(data)
+        files = {name: [RowsFile(**file) for file in found] for name, found in plain["files"].items()}
+        return cls(plain["batch_id"], files, plain["superseded"])
 
 
 class LakeOutbox(threading.Thread):
@@ -63,7 +71,7 @@ class LakeOutbox(threading.Thread):
         super().__init__(name="lake")
         self._lake = lake
         self._still_writer = still_writer
-        self._url = f"{checkpoint.url}/lake-outbox"
+        self._url = outbox_of(checkpoint)
         self._place = open_place(self._url)
         self._place.check()
         self._stop_event = stop
@@ -74,14 +82,19 @@ class LakeOutbox(threading.Thread):
         self._kept = {kept.batch_id: kept for kept in self._left_from_before()}
         self.error: BaseException | None = None
 
-    def put(self, batch_id: int, ticks: pa.Table, rejects: pa.Table, superseded: set[int]) -> None:
-        """Keeps the rows of a batch, again after a replay. superseded: drops of which earlier rows are to go."""
-        tables = dict(zip(TABLES, (ticks, rejects), strict=True))
-        kept = _Kept(batch_id, {name: table.num_rows for name, table in tables.items()}, sorted(superseded))
-        for name, table in tables.items():
-            for key in kept.keys(name):
-                self._place.put(key, _parquet(table, batch_id))
-        self._place.put(f"{batch_id}.json", json.dumps(vars(kept)).encode())
+    def put(
+        self, batch_id: int, ticks: pa.Table, rejects: pa.Table, *, superseded: set[int], files: list[RowsFile]
+    ) -> None:
+        """Keeps the rows of a batch, again after a replay.
+
+        superseded: drops of which earlier rows are to go. files: ticks that wait in the outbox already.
+        """
+        every: dict[str, list[RowsFile]] = {TICKS: list(files), REJECTS: []}
+        for name, table in ((TICKS, ticks), (REJECTS, rejects)):
+            if table.num_rows:
+                every[name].append(lake_files.write(self._place, name, batch_id, table))
+        kept = _Kept(batch_id, every, sorted(superseded))
+        self._place.put(f"{batch_id}.json", kept.to_json())
         with self._wake:
             self._kept[batch_id] = kept
             self._wake.notify()
@@ -116,7 +129,7 @@ class LakeOutbox(threading.Thread):
         rows = 0
         for batch_id in sorted(self._kept):
             kept = self._kept[batch_id]
-            rows += sum(kept.rows.values())
+            rows += kept.rows
             alone = batch_id <= self._perhaps_there
             if batches and (alone or rows > _ROWS_AT_ONCE or len(batches) == _BATCHES_AT_ONCE):
                 break
@@ -136,20 +149,22 @@ class LakeOutbox(threading.Thread):
                 self._perhaps_there = max(self._perhaps_there, last)
                 return False
             self._appended = last
-            faults.reach("laked")
+            faults.reach("appended")
         for kept in batches:
             self._remove(f"{kept.batch_id}.json")
-            for name in TABLES:
-                for key in kept.keys(name):
-                    self._remove(key)
+            for file in [*kept.files[TICKS], *kept.files[REJECTS]]:
+                self._remove(file.key)
         with self._wake:
             for kept in batches:
                 del self._kept[kept.batch_id]
         return True
 
     def _append(self, batches: list[_Kept]) -> None:
-        files = {name: [f"{self._url}/{key}" for kept in batches for key in kept.keys(name)] for name in TABLES}
-        self._lake.append(batches[-1].batch_id, files)
+        locations = {
+            name: [f"{self._url}/{file.key}" for kept in batches for file in kept.files[name]]
+            for name in (TICKS, REJECTS)
+        }
+        self._lake.append(batches[-1].batch_id, locations)
         for kept in batches:
             for seq in kept.superseded:
                 self._lake.forget_superseded(seq)
@@ -159,7 +174,7 @@ class LakeOutbox(threading.Thread):
 
     def _left_from_before(self) -> list[_Kept]:
         entries = [key for key in self._place.keys() if _ENTRY.fullmatch(key)]  # noqa: SIM118 (a method of a place)
-        return [_Kept(**json.loads(self._place.get(key) or b"")) for key in entries]
+        return [_Kept.from_json(self._place.get(key) or b"") for key in entries]
 
     def _remove(self, key: str) -> None:
         found = self._place.head(key)
@@ -167,11 +182,9 @@ class LakeOutbox(threading.Thread):
             self._place.delete(found, 0)
 
 
-def _parquet(table: pa.Table, batch_id: int) -> bytes:
-    numbered = table.append_column("batch_id", pa.repeat(pa.scalar(batch_id, pa.int64()), table.num_rows))
-    sink = pa.BufferOutputStream()
-    pq.write_table(numbered, sink)
-    return bytes(sink.getvalue())
+def outbox_of(checkpoint: Checkpoint) -> str:
+    """Where the rows wait."""
+    return f"{checkpoint.url}/lake-outbox"
 
 
 def _short(error: BaseException) -> str:

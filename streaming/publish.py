@@ -77,7 +77,14 @@ class Publish:
         faults.reach("published")
         clock.lap("transaction")
         if self._lake is not None:
-            self._lake.put(batch_id, loaded_table(batch), rejects_table(batch), loaded_before_and_again(batch))
+            self._lake.put(
+                batch_id,
+                loaded_table(batch),
+                rejects_table(batch),
+                superseded=loaded_before_and_again(batch),
+                files=batch.files,
+            )
+        faults.reach("laked")
         clock.lap("lake")
         _log_batch(batch, batch_id, cells, clock.seconds)
         self.batches += 1

@@ -10,14 +10,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pyspark import TaskContext
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
 
-from streaming import faults
+from streaming import faults, lake_files
 from streaming.drops import PACKET_SCHEMA
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.history import History
 from streaming.packets import Loaded, Ticks
 from streaming.reading import OPEN_TICKS, TICKS
+from streaming.storage import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.streaming.stateful_processor import MapState
 
-CHANGES, LOADED, DUPLICATES = "changes", "loaded", "duplicates"
+CHANGES, LOADED, LOADED_FILE, DUPLICATES = "changes", "loaded", "loaded-file", "duplicates"
+
+_ROWS_BY_THE_DRIVER = 50_000  # what is more goes from here to the outbox: 1 M ticks are 36 MB
 
 _COLUMNS = ["bucket", "seq", "part", "kind", "payload"]
 
@@ -51,10 +55,13 @@ class _StateChunks:
 
 
 class Returns(StatefulProcessor):
-    """One call per bucket and batch. `with_loaded`: also emit the ticks that count, for the lake."""
+    """One call per bucket and batch. outbox: where the ticks that count wait for the lake, None = there is no lake.
 
-    def __init__(self, *, with_loaded: bool) -> None:
-        self._with_loaded = with_loaded
+    Few ticks are emitted; many are written there as a file, the same one in a replay, and its name is emitted.
+    """
+
+    def __init__(self, *, outbox: str | None) -> None:
+        self._outbox = outbox
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Names the two state variables."""
@@ -92,17 +99,25 @@ class Returns(StatefulProcessor):
         applied = history.apply(ticks, open_seq=int(left_open.iloc[0]) if len(left_open) else None)
         self._index.update((history.index(),))
         out = [(bucket, 0, 0, CHANGES, applied.changes.to_buffer())]
-        if self._with_loaded:
-            out.append((bucket, 0, 0, LOADED, Loaded(*applied.loaded).to_buffer()))
+        if self._outbox is not None:
+            out.append((bucket, 0, 0, *_for_the_lake(Loaded(*applied.loaded), bucket, self._outbox)))
         if applied.duplicates:
             out.append((bucket, 0, 0, DUPLICATES, json.dumps(applied.duplicates).encode()))
         return out
 
 
-def changes(packets: DataFrame, *, with_loaded: bool) -> DataFrame:
+def _for_the_lake(loaded: Loaded, bucket: int, outbox: str) -> tuple[str, bytes]:
+    if len(loaded.seq) <= _ROWS_BY_THE_DRIVER:
+        return LOADED, loaded.to_buffer()
+    batch_id = int(TaskContext.get().getLocalProperty("streaming.sql.batchId"))  # type: ignore[union-attr,arg-type]  # Spark sets both
+    file = lake_files.write(open_place(outbox), f"{lake_files.TICKS}-{bucket}", batch_id, loaded.to_table())
+    return LOADED_FILE, json.dumps(vars(file)).encode()
+
+
+def changes(packets: DataFrame, *, outbox: str | None) -> DataFrame:
     """Packets of ticks (`PACKET_SCHEMA`) → changes, loaded ticks, duplicates, and whatever else came in."""
     return packets.groupBy("bucket").transformWithStateInPandas(
-        statefulProcessor=Returns(with_loaded=with_loaded),
+        statefulProcessor=Returns(outbox=outbox),
         outputStructType=PACKET_SCHEMA,
         outputMode="Append",
         timeMode="None",

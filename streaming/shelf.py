@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streaming.chunks import Cells, broken, cell_key, decode_chunk, encode_chunk, key_code, key_date
+from streaming.distinct import distinct
 from streaming.packets import UNKNOWN_VOLUME
 from streaming.timeline import NEVER, ROW, Timeline
 from streaming.window import Window, cut
@@ -50,7 +51,7 @@ class Shelf:
         far[timeline.slot_after(code[after], slot[after])] = True
         far &= ~wanted
         window = Window.join([window, *(self._load(at, resumed) for at in np.flatnonzero(far[:count]).tolist())])
-        return Window.join([window, *self._remembered(np.unique(code), window)]), slot, merge
+        return Window.join([window, *self._remembered(distinct(code)[0], window)]), slot, merge
 
     def write(self, window: Window, written: Bool, merge: tuple[int, int], open_seq: int | None) -> None:
         """Stores the chunks that have a written cell, those to be merged as one, and cuts what is too large.

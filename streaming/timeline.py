@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streaming.chunks import broken, freeze, key_code, key_date, thaw
+from streaming.distinct import distinct
 
 if TYPE_CHECKING:
     from streaming.chunks import Cells
@@ -148,7 +149,7 @@ class Timeline:
     def names(self, code: Int32) -> tuple[list[str], Int32]:
         """The distinct tickers among the codes, and each code as a place in them."""
         ids = list(self.codes)
-        used, place = np.unique(code, return_inverse=True)
+        used, place = distinct(code)
         return [ids[ticker] for ticker in used.tolist()], place.astype(np.int32)
 
     def remember(self, cells: Cells, touched: Int32) -> None:
@@ -166,5 +167,5 @@ class Timeline:
         return self.next_number - 1
 
     def _held_by(self, code: Int32) -> tuple[npt.NDArray[np.bool_], Int64]:
-        tickers, column = np.unique(code, return_inverse=True)
+        tickers, column = distinct(code)
         return (self.held[:, tickers >> 3] >> (tickers & 7).astype(np.uint8) & 1).astype(bool), column

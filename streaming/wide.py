@@ -13,7 +13,8 @@ import numpy as np
 from psycopg2 import sql
 
 from streaming import faults, latest
-from streaming.binary_copy import Cells, Stream, array_rows, wide_rows
+from streaming.binary_copy import Cells, Stream, array_rows, made_ahead, wide_rows
+from streaming.distinct import distinct
 from streaming.errors import DatabaseError
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED
 
@@ -142,8 +143,8 @@ def _groups(changes: Changes, placements: Placements) -> Iterator[_Group]:
     ends = [*starts[1:], len(order)]
     for table_no, start, end in zip(numbers.tolist(), starts, ends, strict=False):
         at = order[start:end]
-        dates, row = np.unique(changes.date[at], return_inverse=True)
-        codes, column = np.unique(changes.code[at], return_inverse=True)
+        dates, row = distinct(changes.date[at])
+        codes, column = distinct(changes.code[at])
         yield _Group(
             table_no,
             [places[code][0] for code in codes.tolist()],
@@ -181,7 +182,7 @@ def _copy(cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: Cells
     """New rows, one for each date even where it has no cell in this table."""
     cells, used = cells.without_empty_columns()
     names = ", ".join(["date", *quoted[used]])
-    pieces = (wide_rows(piece) for piece in cells.slices())
+    pieces = made_ahead(wide_rows(piece) for piece in cells.slices())
     cur.copy_expert(f"COPY {table} ({names}) FROM STDIN (FORMAT binary)", Stream(pieces), _COPY_BYTES)
     return len(cells.values)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streaming.chunks import Cells, cell_key
+from streaming.distinct import distinct
 from streaming.packets import UNKNOWN_VOLUME
 
 if TYPE_CHECKING:
@@ -148,8 +149,8 @@ def _given(seq: Int64, key: Int64, price: Float64, volume: Int64) -> Given:
     new_key = np.diff(key, prepend=-1) != 0
     ticks = np.flatnonzero(new_key | (np.diff(seq, prepend=-1) != 0))
     last_price, last_volume = _last(ticks, price, volume)
-    drops, rows = np.unique(seq, return_counts=True)
-    superseded = rows - np.unique(seq[ticks], return_counts=True)[1]
+    drops, drop = distinct(seq)
+    superseded = np.bincount(drop, minlength=len(drops)) - np.bincount(drop[ticks], minlength=len(drops))
     some = superseded > 0
     return Given(
         seq=seq[ticks],

@@ -126,6 +126,17 @@ def test_after_a_kill_the_restart_ends_as_a_run_without_a_fault(point: str, agai
     outcome(again.home, again.database).assert_equals(again.after_all)
 
 
+def test_after_a_kill_between_the_lake_and_its_outbox_no_row_is_twice_in_the_lake(
+    again: Prepared, tmp_path: Path
+) -> None:
+    """Delta has the rows and the outbox still holds them; all the rest may be done by then."""
+    kill_at("appended", tmp_path / "marker", again.home, again.database, *OPTIONS)
+    assert list((again.home / "checkpoint" / "lake-outbox").iterdir())
+    run_once(again.home, again.database, *OPTIONS)
+    outcome(again.home, again.database).assert_equals(again.after_all)
+    assert not list((again.home / "checkpoint" / "lake-outbox").iterdir())
+
+
 def test_two_kills_in_a_row_during_recovery(tmp_path: Path, databases: Databases, prepared: Prepared) -> None:
     """The very first batch, killed in the state operator and again in the middle of its replay, ends the same too."""
     home, database = tmp_path / "home", databases.create("kill_twice")

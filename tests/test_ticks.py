@@ -8,6 +8,8 @@ from streaming.fields import REASONS
 from streaming.packets import Ticks
 from streaming.ticks import Parsed, by_bucket, parse
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 HEADER = b"date,id,price,trade_volume\n"
 JAN_1, JAN_2 = 18262, 18263  # days since 1970 of 2020-01-01 and 2020-01-02
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from streaming import blocks, fields, lines, rows, ticks
 from streaming.packets import Ticks
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 
 def seen(parsed: ticks.Parsed, *, line: int = 0) -> Fate:
     """What was parsed, in the oracle's terms."""

@@ -1,0 +1,26 @@
+"""Counting gives what numpy's sort gives."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from streaming.distinct import distinct
+
+FEW = st.integers(0, 40)
+NUMBERS = st.one_of(
+    arrays.arrays(np.int32, FEW, elements=st.integers(-(2**31), 2**31 - 1)),
+    arrays.arrays(np.int64, FEW, elements=st.integers(-(2**62), 2**62)),
+    arrays.arrays(np.int32, FEW, elements=st.integers(-50, 50)),
+    arrays.arrays(np.int64, FEW, elements=st.integers(2**62, 2**62 + 9)),
+)
+
+
+@given(NUMBERS)
+def test_values_and_places_are_those_of_np_unique(numbers: np.ndarray) -> None:
+    """Close together or far apart, none, one or many, at either end of the type."""
+    values, place = distinct(numbers)
+    wanted, wanted_place = np.unique(numbers, return_inverse=True)
+    assert values.dtype == numbers.dtype
+    assert values.tolist() == wanted.tolist()
+    assert place.tolist() == wanted_place.tolist()

@@ -1,0 +1,185 @@
+"""The way from a published batch to the lake: nothing twice, nothing lost, whatever fails."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from streaming import lake_files
+from streaming.checkpoint import open_checkpoint
+from streaming.errors import SupersededError
+from streaming.lake_outbox import LakeOutbox, outbox_of
+from streaming.storage import open_place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from streaming.checkpoint import Checkpoint
+
+DEADLINE = 30.0
+NONE = pa.table({"seq": pa.array([], pa.int64())})
+
+
+class DeltaLike:
+    """Reads what it is given, leaves out batches up to the last one that it has, as Delta does by `txnVersion`."""
+
+    def __init__(self) -> None:
+        self.appends: list[tuple[int, list[int]]] = []
+        self.superseded: list[int] = []
+        self.failures = 0
+        self.fails_after_append = False
+
+    def append(self, batch_id: int, files: dict[str, list[str]]) -> None:
+        if self.failures and not self.fails_after_append:
+            self.failures -= 1
+            raise ConnectionRefusedError
+        if batch_id > max((last for last, _ in self.appends), default=-1):
+            seqs = [seq for file in files["ticks"] for seq in pq.read_table(file).column("seq").to_pylist()]
+            self.appends.append((batch_id, seqs))
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionResetError
+
+    def forget_superseded(self, seq: int) -> None:
+        self.superseded.append(seq)
+
+    def compact(self) -> None:
+        raise AssertionError
+
+    @property
+    def seqs(self) -> list[int]:
+        return [seq for _, seqs in self.appends for seq in seqs]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Checkpoint:
+    return open_checkpoint(str(tmp_path / "checkpoint"), buckets=1, text_ids=False)
+
+
+@contextlib.contextmanager
+def running(lake: DeltaLike, checkpoint: Checkpoint, still_writer: Callable[[], None] = int) -> Iterator[LakeOutbox]:
+    stop = threading.Event()
+    outbox = LakeOutbox(lake, checkpoint, still_writer, stop)
+    try:
+        yield outbox
+    finally:
+        stop.set()
+        if outbox.ident is not None:
+            outbox.join(DEADLINE)
+
+
+def put(outbox: LakeOutbox, batch_id: int, superseded: set[int] | None = None) -> None:
+    """A batch with one tick, whose seq is its own id."""
+    outbox.put(batch_id, pa.table({"seq": [batch_id]}), NONE, superseded=superseded or set(), files=[])
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def drain(outbox: LakeOutbox) -> None:
+    outbox.start()
+    wait_for(lambda: outbox.idle)
+
+
+def left(checkpoint: Checkpoint) -> list[str]:
+    return open_place(outbox_of(checkpoint)).keys()
+
+
+def test_batches_that_wait_go_together_in_order(checkpoint: Checkpoint) -> None:
+    """One append for all that are certainly new, and then nothing is left."""
+    lake = DeltaLike()
+    with running(lake, checkpoint) as outbox:
+        for batch_id in (0, 1, 2):
+            put(outbox, batch_id, superseded={7} if batch_id == 1 else None)
+        drain(outbox)
+    assert lake.appends == [(2, [0, 1, 2])]
+    assert lake.superseded == [7]
+    assert left(checkpoint) == []
+
+
+def test_what_a_crash_left_is_appended_one_batch_at_a_time(checkpoint: Checkpoint) -> None:
+    """Delta may have the first of them already: together with the second it would be there twice."""
+    lake = DeltaLike()
+    with running(lake, checkpoint) as outbox:
+        put(outbox, 0)
+        put(outbox, 1)
+    for batch_id in (0, 1):  # what the crashed job had planned
+        open_place(checkpoint.url).put(f"offsets/{batch_id}", b"")
+    lake.appends.append((0, [0]))
+    with running(lake, checkpoint) as outbox:
+        put(outbox, 1)  # the replay of the open batch
+        put(outbox, 2)
+        drain(outbox)
+    assert lake.appends == [(0, [0]), (1, [1]), (2, [2])]
+    assert left(checkpoint) == []
+
+
+@pytest.mark.parametrize("fails_after_append", [False, True], ids=["not appended", "answer lost"])
+def test_a_failed_append_is_tried_again_and_adds_nothing_twice(
+    checkpoint: Checkpoint, *, fails_after_append: bool
+) -> None:
+    """Whether Delta has the rows of the failed append or not."""
+    lake = DeltaLike()
+    lake.failures, lake.fails_after_append = 1, fails_after_append
+    with running(lake, checkpoint) as outbox:
+        put(outbox, 0)
+        put(outbox, 1)
+        drain(outbox)
+        put(outbox, 2)
+        wait_for(lambda: outbox.idle)
+    assert lake.seqs == [0, 1, 2]
+    assert left(checkpoint) == []
+
+
+def test_a_replay_of_an_appended_batch_in_the_same_process_adds_nothing(checkpoint: Checkpoint) -> None:
+    """The query was restarted after a mishap of a worker; the next batch must not bring the replayed one along."""
+    lake = DeltaLike()
+    with running(lake, checkpoint) as outbox:
+        put(outbox, 0)
+        drain(outbox)
+        put(outbox, 0)
+        wait_for(lambda: outbox.idle)
+        put(outbox, 1)
+        wait_for(lambda: outbox.idle)
+    assert lake.appends == [(0, [0]), (1, [1])]
+
+
+def test_files_that_the_workers_wrote_are_appended_too(checkpoint: Checkpoint) -> None:
+    """Many ticks do not pass the driver: it gets the name of their file."""
+    lake = DeltaLike()
+    with running(lake, checkpoint) as outbox:
+        file = lake_files.write(open_place(outbox_of(checkpoint)), "ticks-1", 5, pa.table({"seq": [11, 12]}))
+        assert (file.key, file.rows) == ("5-ticks-1.parquet", 2)
+        outbox.put(5, pa.table({"seq": [13]}), NONE, superseded=set(), files=[file])
+        drain(outbox)
+    assert lake.appends == [(5, [11, 12, 13])]
+    assert left(checkpoint) == []
+
+
+def test_an_older_job_appends_nothing(checkpoint: Checkpoint) -> None:
+    """A newer one has taken over and will bring the rows itself: they stay."""
+
+    def superseded() -> None:
+        msg = "a newer job took over"
+        raise SupersededError(msg)
+
+    lake = DeltaLike()
+    with running(lake, checkpoint, superseded) as outbox:
+        put(outbox, 0)
+        outbox.start()
+        wait_for(lambda: outbox.error)
+        assert isinstance(outbox.error, SupersededError)
+    assert lake.appends == []
+    assert json.loads((open_place(outbox_of(checkpoint)).get("0.json") or b"").decode())["batch_id"] == 0
