@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint quick clean
+.PHONY: help setup demo test check lint quick bench bench-quick clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with everything in it, a Java too if the system has none
 
@@ -29,7 +29,13 @@ lint: setup ## ruff and mypy
 quick: setup ## the tests that need no Spark
 	@$(BIN)/python -m pytest -m "not spark" -n 2 -q
 
-clean: ## remove caches, build products and the demo's home (not .venv, not stocketl-home)
+bench: setup ## measure beside polars + COPY, print the table with its targets (under 40 minutes)
+	@$(BIN)/python -m bench
+
+bench-quick: setup ## the same for bulk 2 M and drips into an empty history (under 6 minutes)
+	@$(BIN)/python -m bench --quick
+
+clean: ## remove caches, build products and the demo's home (not .venv, stocketl-home, bench-home)
 	@if [ -x $(BIN)/stocketl ] && [ -d demo-home ]; then $(BIN)/stocketl database --home demo-home --stop; fi
 	rm -rf demo-home build dist *.egg-info spark-warehouse metastore_db derby.log
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,96 @@
+"""`python -m bench`: measures the job beside polars + COPY and beside the floor, and prints the table."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+import traceback
+from datetime import datetime
+from pathlib import Path  # noqa: TC003 (typer reads the annotations)
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from bench import report
+from bench.figures import Figures
+from bench.processes import ROOT
+from bench.targets import results
+from streaming import embedded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bench.place import Bench
+
+sys.path.insert(0, str(ROOT / "tests"))  # the job as a process, databases and the S3 server are the tests' own
+
+app = typer.Typer(add_completion=False)
+console = Console(highlight=False)
+
+
+def say(text: str) -> None:
+    """One line of progress, with the time of day."""
+    console.print(f"{datetime.now().astimezone():%H:%M:%S} {text}")
+
+
+@app.command()
+def main(
+    *,
+    quick: Annotated[bool, typer.Option(help="Only bulk 2 M and drips into an empty history.")] = False,
+    rows: Annotated[int | None, typer.Option(help="Also bulk with so many rows.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this workload; may be given again.")] = None,
+    repeats: Annotated[int, typer.Option(help="Repetitions of the short loads.")] = 3,
+    keep_going: Annotated[bool, typer.Option(help="Go on with the next workload after an error.")] = False,
+    scale: Annotated[float, typer.Option(help="A fraction of all data, to try the bench itself.")] = 1.0,
+    home: Annotated[Path, typer.Option(help="Folder for all data, and the results.", show_default="bench-home")] = ROOT
+    / "bench-home",
+) -> None:
+    """Measures, prints the table, exit 1 on an error or where tables differ."""
+    from databases import Databases  # noqa: PLC0415 (only now on the path)
+
+    from bench.place import Bench, Sizes  # noqa: PLC0415 (as above)
+    from bench.plan import WORKLOADS, chosen  # noqa: PLC0415 (as above)
+
+    try:
+        names = chosen(only or [], rows, quick=quick)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    home = home.resolve()
+    sizes = Sizes(rows_dates=rows // 200 if rows else None)
+    sizes = sizes.quick() if quick else sizes
+    sizes = sizes if scale == 1 else sizes.scaled(scale)
+    uri = embedded.start(home / "postgres")
+    bench = Bench(home, Databases(uri), sizes, Figures(), repeats, quick, say)
+    try:
+        failed = _run(bench, [(name, WORKLOADS[name]) for name in names], keep_going=keep_going)
+        outcome, about = results(bench.figures), report.about(uri)
+        if scale != 1:
+            about["scale"] = f"{scale:g} of all data: not what the titles say"
+        report.show(console, bench, outcome, about)
+        say(f"written to {report.save(bench, outcome, about)}")
+    finally:
+        embedded.stop(home / "postgres")
+        shutil.rmtree(home / "postgres")
+    raise typer.Exit(1 if failed else 0)
+
+
+def _run(bench: Bench, workloads: list[tuple[str, Callable[[Bench], None]]], *, keep_going: bool) -> list[str]:
+    failed = []
+    for name, workload in workloads:
+        say(f"{name} begins")
+        started = time.monotonic()
+        try:
+            workload(bench)
+        except Exception:  # noqa: BLE001 - shown; what was measured before it is still worth a table
+            traceback.print_exc()
+            failed.append(name)
+            if not keep_going:
+                break
+        say(f"{name} ended after {time.monotonic() - started:.0f} s")
+    return failed
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,72 @@
+"""What is written into a checkpoint: every file that appears is counted once, with its last size."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+_LOOK_SECONDS = 0.1
+
+
+class Watch(threading.Thread):
+    """Looks ten times a second while its context lasts; Spark keeps a file for many batches before it deletes it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._folder = folder
+        self._ended = threading.Event()
+        self._before = dict(_files(folder))
+        self._seen: dict[tuple[str, int], int] = {}
+
+    @property
+    def files(self) -> int:
+        """Files that have appeared."""
+        return len(self._seen)
+
+    @property
+    def bytes(self) -> int:
+        """Their sizes together."""
+        return sum(self._seen.values())
+
+    def run(self) -> None:
+        """Until the context ends."""
+        while not self._ended.wait(_LOOK_SECONDS):
+            self._look()
+        self._look()
+
+    def _look(self) -> None:
+        self._seen |= {file: size for file, size in _files(self._folder) if file not in self._before}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self.join()
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files of a folder."""
+    return sum(size for _, size in _files(folder))
+
+
+def _files(folder: Path) -> Iterator[tuple[tuple[str, int], int]]:
+    """((path, inode), bytes) of each finished file; one that is deleted meanwhile is left out."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            if ".tmp" not in name:
+                path = f"{parent}/{name}"
+                try:
+                    found = os.stat(path)  # noqa: PTH116 (thousands of files, ten times a second)
+                except FileNotFoundError:
+                    continue
+                yield (path, found.st_ino), found.st_size

@@ -1,0 +1,76 @@
+"""The floor of a drip: what Spark's micro-batch itself costs.
+
+    python -m bench.floor HOME DATABASE
+
+The job's own source, files and trigger over HOME/input, no state, no lake; a `foreachBatch` that collects the batch
+and writes one row to the table `floor`: the key of its first drop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg2
+
+from streaming import drops
+from streaming.admission import Limits
+from streaming.reading import FACTS, ReadOptions
+from streaming.settings import load
+from streaming.spark import hadoop_url, partitions, session
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection
+    from pyspark.sql import DataFrame
+
+    from streaming.settings import Settings
+
+
+def run(settings: Settings, database: connection) -> None:
+    """Runs the query until the process is killed; says `ready` once it has started."""
+    with database, database.cursor() as cur:
+        cur.execute("CREATE TABLE floor (key text PRIMARY KEY)")
+
+    def write(frame: DataFrame, _batch_id: int) -> None:
+        rows = frame.toArrow().to_pylist()
+        key = next(json.loads(row["payload"])["key"] for row in rows if row["kind"] == FACTS)
+        with database, database.cursor() as cur:
+            cur.execute("INSERT INTO floor VALUES (%s)", (key,))
+
+    with session(settings, conf="local") as spark:
+        query = drops.stream(spark, _source_options(settings)).writeStream.foreachBatch(write)
+        query = query.option("checkpointLocation", hadoop_url(settings.checkpoint))
+        started = query.trigger(processingTime=f"{round(settings.trigger * 1000)} milliseconds").start()
+        print("ready", flush=True)  # noqa: T201 - the parent waits for it
+        started.awaitTermination()
+
+
+def _source_options(settings: Settings) -> drops.SourceOptions:
+    buckets = partitions("local")
+    return drops.SourceOptions(
+        input=settings.input,
+        settle=settings.settle,
+        limits=Limits(settings.max_batch_bytes, settings.split_bytes),
+        read=ReadOptions(buckets, settings.text_ids, settings.unpacked_limit),
+        keys=list(range(buckets)),
+        tasks=os.cpu_count() or 1,
+        isolate=False,
+        resume={},
+    )
+
+
+def main() -> None:
+    """The command above."""
+    home, uri = sys.argv[1:]
+    settings = load(environment=False, home=home, database=uri, lake="none", settle=0)
+    Path(settings.input).mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(psycopg2.connect(uri)) as database:
+        run(settings, database)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Memory and processor time of a process tree, Python and Java apart.
+
+Memory is the proportional set size (PSS): a page that forked workers share counts once in the sum.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import psutil
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_CALM = 0.3  # an idle job uses a tenth of it
+
+
+@dataclass(frozen=True)
+class Usage:
+    """One look at a tree: bytes of PSS, and processor seconds of the processes that live."""
+
+    python: int
+    java: int
+    cpu: dict[int, float]
+
+    @property
+    def bytes(self) -> int:
+        """Python and Java together."""
+        return self.python + self.java
+
+
+def session_of(leader: int) -> list[psutil.Process]:
+    """The processes of a session: all that its leader started, also those that have left its process group."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) == leader:
+                found.append(process)
+    return found
+
+
+def usage(leader: int) -> Usage:
+    """The tree of a session leader as it is now."""
+    sizes = {"java": 0, "python": 0}
+    cpu = {}
+    for process in session_of(leader):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            kind = "java" if "java" in process.name() else "python"
+            sizes[kind] += process.memory_full_info().pss
+            times = process.cpu_times()
+            cpu[process.pid] = times.user + times.system
+    return Usage(sizes["python"], sizes["java"], cpu)
+
+
+class Sampler(threading.Thread):
+    """Looks at a tree every `seconds` while its context lasts; `peak` is the look with the most bytes."""
+
+    def __init__(self, leader: int, seconds: float = 1.0) -> None:
+        super().__init__(name="sampler", daemon=True)
+        self._leader = leader
+        self._seconds = seconds
+        self._ended = threading.Event()
+        self.peak = Usage(0, 0, {})
+
+    def run(self) -> None:
+        """Until the context ends."""
+        while not self._ended.wait(self._seconds):
+            self.peak = max(self.peak, usage(self._leader), key=lambda seen: seen.bytes)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self.join()
+
+
+def await_calm(leader: int, limit: float = 600.0) -> None:
+    """Until the tree uses less than 30 % of a core for a second: nothing is done in the background any more.
+
+    Raises TimeoutError after `limit` seconds.
+    """
+    end = time.monotonic() + limit
+    while share_of_core(leader, 1.0)[0] > _CALM:
+        if time.monotonic() > end:
+            msg = f"the job was not calm within {limit:.0f} s"
+            raise TimeoutError(msg)
+
+
+def share_of_core(leader: int, seconds: float) -> tuple[float, Usage]:
+    """The share of one core that the tree uses from now on for so long, and its usage at the end."""
+    before, started = usage(leader), time.monotonic()
+    time.sleep(seconds)
+    after = usage(leader)
+    spent = sum(cpu - before.cpu.get(process, 0.0) for process, cpu in after.cpu.items())
+    return spent / (time.monotonic() - started), after

@@ -1,0 +1,111 @@
+"""What all workloads share: the folder for everything that comes and goes, the databases, sizes, figures."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import psycopg2
+from psycopg2 import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from databases import Databases
+
+    from bench.figures import Figures
+    from bench.memory import Usage
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much each workload takes: dates of history, drops, files, bytes, seconds, tickers."""
+
+    few: int = 200
+    many: int = 10_000
+    bulk_dates: int = 10_000
+    long_dates: int = 50_000
+    rows_dates: int | None = None
+    dense_dates: int = 1_000
+    dense_times: int = 50
+    drops: int = 30
+    warm_up: int = 10
+    checkpoint_drops: int = 100
+    many_dates: int = 1_000
+    most_dates: int = 5_000
+    swarm: int = 10_000
+    big: int = 1 << 30
+    idle: float = 60.0
+
+    def quick(self) -> Sizes:
+        """Those of the short run: fewer drops before the measured ones."""
+        return replace(self, warm_up=4)
+
+    def scaled(self, by: float) -> Sizes:
+        """A fraction of all data, to try the bench itself; its figures are not the table's."""
+        names = (
+            "many", "bulk_dates", "long_dates", "dense_dates", "drops", "warm_up", "checkpoint_drops",
+            "many_dates", "most_dates", "swarm", "big",
+        )  # fmt: skip
+        least = {"many": 801, "drops": 3, "warm_up": 2, "checkpoint_drops": 3}
+        return replace(self, **{n: max(least.get(n, 10), int(getattr(self, n) * by)) for n in names}, idle=60 * by)
+
+
+@dataclass
+class Room:
+    """A folder and databases of one workload."""
+
+    folder: Path
+    create: Callable[[], str]
+
+
+@dataclass
+class Bench:
+    """folder: where everything lies; say: tells how far it is; stages: (workload, batches' mean seconds by stage)."""
+
+    folder: Path
+    databases: Databases
+    sizes: Sizes
+    figures: Figures
+    repeats: int
+    quick: bool
+    say: Callable[[str], None]
+    seed: int = 20_240_102
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def add_peak(self, name: str, peak: Usage) -> None:
+        """Adds the peak of a process tree, `<name>.peak`, and what of it is Python and Java."""
+        self.figures.add(f"{name}.peak", peak.bytes)
+        self.figures.add(f"{name}.peak.python", peak.python)
+        self.figures.add(f"{name}.peak.java", peak.java)
+
+    @contextlib.contextmanager
+    def room(self, name: str) -> Iterator[Room]:
+        """A fresh folder and any number of fresh databases; all gone at the end."""
+        folder = self.folder / name
+        made: list[str] = []
+
+        def create() -> str:
+            made.append(f"bench_{next(self._numbers)}")
+            return self.databases.create(made[-1])
+
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield Room(folder, create)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            for database in made:
+                _drop(self.databases.uri("postgres"), database)
+
+
+def _drop(server: str, database: str) -> None:
+    with contextlib.closing(psycopg2.connect(server)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cur:
+            cur.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))

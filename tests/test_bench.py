@@ -1,0 +1,148 @@
+"""What the bench makes of its figures; nothing is timed here."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import psycopg2
+import pytest
+
+from bench import checkpoint, compare, data, peer, plan, stages
+from bench.figures import Figures, percentile
+from bench.targets import TARGETS, Result, Target, misses, results
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from databases import Databases
+
+
+def _figures(**values: float) -> Figures:
+    figures = Figures()
+    for name, value in values.items():
+        figures.add(name, value)
+    return figures
+
+
+def _run(uri: str, query: str, *parameters: float) -> list[tuple[Any, ...]]:
+    with contextlib.closing(psycopg2.connect(uri)) as connection, connection, connection.cursor() as cur:
+        cur.execute(query, parameters)
+        return cur.fetchall()
+
+
+def test_a_ratio_is_judged_by_its_limits() -> None:
+    """At most the aim, at most the must, or missed."""
+    target = Target("bulk", "ours", "peer", 2.0, 1.0)
+    assert [Result(target, ours, 4.0).verdict for ours in (4.0, 4.1, 8.0, 8.1)] == ["aim", "must", "must", "missed"]
+
+
+def test_an_absolute_limit_looks_at_the_figure_itself() -> None:
+    """The peer stands beside it all the same."""
+    result = Result(Target("swarm", "swarm", "peer", 60.0, 20.0, absolute=True), 61.0, 1.0)
+    assert (result.verdict, result.ratio, result.judged) == ("missed", 61.0, 61.0)
+
+
+def test_what_was_not_measured_is_no_row_and_no_verdict() -> None:
+    """A run of some workloads shows these alone, without a word on ratios whose other side is missing."""
+    figures = Figures()
+    figures.add_latencies("late", [1.0, 3.0, 2.0])
+    (row,) = results(figures)
+    assert (row.target.figure, row.ours, row.ratio, row.verdict) == ("late.p50", 2.0, None, "")
+    assert misses([row]) == []
+
+
+def test_a_miss_says_by_how_much() -> None:
+    """The factor is over the must."""
+    target = Target("bulk", "ours", "peer", 2.0, 1.0)
+    assert misses([Result(target, 6.0, 1.0)]) == ["bulk: misses its must by a factor of 3.00"]
+
+
+def test_a_figure_is_the_median_of_its_samples_and_a_percentile_one_of_the_values() -> None:
+    """Nearest rank: the 95th of twenty values is the nineteenth."""
+    figures = _figures(bulk=3.0)
+    figures.add("bulk", 1.0, 100.0)
+    assert figures.value("bulk") == 3.0
+    assert (percentile(range(1, 21), 95), percentile([7.0], 95)) == (19, 7.0)
+
+
+def test_every_limit_belongs_to_one_row_and_no_aim_is_above_its_must() -> None:
+    """Two rows with one title could not be told apart in the table."""
+    assert len({target.title for target in TARGETS}) == len(TARGETS)
+    assert [t.title for t in TARGETS if t.aim is not None and (t.must is None or t.aim > t.must)] == []
+
+
+def test_workloads_come_in_the_order_of_the_plan_and_unknown_ones_are_named() -> None:
+    """`--rows` adds its own workload."""
+    assert plan.chosen(["swarm", "bulk-2m"], None, quick=False) == ["bulk-2m", "swarm"]
+    assert plan.chosen([], 20_000_000, quick=True) == ["bulk-2m", "bulk-rows", "drip-200", "drip-10000"]
+    with pytest.raises(ValueError, match="no workload bulk-3m; there are bulk-2m"):
+        plan.chosen(["bulk-3m"], None, quick=False)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_every_cell_as_often_as_was_asked(tmp_path: Path) -> None:
+    """Ten files, rows in random order."""
+    once, again = (data.shuffled(tmp_path / name, 1, 3, 5, 4, times=2) for name in ("a", "b"))
+    assert [path.read_bytes() for path in once] == [path.read_bytes() for path in again]
+    cells = pl.concat(pl.read_csv(path) for path in once).group_by("date", "id").len()
+    days = [str(data.day(number)) for number in range(5, 9)]
+    assert sorted(cells.rows()) == [(day, ticker, 2) for day in days for ticker in data.tickers(3)]
+
+
+def test_a_correction_names_a_cell_and_a_price_that_was_not_there(tmp_path: Path) -> None:
+    """Prices of the history are whole cents."""
+    day, ticker, price = data.corrections(tmp_path / "late.csv", 1, 3, 10, 5)
+    rows = pl.read_csv(tmp_path / "late.csv", try_parse_dates=True).rows()
+    assert (len(rows), rows[-1][:3]) == (5, (day, ticker, price))
+    assert round(price, 2) != price
+
+
+def test_a_dump_has_bars_in_order_of_date_and_at_least_its_size(tmp_path: Path) -> None:
+    """Columns as a vendor names them."""
+    frame = pl.read_csv(data.dump(tmp_path / "dump.csv", 1, 100_000, 1000), try_parse_dates=True)
+    assert frame.columns == ["date", "ticker", "open", "high", "low", "close", "volume"]
+    assert (frame["date"].is_sorted(), frame.height) == (True, 1_000_000)
+
+
+def test_the_peer_lets_the_last_row_win_and_its_tables_are_compared_bit_by_bit(
+    tmp_path: Path, databases: Databases
+) -> None:
+    """A price that differs in its last bit is found, with its table, column and date."""
+    (tmp_path / "a.csv").write_text("date,id,price,trade_volume\n2024-01-02,B,2,5\n2024-01-01,B,1,1\n")
+    (tmp_path / "b.csv").write_text("date,id,price,trade_volume\n2024-01-02,B,3,6\n2024-01-02,A,4,7\n")
+    uris = [databases.create(f"bench_test_{number}") for number in range(2)]
+    for uri in uris:
+        with contextlib.closing(psycopg2.connect(uri)) as connection:
+            peer.load([tmp_path / "a.csv", tmp_path / "b.csv"], connection)
+        returns = [(dt.date(2024, 1, 1), None, None), (dt.date(2024, 1, 2), None, 2.0)]
+        assert _run(uri, 'SELECT date, "stk_A", "stk_B" FROM returns ORDER BY date') == returns
+    assert compare.same(*uris) == 12
+    _run(uris[1], "UPDATE prices SET \"stk_B\" = %s WHERE date = '2024-01-02' RETURNING 1", float(np.nextafter(3, 4)))
+    with pytest.raises(compare.TablesDifferError, match=r"prices: 1 of 2 columns differ: stk_B .* 2024-01-02 3\.0"):
+        compare.same(*uris)
+
+
+def test_a_checkpoint_counts_each_new_file_once_with_its_last_size(tmp_path: Path) -> None:
+    """Also one that has been deleted since; unfinished ones and those that were there before do not count."""
+    (tmp_path / "before").write_text("1234")
+    with checkpoint.Watch(tmp_path) as watch:
+        (tmp_path / "delta").mkdir()
+        (tmp_path / "delta" / "1").write_text("12")
+        watch._look()  # noqa: SLF001
+        (tmp_path / "delta" / "1").write_text("123")
+        watch._look()  # noqa: SLF001
+        (tmp_path / "delta" / "1").unlink()
+        (tmp_path / ".2.tmp").write_text("12345")
+    assert (watch.files, watch.bytes) == (1, 3)
+
+
+def test_stages_are_read_from_sparks_events_and_from_the_jobs_log() -> None:
+    """An event covers many lines; lines of other kinds are passed over."""
+    spark = ["x INFO MicroBatchExecution: Streaming query made progress: {", '  "batchId" : 3,']
+    spark += ['  "durationMs" : {', '    "addBatch" : 1500,', '    "other" : 1', "  }", "}", "x INFO Other: {"]
+    assert list(stages.spark_stages(spark)) == [(3, {"addBatch": 1.5})]
+    job = ['{"message": "watching"}', "not JSON", '{"batch_id": 3, "seconds": {"collect": 0.5, "lake": 1}}']
+    assert list(stages.job_stages(job)) == [(3, {"collect": 0.5, "lake": 1.0})]
