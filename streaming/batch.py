@@ -16,17 +16,22 @@ from streaming.drop_ledger import REJECTS_IN_RECEIPT
 from streaming.lake_files import RowsFile
 from streaming.packets import Changes, Loaded, Rejects, Ticks, concat_ids
 from streaming.reading import FACTS, REJECTS
-from streaming.returns import CHANGES, DUPLICATES, LOADED, LOADED_FILE
+from streaming.returns import CHANGES, CHANGES_FILE, DUPLICATES, LOADED, LOADED_FILE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from streaming.handover import Handover
 
 _CHANGE_COLUMNS = ("date", "price", "returns", "volume", "changed")
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one micro-batch brings to the driver; `files`: the loaded ticks that wait in the lake's outbox already."""
+    """What one micro-batch brings to the driver.
+
+    files: loaded ticks that wait in the lake's outbox already. handed_over: files that `changes` were read from.
+    """
 
     changes: Changes
     facts: list[dict[str, Any]]
@@ -34,6 +39,7 @@ class Batch:
     loaded: list[pa.Table]
     duplicates: dict[int, int]
     files: list[RowsFile] = field(default_factory=list)
+    handed_over: list[str] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
@@ -41,23 +47,26 @@ class Batch:
         return batch_digest(_drops(self.facts))
 
 
-def collect(frame: DataFrame) -> Batch:
+def collect(frame: DataFrame, handover: Handover) -> Batch:
     """Runs the plan of the batch once and brings all its rows here, in order of (seq, part)."""
     rows = sorted(frame.toArrow().to_pylist(), key=lambda row: (row["seq"], row["part"]))
 
     def of_kind(kind: str) -> list[dict[str, Any]]:
         return [row for row in rows if row["kind"] == kind]
 
+    handed_over = [row["payload"].decode() for row in of_kind(CHANGES_FILE)]
+    changes = [Changes.from_buffer(row["payload"]) for row in of_kind(CHANGES)]
     duplicates: Counter[int] = Counter()
     for row in of_kind(DUPLICATES):
         duplicates.update({int(seq): count for seq, count in json.loads(row["payload"]).items()})
     return Batch(
-        changes=_joined([Changes.from_buffer(row["payload"]) for row in of_kind(CHANGES)]),
+        changes=_joined([*changes, *map(handover.read, handed_over)]),
         facts=[json.loads(row["payload"]) for row in of_kind(FACTS)],
         rejects={(row["seq"], row["part"]): Rejects.from_buffer(row["payload"]) for row in of_kind(REJECTS)},
         loaded=[pa.ipc.open_stream(row["payload"]).read_all() for row in of_kind(LOADED)],
         duplicates=dict(duplicates),
         files=[RowsFile(**json.loads(row["payload"])) for row in of_kind(LOADED_FILE)],
+        handed_over=handed_over,
     )
 
 

@@ -134,12 +134,13 @@ def sync(path: str) -> None:
         os.close(descriptor)
 
 
-def write(path: str, data: bytes) -> None:
-    """A new file with these bytes, on the disk."""
+def write(path: str, data: bytes, *, durable: bool) -> None:
+    """A new file with these bytes, on the disk if it is to be durable."""
     with open(os.open(path, NEW, 0o666), "wb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def set_modified(path: str, nanoseconds: int) -> None:

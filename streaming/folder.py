@@ -148,14 +148,15 @@ class Folder:
         with self._plainly("release a claim in"):
             files.remove(self._claim(seq))
 
-    def put(self, key: str, data: bytes) -> None:
-        """Temporary name, fsync, rename."""
+    def put(self, key: str, data: bytes, *, durable: bool = True) -> None:
+        """Temporary name, fsync if it is to be durable, rename."""
         path = path_of(self.url, key)
         with self._plainly(f"write {key!r} to"):
             temporary = self._temporary(path, f"{os.getpid()}-{threading.get_ident()}")
-            files.write(temporary, data)
+            files.write(temporary, data, durable=durable)
             os.replace(temporary, path)
-            files.sync(os.path.dirname(path))
+            if durable:
+                files.sync(os.path.dirname(path))
 
     def get(self, key: str) -> bytes | None:
         """The file's bytes; a symbolic link is followed: what is read by its key is the job's own."""

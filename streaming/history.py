@@ -55,7 +55,7 @@ class History:
         CheckpointError: the index, or later a chunk, is damaged or of another format.
     """
 
-    def __init__(self, index: bytes | None, chunks: ChunkStore, *, chunk_cells: int = 16_384) -> None:
+    def __init__(self, index: bytes | None, chunks: ChunkStore, *, chunk_cells: int = 4_096) -> None:
         self._timeline = Timeline.empty() if index is None else Timeline.from_bytes(index)
         self._shelf = Shelf(self._timeline, chunks, chunk_cells)
 

@@ -18,7 +18,7 @@ from streaming.checkpoint import Checkpoint, open_checkpoint
 from streaming.draining import Drained
 from streaming.home import database
 from streaming.lake import Lake
-from streaming.lake_outbox import LakeOutbox, outbox_of
+from streaming.lake_outbox import LakeOutbox
 from streaming.postgres import Transactions
 from streaming.publish import Publish
 from streaming.reading import ReadOptions
@@ -56,11 +56,11 @@ def run(settings: Settings) -> int:
         stack.enter_context(stop_on_signals(stop))  # again: Spark has put its own handler of Ctrl-C over ours
         lake = _lake(settings, spark, checkpoint, still_writer(of_lake), stop)
         receipts = ReceiptWriter(of_receipts, epoch, checkpoint, to, stop)
-        publish = Publish(of_batches, lake, checkpoint.id, epoch, receipts.published)
+        publish = Publish(of_batches, lake, checkpoint, epoch, receipts.published)
 
         def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (the one argument of a callback)
             packets = drops.stream(spark, _source_options(settings, checkpoint, isolate=isolate))
-            changes = returns.changes(packets, outbox=outbox_of(checkpoint) if lake else None)
+            changes = returns.changes(packets, checkpoint_url=checkpoint.url, with_loaded=lake is not None)
             query = changes.writeStream.foreachBatch(publish).queryName("stocketl")
             query = query.option("checkpointLocation", hadoop_url(settings.checkpoint))
             started = query.trigger(processingTime=f"{round(settings.trigger * 1000)} milliseconds").start()

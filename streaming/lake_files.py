@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 TICKS, REJECTS = "ticks", "rejects"
 
 
+def outbox_of(checkpoint_url: str) -> str:
+    """Where the files wait."""
+    return f"{checkpoint_url}/lake-outbox"
+
+
 @dataclass(frozen=True)
 class RowsFile:
     """A file of the outbox: its key and how many rows it has."""

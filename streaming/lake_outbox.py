@@ -71,7 +71,7 @@ class LakeOutbox(threading.Thread):
         super().__init__(name="lake")
         self._lake = lake
         self._still_writer = still_writer
-        self._url = outbox_of(checkpoint)
+        self._url = lake_files.outbox_of(checkpoint.url)
         self._place = open_place(self._url)
         self._place.check()
         self._stop_event = stop
@@ -180,11 +180,6 @@ class LakeOutbox(threading.Thread):
         found = self._place.head(key)
         if found is not None:
             self._place.delete(found, 0)
-
-
-def outbox_of(checkpoint: Checkpoint) -> str:
-    """Where the rows wait."""
-    return f"{checkpoint.url}/lake-outbox"
 
 
 def _short(error: BaseException) -> str:

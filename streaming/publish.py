@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from streaming import faults, ledger, wide
 from streaming.batch import collect, loaded_before_and_again, loaded_table, number_lines, rejects_table
 from streaming.errors import START_AGAIN, CheckpointError
+from streaming.handover import Handover
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from streaming.batch import Batch
+    from streaming.checkpoint import Checkpoint
     from streaming.lake_outbox import LakeOutbox
     from streaming.postgres import Transactions
 
@@ -47,13 +49,14 @@ class Publish:
         self,
         transactions: Transactions,
         lake: LakeOutbox | None,
-        checkpoint_id: str,
+        checkpoint: Checkpoint,
         epoch: int,
         published: Callable[[int], None],
     ) -> None:
         self._transactions = transactions
         self._lake = lake
-        self._checkpoint_id = checkpoint_id
+        self._checkpoint_id = checkpoint.id
+        self._handover = Handover(checkpoint.url)
         self._epoch = epoch
         self._published = published
         self.error: BaseException | None = None
@@ -64,7 +67,7 @@ class Publish:
         self.error = None
         try:
             clock = Stopwatch()
-            batch = collect(frame)
+            batch = collect(frame, self._handover)
             clock.lap("collect")
             self._publish(batch, batch_id, clock)
         except BaseException as error:
@@ -86,6 +89,7 @@ class Publish:
             )
         faults.reach("laked")
         clock.lap("lake")
+        self._handover.remove(batch.handed_over)
         _log_batch(batch, batch_id, cells, clock.seconds)
         self.batches += 1
         self._published(batch_id)

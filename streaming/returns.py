@@ -16,6 +16,7 @@ from pyspark.sql.streaming.stateful_processor import StatefulProcessor, Stateful
 from streaming import faults, lake_files
 from streaming.drops import PACKET_SCHEMA
 from streaming.errors import START_AGAIN, CheckpointError
+from streaming.handover import Handover
 from streaming.history import History
 from streaming.packets import Loaded, Ticks
 from streaming.reading import OPEN_TICKS, TICKS
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.streaming.stateful_processor import MapState
 
-CHANGES, LOADED, LOADED_FILE, DUPLICATES = "changes", "loaded", "loaded-file", "duplicates"
+    from streaming.packets import Changes
 
-_ROWS_BY_THE_DRIVER = 50_000  # what is more goes from here to the outbox: 1 M ticks are 36 MB
+CHANGES, CHANGES_FILE, DUPLICATES = "changes", "changes-file", "duplicates"
+LOADED, LOADED_FILE = "loaded", "loaded-file"
+
+_MANY = 50_000  # rows that do not go through Spark but as a file
 
 _COLUMNS = ["bucket", "seq", "part", "kind", "payload"]
 
@@ -55,13 +59,15 @@ class _StateChunks:
 
 
 class Returns(StatefulProcessor):
-    """One call per bucket and batch. outbox: where the ticks that count wait for the lake, None = there is no lake.
+    """One call per bucket and batch. with_loaded: also give the ticks that count, for the lake.
 
-    Few ticks are emitted; many are written there as a file, the same one in a replay, and its name is emitted.
+    Few changes and ticks are emitted; many are written as files beside the checkpoint, the same ones in a replay, and
+    their names are emitted.
     """
 
-    def __init__(self, *, outbox: str | None) -> None:
-        self._outbox = outbox
+    def __init__(self, *, checkpoint_url: str, with_loaded: bool) -> None:
+        self._checkpoint_url = checkpoint_url
+        self._with_loaded = with_loaded
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Names the two state variables."""
@@ -98,26 +104,35 @@ class Returns(StatefulProcessor):
         left_open = packets.loc[packets["kind"] == OPEN_TICKS, "seq"]
         applied = history.apply(ticks, open_seq=int(left_open.iloc[0]) if len(left_open) else None)
         self._index.update((history.index(),))
-        out = [(bucket, 0, 0, CHANGES, applied.changes.to_buffer())]
-        if self._outbox is not None:
-            out.append((bucket, 0, 0, *_for_the_lake(Loaded(*applied.loaded), bucket, self._outbox)))
+        out = [(bucket, 0, 0, *self._for_the_tables(applied.changes, bucket))]
+        if self._with_loaded:
+            out.append((bucket, 0, 0, *self._for_the_lake(Loaded(*applied.loaded), bucket)))
         if applied.duplicates:
             out.append((bucket, 0, 0, DUPLICATES, json.dumps(applied.duplicates).encode()))
         return out
 
+    def _for_the_tables(self, changes: Changes, bucket: int) -> tuple[str, bytes]:
+        if len(changes) <= _MANY:
+            return CHANGES, changes.to_buffer()
+        return CHANGES_FILE, Handover(self._checkpoint_url).write(_batch_id(), bucket, changes).encode()
 
-def _for_the_lake(loaded: Loaded, bucket: int, outbox: str) -> tuple[str, bytes]:
-    if len(loaded.seq) <= _ROWS_BY_THE_DRIVER:
-        return LOADED, loaded.to_buffer()
-    batch_id = int(TaskContext.get().getLocalProperty("streaming.sql.batchId"))  # type: ignore[union-attr,arg-type]  # Spark sets both
-    file = lake_files.write(open_place(outbox), f"{lake_files.TICKS}-{bucket}", batch_id, loaded.to_table())
-    return LOADED_FILE, json.dumps(vars(file)).encode()
+    def _for_the_lake(self, loaded: Loaded, bucket: int) -> tuple[str, bytes]:
+        if len(loaded.seq) <= _MANY:
+            return LOADED, loaded.to_buffer()
+        outbox = open_place(lake_files.outbox_of(self._checkpoint_url))
+        file = lake_files.write(outbox, f"{lake_files.TICKS}-{bucket}", _batch_id(), loaded.to_table())
+        return LOADED_FILE, json.dumps(vars(file)).encode()
 
 
-def changes(packets: DataFrame, *, outbox: str | None) -> DataFrame:
+def _batch_id() -> int:
+    """Of the batch that this task belongs to."""
+    return int(TaskContext.get().getLocalProperty("streaming.sql.batchId"))  # type: ignore[union-attr,arg-type]  # Spark sets both
+
+
+def changes(packets: DataFrame, *, checkpoint_url: str, with_loaded: bool) -> DataFrame:
     """Packets of ticks (`PACKET_SCHEMA`) → changes, loaded ticks, duplicates, and whatever else came in."""
     return packets.groupBy("bucket").transformWithStateInPandas(
-        statefulProcessor=Returns(outbox=outbox),
+        statefulProcessor=Returns(checkpoint_url=checkpoint_url, with_loaded=with_loaded),
         outputStructType=PACKET_SCHEMA,
         outputMode="Append",
         timeMode="None",

@@ -103,7 +103,7 @@ class Bucket:
     def release(self, seq: int) -> None:
         """Nothing to do."""
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes, *, durable: bool = True) -> None:  # noqa: ARG002 - a folder needs it
         """One PutObject."""
         with self._plainly(f"write {key!r} to"):
             client().put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data)

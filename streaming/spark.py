@@ -144,7 +144,7 @@ def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, Any]:
     ]
     properties = {
         "spark.master": f"local[{os.cpu_count() or 1}]",
-        "spark.driver.memory": "1500m",
+        "spark.driver.memory": "1g",
         "spark.driver.maxResultSize": "0",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",

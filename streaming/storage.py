@@ -72,8 +72,8 @@ class Place(Protocol):
     def release(self, seq: int) -> None:
         """Removes the claim, if there is one."""
 
-    def put(self, key: str, data: bytes) -> None:
-        """Writes an object as a whole: readers see the old or the new one; on the disk when it returns."""
+    def put(self, key: str, data: bytes, *, durable: bool = True) -> None:
+        """Writes an object as a whole: readers see the old or the new one; on the disk then, if `durable`."""
 
     def get(self, key: str) -> bytes | None:
         """An object's bytes, None if there is none."""

@@ -8,7 +8,7 @@ import re
 import signal
 from typing import TYPE_CHECKING, Any, Protocol
 
-from streaming.errors import StockETLError
+from streaming.errors import StockETLError, StorageError
 
 if TYPE_CHECKING:
     import threading
@@ -95,7 +95,7 @@ def supervise(
             reason = _reason(query, publish, superseded, spark_log)
             if publish.batches > published:  # this is another mishap, not the last one again
                 restarts, published = 0, publish.batches
-            if not _is_worth_a_restart(str(reason), restarts):
+            if not _is_worth_a_restart(reason, restarts):
                 raise reason
             restarts += 1
             pause = min(_RESTART_PAUSE_SECONDS * 2**restarts, _LONGEST_PAUSE_SECONDS)
@@ -127,11 +127,11 @@ def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], No
     return QueryFailedError(f"the query ended: {_first_line(text)} {' '.join(signs)} (details: {spark_log})")
 
 
-def _is_worth_a_restart(reason: str, restarts: int) -> bool:
+def _is_worth_a_restart(reason: BaseException, restarts: int) -> bool:
     """A storage that does not answer is waited for; any other mishap gets a few tries."""
-    if _STORAGE_FAILED in reason:
+    if isinstance(reason, StorageError) or _STORAGE_FAILED in str(reason):
         return True
-    return restarts < _RESTARTS and any(sign in reason for sign in _WORTH_A_RESTART)
+    return restarts < _RESTARTS and any(sign in str(reason) for sign in _WORTH_A_RESTART)
 
 
 def _first_line(text: object) -> str:

@@ -20,7 +20,7 @@ from streaming import drops, ledger, postgres, returns
 from streaming.admission import Limits
 from streaming.checkpoint import open_checkpoint
 from streaming.lake import Lake
-from streaming.lake_outbox import LakeOutbox, outbox_of
+from streaming.lake_outbox import LakeOutbox
 from streaming.postgres import Transactions
 from streaming.publish import Publish
 from streaming.reading import ReadOptions
@@ -83,7 +83,7 @@ def costs(spark: SparkSession, home: Path, database: str, tickers: int, monkeypa
     transactions.run(ledger.create)
     epoch = ledger.take_over(database)
     outbox = LakeOutbox(Lake(spark, str(home / "lake"), checkpoint.id), checkpoint, int, stop)  # its thread stays off
-    publish = Publish(transactions, outbox, checkpoint.id, epoch, int)
+    publish = Publish(transactions, outbox, checkpoint, epoch, int)
     query = _query(spark, home, checkpoint, publish)
     try:
         return [_cost_of_day(spark, query, home, day, tickers) for day in range(HISTORY + MEASURED)][HISTORY:]
@@ -107,7 +107,7 @@ def _query(spark: SparkSession, home: Path, checkpoint: Checkpoint, publish: Pub
             resume={},
         ),
     )
-    changes = returns.changes(packets, outbox=outbox_of(checkpoint))
+    changes = returns.changes(packets, checkpoint_url=checkpoint.url, with_loaded=True)
     started = changes.writeStream.foreachBatch(publish).option("checkpointLocation", hadoop_url(checkpoint.url))
     return started.trigger(processingTime="20 milliseconds").start()
 

@@ -15,7 +15,8 @@ import pytest
 from streaming import lake_files
 from streaming.checkpoint import open_checkpoint
 from streaming.errors import SupersededError
-from streaming.lake_outbox import LakeOutbox, outbox_of
+from streaming.lake_files import outbox_of
+from streaming.lake_outbox import LakeOutbox
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def drain(outbox: LakeOutbox) -> None:
 
 
 def left(checkpoint: Checkpoint) -> list[str]:
-    return open_place(outbox_of(checkpoint)).keys()
+    return open_place(outbox_of(checkpoint.url)).keys()
 
 
 def test_batches_that_wait_go_together_in_order(checkpoint: Checkpoint) -> None:
@@ -160,7 +161,7 @@ def test_files_that_the_workers_wrote_are_appended_too(checkpoint: Checkpoint) -
     """Many ticks do not pass the driver: it gets the name of their file."""
     lake = DeltaLike()
     with running(lake, checkpoint) as outbox:
-        file = lake_files.write(open_place(outbox_of(checkpoint)), "ticks-1", 5, pa.table({"seq": [11, 12]}))
+        file = lake_files.write(open_place(outbox_of(checkpoint.url)), "ticks-1", 5, pa.table({"seq": [11, 12]}))
         assert (file.key, file.rows) == ("5-ticks-1.parquet", 2)
         outbox.put(5, pa.table({"seq": [13]}), NONE, superseded=set(), files=[file])
         drain(outbox)
@@ -182,4 +183,4 @@ def test_an_older_job_appends_nothing(checkpoint: Checkpoint) -> None:
         wait_for(lambda: outbox.error)
         assert isinstance(outbox.error, SupersededError)
     assert lake.appends == []
-    assert json.loads((open_place(outbox_of(checkpoint)).get("0.json") or b"").decode())["batch_id"] == 0
+    assert json.loads((open_place(outbox_of(checkpoint.url)).get("0.json") or b"").decode())["batch_id"] == 0
