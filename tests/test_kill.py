@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import inputs
 import pytest
 from job_process import drop, kill_at, run_once
 from outcome import Outcome, folders, outcome
@@ -135,6 +137,26 @@ def test_after_a_kill_between_the_lake_and_its_outbox_no_row_is_twice_in_the_lak
     run_once(again.home, again.database, *OPTIONS)
     outcome(again.home, again.database).assert_equals(again.after_all)
     assert not list((again.home / "checkpoint" / "lake-outbox").iterdir())
+
+
+def test_many_rows_survive_a_kill_between_tables_and_commit(tmp_path: Path, databases: Databases) -> None:
+    """So many that changes and ticks go as files beside the checkpoint: written anew by the replay, and then gone."""
+    home, database = tmp_path / "home", databases.create("kill_many")
+    contents = inputs.many_tickers(200, days=700, drops=2, seed=5)
+    for number, content in enumerate(contents):
+        drop(home / "input", f"{number}.csv", content, number)
+    kill_at("published", tmp_path / "marker", home, database)
+    assert list((home / "checkpoint" / "handover").iterdir()), "too few rows: they went through Spark"
+    run_once(home, database)
+    end = outcome(home, database)
+    want = expected(contents)
+    assert_same(end.tables, want)
+    in_lake = Counter(row[1:4] for row in end.ticks.elements())
+    assert in_lake == Counter(
+        (day, ticker, price) for ticker in want.prices for day, price in want.prices[ticker].items()
+    )
+    for folder in ("handover", "lake-outbox"):
+        assert not list((home / "checkpoint" / folder).iterdir())
 
 
 def test_two_kills_in_a_row_during_recovery(tmp_path: Path, databases: Databases, prepared: Prepared) -> None:
