@@ -117,8 +117,8 @@ def _worker_python() -> Path:
 
 
 def hadoop_url(location: str) -> str:
-    """A location as Spark names it: `s3a://…` for S3, a file URL for a folder."""
-    return "s3a://" + location.split("://", 1)[1] if is_s3(location) else Path(location).absolute().as_uri()
+    """A location as Hadoop names it: `s3a://…` for S3, for a folder its path behind `file://`, nothing encoded."""
+    return "s3a://" + location.split("://", 1)[1] if is_s3(location) else f"file://{Path(location).absolute()}"
 
 
 def frozen_properties(conf: str) -> dict[str, Any]:
@@ -135,8 +135,8 @@ def partitions(conf: str) -> int:
 
 def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, Any]:
     java_options = [
-        f"-Dstocketl.logs={logs}",
-        f"-Dlog4j2.configurationFile={_CONF / 'log4j2.properties'}",
+        f'"-Dstocketl.logs={logs}"',
+        f'"-Dlog4j2.configurationFile={_CONF / "log4j2.properties"}"',
         # a batch is little work for Java and much code: the second compiler and parallel collectors cost more than
         # they give (measured: 0.34 s instead of 0.51 s of CPU a batch)
         "-XX:TieredStopAtLevel=1",

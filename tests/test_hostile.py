@@ -104,6 +104,16 @@ def test_random_bytes_never_end_the_query(tmp_path: Path, database: str) -> None
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_a_home_may_have_any_name(tmp_path: Path, database: str) -> None:
+    """Blanks once ended Java's options; percent signs and letters beyond ASCII hid the checkpoint from the job."""
+    home = tmp_path / "hö %41 me"
+    drop(home / "input", "a.csv", TICKERS, 0)
+    run_once(home, database)
+    assert [receipt["fate"] for receipt in receipts(home).values()] == ["success"]
+    assert (home / "checkpoint" / "commits" / "0").exists()
+    assert list((home / "lake" / "ticks").glob("*.parquet"))
+
+
 def _damaged(chance: random.Random) -> bytes:
     """A good file with a few bytes changed, inserted or cut out, packed half of the time."""
     content = bytearray(TICKERS)
