@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 import pyarrow.csv as pv
 
 from streaming.fields import BLANKS, MAX_LINE, MAX_PRICE, MIN_PRICE, day_of, id_of, shown
-from streaming.lines import count_lines
 from streaming.packets import UNKNOWN_VOLUME, Float64, Int32, Int64, Rejects, Ticks
 from streaming.rows import Tick, judge
 
@@ -68,8 +67,8 @@ class Gathering:
     _codes: dict[str, int] = field(default_factory=dict)
     _columns: list[_Columns] = field(default_factory=list)
 
-    def add(self, block: bytes, first_line: int) -> None:
-        """Takes a block of whole lines, of which the first is line number `first_line`."""
+    def add(self, block: bytes, first_line: int) -> int:
+        """Takes a block of whole lines, of which the first is line number `first_line`; says how many there are."""
         starts = _line_starts(block)
         certain = self._certain(block, starts) if len(block) > SMALL_BLOCK else _no_columns()
         doubtful = np.ones(len(starts) - 1, np.bool_)
@@ -85,6 +84,7 @@ class Gathering:
         columns = _merged(certain, self._rows(late))
         self.read += len(columns.line)
         self._columns.append(columns)
+        return len(starts) - 1
 
     def ticks(self) -> Ticks:
         """All good rows in the order of the lines."""
@@ -152,7 +152,8 @@ def _merged(certain: _Columns, late: _Columns) -> _Columns:
 def _line_starts(block: bytes) -> Int32:
     """Offset of each line, and the end of the block."""
     newlines = np.flatnonzero(np.frombuffer(block, np.uint8) == 10)
-    starts = np.zeros(count_lines(block) + 1, np.int32)
+    lines = len(newlines) + (not block.endswith(b"\n") and bool(block))
+    starts = np.zeros(lines + 1, np.int32)
     starts[1 : len(newlines) + 1] = newlines + 1
     starts[-1] = len(block)
     return starts
@@ -175,10 +176,15 @@ def _plain_lines(block: bytes, starts: Int32, width: int) -> Int64:
 
 
 def _is_simple(block: bytes, starts: Int32, width: int) -> bool:
-    """Whether every line is plain because nothing in the block is special: a sixth of what the pattern costs a line."""
+    """Whether every line is plain because nothing in the block is special: a tenth of what the pattern costs a line.
+
+    One byte is looked for at once; what counts bytes or looks for two takes five times as long.
+    """
     if b'"' in block or not _is_utf8(block) or len(block.translate(None, _CONTROL)) < len(block):
         return False
-    if block.count(b"\r") != block.count(b"\r\n") or np.diff(starts).max() > MAX_LINE:
+    if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
+        return False
+    if np.diff(starts).max() > MAX_LINE:
         return False
     commas = np.flatnonzero(np.frombuffer(block, np.uint8) == ord(","))
     if len(commas) != (len(starts) - 1) * (width - 1):

@@ -16,13 +16,13 @@ def last_rows(ticks: Ticks) -> Ticks:
     if not len(ticks):
         return Ticks.empty()
     key, space = _keys(ticks)
-    row = np.arange(len(key))
-    last = np.full(space, -1)
+    row = np.arange(len(key), dtype=np.int32)
+    last = np.full(space, -1, np.int32)
     last[key] = row  # numpy assigns in order: where a key repeats, the last row stays
     kept = last[key] == row
     volume = ticks.volume
     if not kept.all():
-        known = np.flatnonzero(volume >= 0)
+        known = np.flatnonzero(volume >= 0).astype(np.int32)
         last[key[known]] = known
         volume = volume[last[key]]
     code = ticks.code[kept]
@@ -38,7 +38,7 @@ def _keys(ticks: Ticks) -> tuple[Int64, int]:
     days = int(ticks.date.max()) - first + 1
     key = ticks.code.astype(np.int64) * days + (ticks.date - first)
     space = len(ticks.ids) * days
-    if space <= 4 * len(key) + (1 << 16):
+    if space <= 16 * len(key) + (1 << 16):
         return key, space
     values, place = distinct(key)
     return place, len(values)

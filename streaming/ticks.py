@@ -133,8 +133,7 @@ def _line_beginnings(head: bytes, start: int, end: int) -> int:
 def _gathered(blocks: Iterable[bytes], layout: Layout, header_lines: int, *, text_ids: bool) -> Parsed:
     gathering, lines = Gathering(layout, text_ids), header_lines
     for block in blocks:
-        gathering.add(block, lines + 1)
-        lines += count_lines(block)
+        lines += gathering.add(block, lines + 1)
     rows = gathering.ticks()
     ticks = last_rows(rows)
     days = (iso_of(int(ticks.date.min())), iso_of(int(ticks.date.max()))) if len(ticks) else (None, None)
