@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
 
-from streaming import faults
+from streaming import faults, memory
 from streaming.admission import EMPTY_OFFSET, Limits, Span, admit, spans
 from streaming.errors import StorageError
 from streaming.isolation import parse_isolated
@@ -135,15 +135,19 @@ def stream(spark: SparkSession, options: SourceOptions) -> DataFrame:
 
 def _record_batches(rows: Iterator[tuple[Any, ...]], batch_bytes: int = 8 << 20) -> Iterator[pa.RecordBatch]:
     held: list[tuple[Any, ...]] = []
-    size = 0
+    size = total = 0
     for row in rows:
         held.append(row)
         size += len(row[-1])
+        total += len(row[-1])
         if size >= batch_bytes:
             yield _record_batch(held)
             held, size = [], 0
     if held:
         yield _record_batch(held)
+    if total > 24 * memory.LARGE:
+        held.clear()
+        memory.give_back()
 
 
 def _record_batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:

@@ -10,7 +10,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from streaming import faults, ledger, wide
+from streaming import faults, ledger, memory, wide
 from streaming.batch import collect, loaded_before_and_again, loaded_table, number_lines, rejects_table
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.handover import Handover
@@ -70,6 +70,9 @@ class Publish:
             batch = collect(frame, self._handover)
             clock.lap("collect")
             self._publish(batch, batch_id, clock)
+            if len(batch.changes) > memory.LARGE:
+                del batch
+                memory.give_back()
         except BaseException as error:
             self.error = error
             raise

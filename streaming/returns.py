@@ -13,7 +13,7 @@ import pandas as pd
 from pyspark import TaskContext
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
 
-from streaming import faults, lake_files
+from streaming import faults, lake_files, memory
 from streaming.drops import PACKET_SCHEMA
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.handover import Handover
@@ -34,6 +34,7 @@ CHANGES, CHANGES_FILE, DUPLICATES = "changes", "changes-file", "duplicates"
 LOADED, LOADED_FILE = "loaded", "loaded-file"
 
 _MANY = 50_000  # rows that do not go through Spark but as a file
+_LARGE_PACKETS = 24 * memory.LARGE  # bytes
 
 _COLUMNS = ["bucket", "seq", "part", "kind", "payload"]
 
@@ -88,7 +89,11 @@ class Returns(StatefulProcessor):
             yield passing
         packets = frame[is_packet].sort_values(["seq", "part"])
         if len(packets):
+            size = sum(map(len, packets["payload"]))
             yield pd.DataFrame(self._apply(int(key[0]), packets), columns=_COLUMNS)
+            if size > _LARGE_PACKETS:
+                del frame, packets, passing
+                memory.give_back()
 
     def close(self) -> None:
         """Nothing is held between batches."""
