@@ -9,10 +9,12 @@ A batch is some Parquet files and, written last and removed first, `<batch>.json
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
 import threading
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,7 @@ from streaming.lake_files import REJECTS, TICKS, RowsFile
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import pyarrow as pa
 
@@ -34,6 +36,10 @@ _BATCHES_AT_ONCE = 100
 _ROWS_AT_ONCE = 4_000_000
 _COMPACT_EVERY = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+# An append takes a core for half a second or more: it waits until no batch follows the last one at once (the trigger
+# is 0.2 s), but not for ever.
+_QUIET_SECONDS, _LONGEST_WAIT_SECONDS = 0.3, 30.0
+_LOOK_SECONDS = 0.1
 _ENTRY = re.compile(r"([0-9]+)\.json")
 
 
@@ -80,7 +86,19 @@ class LakeOutbox(threading.Thread):
         self._appends = 0
         self._wake = threading.Condition()
         self._kept = {kept.batch_id: kept for kept in self._left_from_before()}
+        self._batches_under_way = 0
+        self._quiet_since = self._waiting_since = time.monotonic()
         self.error: BaseException | None = None
+
+    @contextlib.contextmanager
+    def batch_under_way(self) -> Iterator[None]:
+        """While a batch is worked on nothing is appended, unless it has waited for long."""
+        self._batches_under_way += 1
+        try:
+            yield
+        finally:
+            self._quiet_since = time.monotonic()
+            self._batches_under_way -= 1
 
     def put(
         self, batch_id: int, ticks: pa.Table, rejects: pa.Table, *, superseded: set[int], files: list[RowsFile]
@@ -96,6 +114,8 @@ class LakeOutbox(threading.Thread):
         kept = _Kept(batch_id, every, sorted(superseded))
         self._place.put(f"{batch_id}.json", kept.to_json())
         with self._wake:
+            if not self._kept:
+                self._waiting_since = time.monotonic()
             self._kept[batch_id] = kept
             self._wake.notify()
 
@@ -114,6 +134,9 @@ class LakeOutbox(threading.Thread):
                     batches = self._next()
                 if not batches:
                     continue
+                if self._must_wait():
+                    self._stop_event.wait(_LOOK_SECONDS)
+                    continue
                 self._still_writer()
                 if self._bring(batches):
                     pause = _FIRST_PAUSE
@@ -122,6 +145,11 @@ class LakeOutbox(threading.Thread):
                     pause = min(2 * pause, _LONGEST_PAUSE)
         except BaseException as error:  # noqa: BLE001 (handed to the thread that watches this one)
             self.error = error
+
+    def _must_wait(self) -> bool:
+        now = time.monotonic()
+        busy = self._batches_under_way > 0 or now - self._quiet_since < _QUIET_SECONDS
+        return busy and now - self._waiting_since < _LONGEST_WAIT_SECONDS
 
     def _next(self) -> list[_Kept]:
         """The batches of the next append."""
@@ -157,6 +185,7 @@ class LakeOutbox(threading.Thread):
         with self._wake:
             for kept in batches:
                 del self._kept[kept.batch_id]
+            self._waiting_since = time.monotonic()
         return True
 
     def _append(self, batches: list[_Kept]) -> None:

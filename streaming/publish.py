@@ -6,6 +6,7 @@ with what the ledger says was loaded, since the state is about to be committed f
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -66,10 +67,11 @@ class Publish:
         """Writes one batch; called again with the same batch after a crash."""
         self.error = None
         try:
-            clock = Stopwatch()
-            batch = collect(frame, self._handover)
-            clock.lap("collect")
-            self._publish(batch, batch_id, clock)
+            with self._lake.batch_under_way() if self._lake else contextlib.nullcontext():
+                clock = Stopwatch()
+                batch = collect(frame, self._handover)
+                clock.lap("collect")
+                self._publish(batch, batch_id, clock)
             if len(batch.changes) > memory.LARGE:
                 del batch
                 memory.give_back()

@@ -169,6 +169,20 @@ def test_files_that_the_workers_wrote_are_appended_too(checkpoint: Checkpoint) -
     assert left(checkpoint) == []
 
 
+def test_nothing_is_appended_while_a_batch_is_under_way(checkpoint: Checkpoint) -> None:
+    """It would take a core from it; the rows follow once it has ended."""
+    lake = DeltaLike()
+    with running(lake, checkpoint) as outbox:
+        outbox.start()
+        with outbox.batch_under_way():
+            put(outbox, 0)
+            assert not threading.Event().wait(0.6)  # six looks of the thread
+            assert lake.appends == []
+            put(outbox, 1)
+        wait_for(lambda: outbox.idle)
+    assert lake.appends == [(1, [0, 1])]
+
+
 def test_an_older_job_appends_nothing(checkpoint: Checkpoint) -> None:
     """A newer one has taken over and will bring the rows itself: they stay."""
 
