@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from streaming.errors import StorageError
 from streaming.packets import Changes
-from streaming.storage import open_place
+from streaming.storage import discard, open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,6 +39,4 @@ class Handover:
     def remove(self, keys: Iterable[str]) -> None:
         """Removes files, those that are there."""
         for key in keys:
-            found = self._place.head(key)
-            if found is not None:
-                self._place.delete(found, 0)
+            discard(self._place, key)

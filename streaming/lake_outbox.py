@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from streaming import faults, lake_files
 from streaming.lake_files import REJECTS, TICKS, RowsFile
-from streaming.storage import open_place
+from streaming.storage import discard, open_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -179,9 +179,9 @@ class LakeOutbox(threading.Thread):
             self._appended = last
             faults.reach("appended")
         for kept in batches:
-            self._remove(f"{kept.batch_id}.json")
+            discard(self._place, f"{kept.batch_id}.json")
             for file in [*kept.files[TICKS], *kept.files[REJECTS]]:
-                self._remove(file.key)
+                discard(self._place, file.key)
         with self._wake:
             for kept in batches:
                 del self._kept[kept.batch_id]
@@ -204,11 +204,6 @@ class LakeOutbox(threading.Thread):
     def _left_from_before(self) -> list[_Kept]:
         entries = [key for key in self._place.keys() if _ENTRY.fullmatch(key)]  # noqa: SIM118 (a method of a place)
         return [_Kept.from_json(self._place.get(key) or b"") for key in entries]
-
-    def _remove(self, key: str) -> None:
-        found = self._place.head(key)
-        if found is not None:
-            self._place.delete(found, 0)
 
 
 def _short(error: BaseException) -> str:

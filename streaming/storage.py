@@ -127,6 +127,13 @@ class Ranges(io.RawIOBase):
         return len(data)
 
 
+def discard(place: Place, key: str) -> None:
+    """Removes the object that has this key now, if there is one."""
+    found = place.head(key)
+    if found is not None:
+        place.delete(found, 0)
+
+
 def is_drop_name(name: str) -> bool:
     """Whether a producer means this name (one component) to be read: not hidden, not unfinished."""
     return not name.startswith((".", "_")) and not name.endswith(_UNFINISHED)
