@@ -158,7 +158,7 @@ class LakeOutbox(threading.Thread):
         for batch_id in sorted(self._kept):
             kept = self._kept[batch_id]
             rows += kept.rows
-            alone = batch_id <= self._perhaps_there
+            alone = batch_id <= max(self._perhaps_there, self._appended)
             if batches and (alone or rows > _ROWS_AT_ONCE or len(batches) == _BATCHES_AT_ONCE):
                 break
             batches.append(kept)

@@ -157,6 +157,19 @@ def test_a_replay_of_an_appended_batch_in_the_same_process_adds_nothing(checkpoi
     assert lake.appends == [(0, [0]), (1, [1])]
 
 
+def test_a_replayed_batch_that_waits_with_a_newer_one_is_not_appended_along_with_it(checkpoint: Checkpoint) -> None:
+    """Both were put before the thread looked: an append of the two would hold the first one twice."""
+    lake = DeltaLike()
+    with running(lake, checkpoint) as outbox:
+        put(outbox, 0)
+        drain(outbox)
+        with outbox.batch_under_way():
+            put(outbox, 0)
+            put(outbox, 1)
+        wait_for(lambda: outbox.idle)
+    assert lake.appends == [(0, [0]), (1, [1])]
+
+
 def test_files_that_the_workers_wrote_are_appended_too(checkpoint: Checkpoint) -> None:
     """Many ticks do not pass the driver: it gets the name of their file."""
     lake = DeltaLike()
