@@ -145,7 +145,7 @@ def _record_batches(rows: Iterator[tuple[Any, ...]], batch_bytes: int = 8 << 20)
             held, size = [], 0
     if held:
         yield _record_batch(held)
-    if total > 24 * memory.LARGE:
+    if total > memory.LARGE_BYTES:
         held.clear()
         memory.give_back()
 

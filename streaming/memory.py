@@ -12,6 +12,7 @@ import gc
 import pyarrow as pa
 
 LARGE = 50_000  # rows
+LARGE_BYTES = 24 * LARGE  # of packets: so many rows
 
 
 def give_back() -> None:

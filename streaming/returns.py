@@ -34,7 +34,6 @@ CHANGES, CHANGES_FILE, DUPLICATES = "changes", "changes-file", "duplicates"
 LOADED, LOADED_FILE = "loaded", "loaded-file"
 
 _MANY = 50_000  # rows that do not go through Spark but as a file
-_LARGE_PACKETS = 24 * memory.LARGE  # bytes
 
 _COLUMNS = ["bucket", "seq", "part", "kind", "payload"]
 
@@ -91,7 +90,7 @@ class Returns(StatefulProcessor):
         if len(packets):
             size = sum(map(len, packets["payload"]))
             yield pd.DataFrame(self._apply(int(key[0]), packets), columns=_COLUMNS)
-            if size > _LARGE_PACKETS:
+            if size > memory.LARGE_BYTES:
                 del frame, packets, passing
                 memory.give_back()
 
