@@ -21,7 +21,7 @@ def last_rows(ticks: Ticks) -> Ticks:
     last[key] = row  # numpy assigns in order: where a key repeats, the last row stays
     kept = last[key] == row
     volume = ticks.volume
-    if not kept.all():
+    if (volume[kept] < 0).any():
         known = np.flatnonzero(volume >= 0).astype(np.int32)
         last[key[known]] = known
         volume = volume[last[key]]

@@ -46,8 +46,13 @@ def count_lines(block: bytes) -> int:
 
 
 def chunks_of(data: bytes) -> Iterator[bytes]:
-    """Pieces of `CHUNK` bytes."""
-    return (data[at : at + CHUNK] for at in range(0, len(data), CHUNK))
+    """Pieces of half to one `CHUNK`, the last one apart; they end with a line if they can, so that none is joined."""
+    at = 0
+    while len(data) - at > CHUNK:
+        cut = data.rfind(b"\n", at + CHUNK // 2, at + CHUNK) + 1 or at + CHUNK
+        yield data[at:cut]
+        at = cut
+    yield data[at:]
 
 
 def chunks_of_range(read: Read, start: int, end: int, size: int) -> Iterator[bytes]:

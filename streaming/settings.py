@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     once: bool = Field(default=False, description="load what is there, wait until it is receipted and moved, end")
     trigger: Seconds = Field(description="pause between two looks at the input (200ms, 1s)")
     settle: Seconds = Field(description="a younger file may still be written and waits (1s)")
-    max_batch_bytes: Bytes = Field(default=128 * _MIB, description="input bytes in one batch (64M, 1G)")
+    max_batch_bytes: Bytes = Field(default=192 * _MIB, description="input bytes in one batch (64M, 1G)")
     split_bytes: Bytes = Field(description="a larger file is read in ranges of this size")
     unpacked_limit: Bytes = Field(default=1024 * _MIB, description="a gzip that unpacks to more fails")
     text_ids: bool = Field(default=False, description="keep ids as written: 7 is not 007")
