@@ -41,7 +41,7 @@ def run(settings: Settings, database: connection) -> None:
         with database, database.cursor() as cur:
             cur.execute("INSERT INTO floor VALUES (%s)", (key,))
 
-    with session(settings, conf="local") as spark:
+    with session(settings) as spark:
         query = drops.stream(spark, _source_options(settings)).writeStream.foreachBatch(write)
         query = query.option("checkpointLocation", hadoop_url(settings.checkpoint))
         started = query.trigger(processingTime=f"{round(settings.trigger * 1000)} milliseconds").start()
@@ -50,7 +50,7 @@ def run(settings: Settings, database: connection) -> None:
 
 
 def _source_options(settings: Settings) -> drops.SourceOptions:
-    buckets = partitions("local")
+    buckets = partitions()
     return drops.SourceOptions(
         input=settings.input,
         settle=settings.settle,

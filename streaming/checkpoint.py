@@ -113,7 +113,8 @@ class Checkpoint:
         if self.planned():
             return
         left = [(lake, "--lake", "ticks/_delta_log/00000000000000000000.json")] if lake else []
-        for url, option, key in (*left, (receipts, "--receipts", "000000001.json")):
+        first = ((receipts, "--receipts", f"{folder}000000001.json") for folder in ("", "done/"))  # the monitor's
+        for url, option, key in (*left, *first):
             if open_place(url).exists(key):
                 msg = (
                     f"the checkpoint {self.url} is new, but {url} holds what another one has written, and drops are "

@@ -20,10 +20,13 @@ DEFAULTS = {
     "database": "embedded in HOME/postgres",
     "trigger": "200ms, on S3 1s",
     "settle": "1s, on S3 0s",
-    "max_batch_bytes": "128M",
+    "max_batch_bytes": "192M",
     "split_bytes": "16M",
     "unpacked_limit": "1G",
     "log_format": "text",
+    "heartbeat": "none",
+    "heartbeat_every": "15s",
+    "metrics": "none",
 }
 
 app = typer.Typer(
@@ -57,10 +60,11 @@ def _setting(field: str, metavar: str | None = None, panel: str | None = None) -
     )
 
 
-_PLACES, _PACE, _READING = "Places", "Pace", "Reading"
+_PLACES, _PACE, _READING, _WATCH = "Places", "Pace", "Reading", "Watching it"
 
 Home = Annotated[str | None, _setting("home", "DIR", _PLACES)]
 Database = Annotated[str | None, _setting("database", "URI", _PLACES)]
+DatabaseSecret = Annotated[str | None, _setting("database_secret", "ID", _PLACES)]
 Input = Annotated[str | None, _setting("input", "PLACE", _PLACES)]
 Success = Annotated[str | None, _setting("success", "PLACE", _PLACES)]
 Failed = Annotated[str | None, _setting("failed", "PLACE", _PLACES)]
@@ -74,8 +78,11 @@ MaxBatchBytes = Annotated[str | None, _setting("max_batch_bytes", "SIZE", _PACE)
 SplitBytes = Annotated[str | None, _setting("split_bytes", "SIZE", _PACE)]
 UnpackedLimit = Annotated[str | None, _setting("unpacked_limit", "SIZE", _READING)]
 TextIds = Annotated[bool, _setting("text_ids", panel=_READING)]
-Move = Annotated[bool, _setting("move", panel=_PLACES)]
-LogFormat = Annotated[str | None, _setting("log_format", "text|json")]
+Move = Annotated[bool, _setting("move", "", _PLACES)]
+LogFormat = Annotated[str | None, _setting("log_format", "NAME", _WATCH)]
+Heartbeat = Annotated[str | None, _setting("heartbeat", "PLACE", _WATCH)]
+HeartbeatEvery = Annotated[str | None, _setting("heartbeat_every", "TIME", _WATCH)]
+Metrics = Annotated[str | None, _setting("metrics", "NAME", _WATCH)]
 AsJson = Annotated[bool, typer.Option("--json", help="The same facts as JSON.")]
 
 
@@ -105,6 +112,7 @@ def run(
     checkpoint: Checkpoint = None,
     lake: Lake = None,
     database: Database = None,
+    database_secret: DatabaseSecret = None,
     once: Once = False,
     trigger: Trigger = None,
     settle: Settle = None,
@@ -114,6 +122,9 @@ def run(
     text_ids: TextIds = False,
     move: Move = False,
     log_format: LogFormat = None,
+    heartbeat: Heartbeat = None,
+    heartbeat_every: HeartbeatEvery = None,
+    metrics: Metrics = None,
 ) -> None:
     """The job: loads every drop of the input until it is stopped (Ctrl-C, SIGTERM)."""
     from streaming import job
@@ -138,11 +149,17 @@ def demo(
 
 
 @app.command()
-def status(home: Home = None, database: Database = None, input: Input = None, as_json: AsJson = False) -> None:  # noqa: A002 (the option's name)
+def status(
+    home: Home = None,
+    database: Database = None,
+    database_secret: DatabaseSecret = None,
+    input: Input = None,  # noqa: A002 (the option's name)
+    as_json: AsJson = False,
+) -> None:
     """One screen: the last batch, drops waiting, loaded and failed, the tables, the last ten drops."""
     from streaming import status as of_job
 
-    facts = of_job.status(load(home=home, database=database, input=input))
+    facts = of_job.status(load(home=home, database=database, database_secret=database_secret, input=input))
     _answer(facts, of_job.show, as_json=as_json)
 
 
@@ -150,6 +167,7 @@ def status(home: Home = None, database: Database = None, input: Input = None, as
 def verify(
     home: Home = None,
     database: Database = None,
+    database_secret: DatabaseSecret = None,
     input: Input = None,  # noqa: A002 (the option's name)
     success: Success = None,
     checkpoint: Checkpoint = None,
@@ -170,12 +188,13 @@ def receipts(
     ] = None,
     home: Home = None,
     database: Database = None,
+    database_secret: DatabaseSecret = None,
     as_json: AsJson = False,
 ) -> None:
     """What became of a drop: counts, reason, the first rejected rows with line, text and reason."""
     from streaming import receipt_view
 
-    settings = load(home=home, database=database)
+    settings = load(home=home, database=database, database_secret=database_secret)
     if key is None:
         _answer(receipt_view.last(settings), receipt_view.show_last, as_json=as_json)
     else:
@@ -192,7 +211,7 @@ def database(
     from streaming import home as of_home
 
     settings = load(home=home, database=database)
-    if settings.database is not None:
+    if not settings.embedded:
         if stop:
             msg = f"database: --stop ends the embedded server only, and {settings.shown_database} is not embedded"
             raise StockETLError(msg)
@@ -208,11 +227,12 @@ def psql(
     arguments: Annotated[list[str] | None, typer.Argument(metavar="[ARGS]...", help="Passed on to psql.")] = None,
     home: Home = None,
     database: Database = None,
+    database_secret: DatabaseSecret = None,
 ) -> None:
     """Opens psql on the database; the first argument that is not an option here and all after it go to psql."""
     from streaming import psql as terminal
 
-    raise typer.Exit(terminal.run(load(home=home, database=database), arguments or []))
+    raise typer.Exit(terminal.run(load(home=home, database=database, database_secret=database_secret), arguments or []))
 
 
 def main() -> None:

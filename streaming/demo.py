@@ -49,7 +49,7 @@ def run(settings: Settings) -> int:
         raise StockETLError(msg)
     with contextlib.ExitStack() as stack:
         with out.status("starting PostgreSQL …"):
-            uri = stack.enter_context(database(settings))
+            uri = stack.enter_context(database(settings)).uri()
         out.print("PostgreSQL is up")
         jars(lake=settings.lake is not None, s3=False, folders=True)  # here, where a first download is seen
         with _job(settings, out) as job:

@@ -11,6 +11,7 @@ import fcntl
 from typing import TYPE_CHECKING
 
 from streaming.errors import DatabaseError
+from streaming.login import Login
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +27,10 @@ class NoDatabaseError(DatabaseError):
 
 
 @contextlib.contextmanager
-def database(settings: Settings) -> Iterator[str]:
-    """The URI of the database; the embedded server is made and started if need be. Raises DatabaseError."""
-    if settings.database is not None:
-        yield settings.database
+def database(settings: Settings) -> Iterator[Login]:
+    """How to log in to the database; the embedded server is made and started if need be. Raises DatabaseError."""
+    if settings.database is not None or settings.database_secret is not None:
+        yield Login(settings.database, settings.database_secret)
         return
     from streaming import embedded  # noqa: PLC0415 (psutil; a command with a database of its own needs none of it)
 
@@ -42,7 +43,7 @@ def database(settings: Settings) -> Iterator[str]:
         if not was_up:
             _users(data).write_text(_identity(data))
         try:
-            yield uri
+            yield Login(uri)
         finally:
             if _alone(users) and _users(data).read_text() == _identity(data) != "":
                 embedded.stop(data)
@@ -54,7 +55,7 @@ def reading(settings: Settings) -> Iterator[connection]:
 
     Raises NoDatabaseError where no job has run yet, DatabaseError where PostgreSQL cannot be reached.
     """
-    if settings.database is None and not (settings.postgres_data / "PG_VERSION").exists():
+    if settings.embedded and not (settings.postgres_data / "PG_VERSION").exists():
         msg = f"there is no database in {settings.postgres_data} yet; `stocketl run --home {settings.home}` makes it"
         raise NoDatabaseError(msg)
     import psycopg2  # noqa: PLC0415 (`--help` needs none of it)
@@ -62,7 +63,7 @@ def reading(settings: Settings) -> Iterator[connection]:
     from streaming import postgres  # noqa: PLC0415 (as above)
 
     try:
-        with database(settings) as uri, contextlib.closing(postgres.connect(uri)) as connected:
+        with database(settings) as login, contextlib.closing(postgres.connect(login.uri())) as connected:
             connected.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
             with connected.cursor() as cur:
                 cur.execute("SELECT to_regclass('stocketl.receipts') IS NOT NULL")

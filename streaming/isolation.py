@@ -41,6 +41,7 @@ def _run(spans: list[Span], input_url: str, options: ReadOptions) -> list[Row] |
         process = subprocess.run(
             [sys.executable, "-m", "streaming.isolation"],
             input=request.encode(),
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdout=subprocess.PIPE,
             timeout=SECONDS_PER_SPAN * len(spans),
             check=False,

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor
 
+    from streaming.login import Login
+
 __all__ = [
     "Placements",
     "Receipt",
@@ -101,13 +103,13 @@ def create(cur: cursor) -> None:
     cur.execute((importlib.resources.files("streaming") / "schema.sql").read_text(encoding="utf-8"))
 
 
-def take_over(uri: str, stop: threading.Event | None = None) -> int:
+def take_over(login: str | Login, stop: threading.Event | None = None) -> int:
     """The next epoch: from here on every older writer is refused.
 
     A writer that is in the middle of a transaction gets `lock_timeout` to end it, then its session is ended: it may be
     frozen, and the newest writer wins anyway.
     """
-    transactions = Transactions(uri, stop or threading.Event())
+    transactions = Transactions(login, stop or threading.Event())
     try:
         return transactions.run(_next_epoch)
     finally:

@@ -13,6 +13,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_when_eve
 from tenacity.nap import sleep_using_event
 
 from streaming.errors import DatabaseError, StockETLError
+from streaming.login import Login, SecretUnavailableError
 
 if TYPE_CHECKING:
     import threading
@@ -65,6 +66,13 @@ _ADVICE = {
 _CONNECT_ADVICE = "check host, user, password and database name in --database, and pg_hba.conf on the server"
 
 
+_REFUSED_LOGIN = re.compile(r"authentication failed|no password supplied|role \".*\" does not exist")
+
+
+class RefusedLoginError(DatabaseError):
+    """PostgreSQL does not know this user and password."""
+
+
 class StoppedError(StockETLError):
     """The job was asked to stop while it waited for the database; nothing of the transaction was written."""
 
@@ -95,7 +103,8 @@ def connect(
     except psycopg2.Error as error:
         if transient(error):
             raise
-        raise plain(error) from None  # the original may quote the URI
+        refused = RefusedLoginError if _REFUSED_LOGIN.search(str(error)) else DatabaseError
+        raise refused(str(plain(error))) from None  # the original may quote the URI
     try:
         _prepare(opened, lock_timeout, idle_in_transaction_timeout, statement_timeout)
     except BaseException:
@@ -135,11 +144,12 @@ def plain(error: psycopg2.Error) -> DatabaseError:
 class Transactions:
     """Runs transactions on one connection, opened when first needed and again when it breaks.
 
-    Not for several threads at once, `cancel` aside. A set `stop` ends every wait.
+    login: a URI, or what gives one that may change. Not for several threads at once, `cancel` aside. A set `stop` ends
+    every wait.
     """
 
-    def __init__(self, uri: str, stop: threading.Event, **connect_options: Any) -> None:
-        self._uri = uri
+    def __init__(self, login: str | Login, stop: threading.Event, **connect_options: Any) -> None:
+        self._login = Login(login) if isinstance(login, str) else login
         self._stop = stop
         self._options = connect_options
         self._connection: connection | None = None
@@ -152,7 +162,7 @@ class Transactions:
         StoppedError if `stop` is set while waiting; a StockETLError of `work` passes through after ROLLBACK.
         """
         retrying = Retrying(
-            retry=retry_if_exception(transient),
+            retry=retry_if_exception(self._is_worth_another_try),
             wait=wait_exponential(FIRST_PAUSE, max=LONGEST_PAUSE) + wait_random(0, FIRST_PAUSE),
             sleep=sleep_using_event(self._stop),
             stop=stop_when_event_set(self._stop),
@@ -166,6 +176,11 @@ class Transactions:
                 msg = f"stopped while waiting for PostgreSQL ({_first_line(error)}): the transaction was given up"
                 raise StoppedError(msg) from error
             raise plain(error) from error
+        except (RefusedLoginError, SecretUnavailableError) as error:
+            if self._stop.is_set():
+                msg = f"stopped while waiting for the login to PostgreSQL: the transaction was given up ({error})"
+                raise StoppedError(msg) from error
+            raise
         if retrying.statistics["attempt_number"] > 1:
             log.warning("PostgreSQL is back after %.1f s: going on", retrying.statistics["delay_since_first_attempt"])
         return result
@@ -184,7 +199,8 @@ class Transactions:
 
     def _once(self, work: Callable[[cursor], T]) -> T:
         if self._connection is None:
-            self._connection = connect(self._uri, **self._options)
+            self._connection = connect(self._login.uri(), **self._options)
+            self._login.accepted()
         try:
             with self._connection.cursor() as cur:
                 result = work(cur)
@@ -193,6 +209,11 @@ class Transactions:
             self._abandon()
             raise
         return result
+
+    def _is_worth_another_try(self, error: BaseException) -> bool:
+        if isinstance(error, RefusedLoginError):
+            return self._login.renew()
+        return transient(error) or isinstance(error, SecretUnavailableError)
 
     def _abandon(self) -> None:
         """Back to a connection that is outside a transaction, or to none."""

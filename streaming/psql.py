@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def run(settings: Settings, arguments: list[str]) -> int:
     """Opens psql with the arguments, waits for its end and returns its exit code; the server stays up as long."""
-    with database(settings) as uri:
+    with database(settings) as login:
         try:
-            parts = parse_dsn(uri)
+            parts = parse_dsn(login.uri())
         except ProgrammingError:
             msg = f"database: expected a PostgreSQL URI, got {settings.shown_database!r}; correct --database"
             raise SettingsError(msg) from None

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from streaming import faults, ledger, memory, wide
 from streaming.batch import collect, loaded_before_and_again, loaded_table, number_lines, rejects_table
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.handover import Handover
+from streaming.metrics import of_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from streaming.batch import Batch
     from streaming.checkpoint import Checkpoint
     from streaming.lake_outbox import LakeOutbox
+    from streaming.metrics import Metrics
     from streaming.postgres import Transactions
 
 log = logging.getLogger(__name__)
@@ -52,7 +55,9 @@ class Publish:
         lake: LakeOutbox | None,
         checkpoint: Checkpoint,
         epoch: int,
+        *,
         published: Callable[[int], None],
+        metrics: Metrics,
     ) -> None:
         self._transactions = transactions
         self._lake = lake
@@ -60,6 +65,7 @@ class Publish:
         self._handover = Handover(checkpoint.url)
         self._epoch = epoch
         self._published = published
+        self._metrics = metrics
         self.error: BaseException | None = None
         self.batches = 0
 
@@ -82,6 +88,7 @@ class Publish:
     def _publish(self, batch: Batch, batch_id: int, clock: Stopwatch) -> None:
         number_lines(batch, self._lines_before(batch, batch_id))
         cells = self._transactions.run(lambda cur: self._write(cur, batch, batch_id))
+        visible = datetime.now(UTC)
         faults.reach("published")
         clock.lap("transaction")
         if self._lake is not None:
@@ -96,6 +103,9 @@ class Publish:
         clock.lap("lake")
         self._handover.remove(batch.handed_over)
         _log_batch(batch, batch_id, cells, clock.seconds)
+        if cells is not None:  # else it was told before
+            for figures in of_batch(batch.facts, sum(clock.seconds.values()), visible):
+                self._metrics.add(figures)
         self.batches += 1
         self._published(batch_id)
 

@@ -93,6 +93,11 @@ class ReceiptWriter(threading.Thread):
             self._wake.notify()
 
     @property
+    def done(self) -> int:
+        """The last batch that has its receipts, -1 before the first."""
+        return self._done
+
+    @property
     def idle(self) -> bool:
         """Whether every published batch has its receipts and moves."""
         return self._done == self._published

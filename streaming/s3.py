@@ -18,8 +18,8 @@ import tenacity
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
+from streaming.aws_client import client, plain_errors
 from streaming.errors import StorageError, VanishedError
-from streaming.s3_client import client, plain_errors
 from streaming.storage import CHUNK, Ranges, Version, is_drop_name
 
 if TYPE_CHECKING:

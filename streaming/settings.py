@@ -84,7 +84,7 @@ def _database(value: object) -> str | None:
     return str(value)
 
 
-def _lake(value: object) -> str | None:
+def _location_or_none(value: object) -> str | None:
     return None if value is None or str(value).strip().lower() == "none" else location(value)
 
 
@@ -96,6 +96,7 @@ def _home(value: object) -> Path:
 
 
 Location = Annotated[str, BeforeValidator(location)]
+OptionalLocation = Annotated[str | None, BeforeValidator(_location_or_none)]
 Seconds = Annotated[float, BeforeValidator(seconds)]
 Bytes = Annotated[int, BeforeValidator(size)]
 
@@ -115,9 +116,14 @@ class Settings(BaseSettings):
     failed: Location = Field(description="where failed drops go")
     receipts: Location = Field(description="where receipts are written, one JSON object per drop")
     checkpoint: Location = Field(description="where Spark keeps its state and offsets")
-    lake: Annotated[str | None, BeforeValidator(_lake)] = Field(description="where Delta tables go; none = no lake")
+    lake: Annotated[str | None, BeforeValidator(_location_or_none)] = Field(
+        description="where Delta tables go; none = no lake"
+    )
     database: Annotated[str | None, BeforeValidator(_database)] = Field(
         default=None, description="PostgreSQL URI; without it the embedded server of the home"
+    )
+    database_secret: str | None = Field(
+        default=None, description="id of a secret in AWS Secrets Manager with the database's username and password"
     )
     once: bool = Field(default=False, description="load what is there, wait until it is receipted and moved, end")
     trigger: Seconds = Field(description="pause between two looks at the input (200ms, 1s)")
@@ -128,11 +134,19 @@ class Settings(BaseSettings):
     text_ids: bool = Field(default=False, description="keep ids as written: 7 is not 007")
     move: bool = Field(default=False, description="on S3 too, move drops after their receipt (in folders always done)")
     log_format: Literal["text", "json"] = Field(default="text", description="how log lines look: text or json")
+    heartbeat: OptionalLocation = Field(default=None, description="where heartbeat.json is written; none = nowhere")
+    heartbeat_every: Seconds = Field(default=15.0, description="pause between two heartbeats (15s)")
+    metrics: Literal["none", "cloudwatch"] = Field(default="none", description="where figures go: none or cloudwatch")
 
     @property
     def moves(self) -> bool:
         """Whether the job itself moves drops after their receipt."""
         return self.move or not is_s3(self.input)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the database is the embedded server of the home."""
+        return self.database is None and self.database_secret is None
 
     @property
     def postgres_data(self) -> Path:
@@ -142,7 +156,10 @@ class Settings(BaseSettings):
     @property
     def shown_database(self) -> str:
         """The database as it may be printed: no password."""
-        return f"embedded in {self.postgres_data}" if self.database is None else masked(self.database)
+        if self.embedded:
+            return f"embedded in {self.postgres_data}"
+        secret = f"the secret {self.database_secret}" if self.database_secret else ""
+        return " with ".join(filter(None, (masked(self.database or ""), secret)))
 
     def __repr_args__(self) -> Any:
         for name, value in super().__repr_args__():
@@ -222,8 +239,9 @@ def _bytes_or(value: object, otherwise: int) -> int:
 
 
 def _refuse_useless_numbers(settings: Settings) -> None:
-    if settings.trigger <= 0:
-        raise SettingsError(_wrong("trigger", "expected a time above zero", f"{settings.trigger:g}"))
+    for name in ("trigger", "heartbeat_every"):
+        if getattr(settings, name) <= 0:
+            raise SettingsError(_wrong(name, "expected a time above zero", f"{getattr(settings, name):g}"))
     if settings.split_bytes > settings.max_batch_bytes:
         said = f"expected at most max_batch_bytes, {settings.max_batch_bytes:,}"
         raise SettingsError(_wrong("split_bytes", said, f"{settings.split_bytes:,}"))
@@ -231,8 +249,9 @@ def _refuse_useless_numbers(settings: Settings) -> None:
 
 def _refuse_loops(settings: Settings) -> None:
     """No location may be or hold another one: the job would read, move or overwrite its own files."""
-    places = {name: str(value) for name in LOCATIONS if (value := getattr(settings, name)) is not None}
-    if settings.database is None:
+    names = (*LOCATIONS, "heartbeat")
+    places = {name: str(value) for name in names if (value := getattr(settings, name)) is not None}
+    if settings.embedded:
         places["postgres"] = str(settings.postgres_data)
     for (inner, a), (outer, b) in itertools.permutations(places.items(), 2):
         if a == b or a.startswith(b.rstrip("/") + "/"):

@@ -8,9 +8,11 @@ import os
 import shlex
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pyspark import SparkConf
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
@@ -22,6 +24,7 @@ from streaming.wrappers import wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from importlib.resources.abc import Traversable
 
     from streaming.settings import Settings
 
@@ -61,19 +64,21 @@ _FOLDER_PROPERTIES = {
     # Hadoop keeps a checksum of each file in a folder already
     "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
 }
-_CONF = Path(__file__).resolve().parents[1] / "checkpoints_conf"
+# What the job relies on wherever it runs.
+_ALWAYS_PROPERTIES = {
+    "spark.driver.maxResultSize": "0",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+}
 
 
 @contextlib.contextmanager
-def session(settings: Settings, *, conf: str) -> Iterator[SparkSession]:
-    """A session on this machine, or the one that spark-submit has prepared; stopped at the end.
-
-    conf: `local` or `emr`, a file of `checkpoints_conf/`.
-    """
+def session(settings: Settings) -> Iterator[SparkSession]:
+    """A session on this machine, or the one that spark-submit has prepared; stopped at the end."""
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    properties = frozen_properties(conf)
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # not under spark-submit: this process starts Spark itself
+    properties = frozen_properties() | _ALWAYS_PROPERTIES
+    if not _under_spark_submit():
         os.environ["JAVA_HOME"] = str(java_home())
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = str(_worker_python())
         places = [place for place in (settings.checkpoint, settings.lake) if place]
@@ -121,22 +126,44 @@ def hadoop_url(location: str) -> str:
     return "s3a://" + location.split("://", 1)[1] if is_s3(location) else f"file://{Path(location).absolute()}"
 
 
-def frozen_properties(conf: str) -> dict[str, Any]:
-    """The Spark properties of `checkpoints_conf/<conf>.conf`."""
-    lines = (_CONF / f"{conf}.conf").read_text().splitlines()
-    pairs = (line.split(None, 1) for line in lines if line.strip() and not line.startswith("#"))
-    return {key: value.strip() for key, value in pairs}
+def frozen_properties() -> dict[str, str]:
+    """The Spark properties of `checkpoints_conf/`: of `emr.conf` under spark-submit, else of `local.conf`.
+
+    What spark-submit's own configuration says of one of them wins.
+    """
+    name = "emr" if _under_spark_submit() else "local"
+    text = _conf().joinpath(f"{name}.conf").read_text(encoding="utf-8")
+    pairs = (line.split(None, 1) for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    given = SparkConf() if _under_spark_submit() else None
+    return {key: (given and given.get(key)) or value.strip() for key, value in pairs}
 
 
-def partitions(conf: str) -> int:
-    """The number of shuffle partitions in `checkpoints_conf/<conf>.conf`: one bucket of tickers for each."""
-    return int(frozen_properties(conf)["spark.sql.shuffle.partitions"])
+def partitions() -> int:
+    """The number of shuffle partitions: one bucket of tickers for each."""
+    return int(frozen_properties()["spark.sql.shuffle.partitions"])
+
+
+def parse_tasks(spark: SparkSession) -> int:
+    """How many tasks read the drops of a batch: one for each core that there is."""
+    return max(int(spark.sparkContext.defaultParallelism), partitions())
+
+
+def _under_spark_submit() -> bool:
+    """Whether spark-submit has started this process, and Java with it."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
+def _conf() -> Traversable:
+    """`checkpoints_conf/` beside the package, in a folder or in the archive that the package is in."""
+    beside: Any = resources.files("streaming")
+    conf: Traversable = beside.parent.joinpath("checkpoints_conf")
+    return conf
 
 
 def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, Any]:
     java_options = [
         f'"-Dstocketl.logs={logs}"',
-        f'"-Dlog4j2.configurationFile={_CONF / "log4j2.properties"}"',
+        f'"-Dlog4j2.configurationFile={_conf().joinpath("log4j2.properties")}"',
         # a batch is little work for Java and much code: the second compiler and parallel collectors cost more than
         # they give (measured: 0.34 s instead of 0.51 s of CPU a batch)
         "-XX:TieredStopAtLevel=1",
@@ -145,7 +172,6 @@ def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, Any]:
     properties = {
         "spark.master": f"local[{os.cpu_count() or 1}]",
         "spark.driver.memory": "1g",
-        "spark.driver.maxResultSize": "0",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.extraJavaOptions": " ".join(java_options),
@@ -153,8 +179,6 @@ def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, Any]:
         "spark.python.daemon.module": "streaming.worker_daemon",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        "spark.sql.execution.arrow.pyspark.enabled": "true",
-        "spark.sql.session.timeZone": "UTC",
         "spark.sql.warehouse.dir": str(logs / "spark-warehouse"),
     }
     return {key: value for key, value in properties.items() if value}
@@ -162,7 +186,7 @@ def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, Any]:
 
 def _s3a_properties() -> dict[str, Any]:
     """What boto3 would use (variables, profiles, roles), said to Hadoop's S3 client."""
-    from streaming.s3_client import client  # noqa: PLC0415 (boto3 takes 0.3 s to load and is needed only for S3)
+    from streaming.aws_client import client  # noqa: PLC0415 (boto3 takes 0.3 s to load and is needed only for S3)
 
     about = client().meta
     endpoint = about.endpoint_url

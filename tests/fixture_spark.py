@@ -17,5 +17,5 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    with session(load(home=tmp_path_factory.mktemp("spark")), conf="local") as started:
+    with session(load(home=tmp_path_factory.mktemp("spark"))) as started:
         yield started

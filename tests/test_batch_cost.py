@@ -21,6 +21,7 @@ from streaming.admission import Limits
 from streaming.checkpoint import open_checkpoint
 from streaming.lake import Lake
 from streaming.lake_outbox import LakeOutbox
+from streaming.metrics import NoMetrics
 from streaming.postgres import Transactions
 from streaming.publish import Publish
 from streaming.reading import ReadOptions
@@ -77,13 +78,13 @@ def costs(spark: SparkSession, home: Path, database: str, tickers: int, monkeypa
         return connected
 
     monkeypatch.setattr(postgres, "connect", counted)
-    checkpoint = open_checkpoint(str(home / "checkpoint"), buckets=partitions("local"), text_ids=False)
+    checkpoint = open_checkpoint(str(home / "checkpoint"), buckets=partitions(), text_ids=False)
     stop = threading.Event()
     transactions = Transactions(database, stop)
     transactions.run(ledger.create)
     epoch = ledger.take_over(database)
     outbox = LakeOutbox(Lake(spark, str(home / "lake"), checkpoint.id), checkpoint, int, stop)  # its thread stays off
-    publish = Publish(transactions, outbox, checkpoint, epoch, int)
+    publish = Publish(transactions, outbox, checkpoint, epoch, published=int, metrics=NoMetrics())
     query = _query(spark, home, checkpoint, publish)
     try:
         return [_cost_of_day(spark, query, home, day, tickers) for day in range(HISTORY + MEASURED)][HISTORY:]

@@ -144,7 +144,10 @@ def test_starts_with_the_same_open_batch_are_counted(tmp_path: Path) -> None:
     assert checkpoint.starts_of_open_batch() == 1
 
 
-@pytest.mark.parametrize("left", ["lake/ticks/_delta_log/00000000000000000000.json", "receipts/000000001.json"])
+@pytest.mark.parametrize(
+    "left",
+    ["lake/ticks/_delta_log/00000000000000000000.json", "receipts/000000001.json", "receipts/done/000000001.json"],
+)
 def test_what_an_older_checkpoint_has_left_is_not_mixed_with_new_drops(tmp_path: Path, left: str) -> None:
     """A new checkpoint counts from 1 again: lake and receipts of another one would get two drops of one number."""
     checkpoint = opened(tmp_path / "checkpoint")

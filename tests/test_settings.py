@@ -34,7 +34,7 @@ def test_the_home_gives_every_location_its_default(tmp_path: Path) -> None:
         once=False,
         trigger=0.2,
         settle=1.0,
-        max_batch_bytes=134_217_728,
+        max_batch_bytes=201_326_592,
         split_bytes=16_777_216,
         unpacked_limit=1_073_741_824,
         text_ids=False,

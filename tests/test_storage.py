@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streaming import s3_client
+from streaming import aws_client
 from streaming.entries import key_of, path_of, version_of
 from streaming.errors import SettingsError, StorageError, VanishedError
 from streaming.storage import Version, open_place
@@ -464,7 +464,7 @@ def test_a_missing_bucket_is_a_plain_error(s3: S3Server) -> None:
     assert s3.endpoint
     place = open_place("s3://no-such-bucket/in")
     for ask in (place.check, place.versions, place.keys, lambda: place.put("a", b"")):
-        with pytest.raises(SettingsError, match=r"(?s)s3://no-such-bucket/in.*NoSuchBucket.*check the bucket's name"):
+        with pytest.raises(SettingsError, match=r"(?s)s3://no-such-bucket/in.*NoSuchBucket.*check the name"):
             ask()
 
 
@@ -483,7 +483,7 @@ def test_missing_credentials_and_endpoints_are_plain_errors(s3: S3Server, monkey
                     changed.delenv(name)
                 else:
                     changed.setenv(name, value)
-            changed.setattr("streaming.s3.client", lambda: s3_client._client_of.__wrapped__(0))  # noqa: SLF001 - as below
+            changed.setattr("streaming.s3.client", lambda: aws_client._client_of.__wrapped__("s3", 0))  # noqa: SLF001 - as below
             with pytest.raises(error, match=text):
                 place.versions()
 
@@ -497,7 +497,7 @@ def test_an_endpoint_gets_the_bucket_in_the_path(monkeypatch: pytest.MonkeyPatch
         monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
         if endpoint:
             monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        client = s3_client._client_of.__wrapped__(0)  # noqa: SLF001 - past the cache of this process
+        client = aws_client._client_of.__wrapped__("s3", 0)  # noqa: SLF001 - past the cache of this process
         urls.append(client.generate_presigned_url("get_object", {"Bucket": "b-1", "Key": "k"}).partition("?")[0])
         client.close()
     assert urls == [

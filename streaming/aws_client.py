@@ -1,4 +1,4 @@
-"""The process's S3 client, and its errors in plain words."""
+"""The process's clients of AWS, and their errors in plain words."""
 
 from __future__ import annotations
 
@@ -29,17 +29,28 @@ if TYPE_CHECKING:
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "412", "PreconditionFailed", "405", "MethodNotAllowed"}
 _REFUSED = {"NoSuchBucket", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidBucketName"}
 _REFUSED |= {"ExpiredToken", "InvalidToken", "AllAccessDisabled", "AuthorizationHeaderMalformed", "PermanentRedirect"}
+_REFUSED |= {
+    "ResourceNotFoundException",
+    "AccessDeniedException",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+}
 _UNSET = (NoCredentialsError, PartialCredentialsError, ProfileNotFound)
 _ENTRY = re.compile(rb"<(Version|DeleteMarker)>")
 
 
 def client() -> S3Client:
-    """The process's client: made when first used, never carried over a fork."""
-    return _client_of(os.getpid())
+    """The process's client of S3: made when first used, never carried over a fork."""
+    return _client_of("s3", os.getpid())  # type: ignore[no-any-return]
 
 
-@functools.lru_cache(maxsize=1)
-def _client_of(_process: int) -> S3Client:
+def client_of(service: str) -> Any:
+    """The process's client of another service, by boto3's name for it; as above."""
+    return _client_of(service, os.getpid())
+
+
+@functools.lru_cache(maxsize=3)
+def _client_of(service: str, _process: int) -> Any:
     # Everything else comes as boto3 users expect: AWS_... variables, profiles, roles, AWS_ENDPOINT_URL (for which boto3
     # puts the bucket into the path).
     options: dict[str, Any] = {
@@ -49,7 +60,7 @@ def _client_of(_process: int) -> S3Client:
     }
     # boto3 itself knows AWS_DEFAULT_REGION only; every other client of AWS knows AWS_REGION too
     region = os.environ.get("AWS_REGION") or None
-    made = boto3.session.Session(region_name=region).client("s3", config=Config(**options))
+    made: Any = boto3.session.Session(region_name=region).client(service, config=Config(**options))  # type: ignore[call-overload]
     made.meta.events.register("before-parse.s3.ListObjectVersions", _keep_order)
     return made
 
@@ -74,7 +85,7 @@ def plain_errors(what: str) -> Iterator[None]:
         if code in _MISSING or code == "InvalidObjectState":  # the latter: moved to an archive class
             raise VanishedError(msg) from error
         if code in _REFUSED:
-            msg += f"; check the bucket's name, the region, the credentials and their right to {action}"
+            msg += f"; check the name, the region, the credentials and their right to {action}"
             raise SettingsError(msg) from error
         raise StorageError(msg) from error
     except (BotoCoreError, S3CopyFailedError, OSError) as error:
