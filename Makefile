@@ -6,7 +6,8 @@ READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint quick bench bench-quick clean
+.PHONY: help setup demo test check lint quick test-aws bench bench-quick build deploy undeploy clean
+SEEDS ?= 3
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,8 +17,8 @@ setup: $(READY) ## make .venv with everything in it, a Java too if the system ha
 demo: setup ## start everything, load the ten files of stocks/, show the tables, end
 	@$(BIN)/stocketl demo
 
-test: quick ## run all tests (up to 20 minutes; some start Spark, PostgreSQL and an S3 server)
-	@$(BIN)/python -m pytest -m spark
+test: quick ## run all tests (up to 30 minutes; some start Spark, PostgreSQL and a local AWS)
+	@SEEDS=$(SEEDS) $(BIN)/python -m pytest -m spark
 
 check: lint quick ## lint, types and the tests that need no Spark (a minute)
 
@@ -29,11 +30,23 @@ lint: setup ## ruff and mypy
 quick: setup ## the tests that need no Spark
 	@$(BIN)/python -m pytest -m "not spark" -n 2 -q
 
+test-aws: setup ## the whole system on a local AWS while parts of it are killed; SEEDS=10 for ten random orders
+	@SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/test_aws_system.py --log-level=INFO --log-cli-level=INFO
+
 bench: setup ## measure beside polars + COPY, print the table with its targets (under 40 minutes)
 	@$(BIN)/python -m bench
 
 bench-quick: setup ## the same for bulk 2 M and drips into an empty history (under 6 minutes)
 	@$(BIN)/python -m bench --quick
+
+build: setup ## make the artifact of this version, build/stocketl/<version>/
+	@$(BIN)/python -m deploy.build
+
+deploy: setup ## build, upload, deploy to AWS and wait for the first heartbeat (deploy/README.md)
+	@$(BIN)/python -m deploy.deploy $(ARGS)
+
+undeploy: setup ## remove the stack; asks before it deletes data
+	@$(BIN)/python -m deploy.undeploy $(ARGS)
 
 clean: ## remove caches, build products and the demo's home (not .venv, stocketl-home, bench-home)
 	@if [ -x $(BIN)/stocketl ] && [ -d demo-home ]; then $(BIN)/stocketl database --home demo-home --stop; fi

@@ -77,7 +77,7 @@ def session(settings: Settings) -> Iterator[SparkSession]:
     """A session on this machine, or the one that spark-submit has prepared; stopped at the end."""
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    properties = frozen_properties() | _ALWAYS_PROPERTIES
+    properties: dict[str, Any] = frozen_properties() | _ALWAYS_PROPERTIES
     if not _under_spark_submit():
         os.environ["JAVA_HOME"] = str(java_home())
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = str(_worker_python())
@@ -96,6 +96,10 @@ def session(settings: Settings) -> Iterator[SparkSession]:
         except PySparkRuntimeError as error:
             msg = f"Spark did not start (JAVA_HOME={os.environ.get('JAVA_HOME')}): {error}; see {logs / 'spark.log'}"
             raise SettingsError(msg) from error
+    if _under_spark_submit():
+        # Spark gives the source's process on the driver a folder of --py-files that does not exist (its
+        # PythonStreamingSourceRunner asks for the files of a job "streaming_job"); the driver's own path has them.
+        spark.sparkContext.environment["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
     try:
         yield spark
     finally:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import itertools
+import json
 import os
 import pathlib
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -49,6 +52,24 @@ class S3Server:
         if versioned:
             self.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
+
+    def faults(self, **settings: Any) -> dict[str, int]:
+        """Switches faults of the server (`s3_faults.S3Faults`) on or off; how often each has fired."""
+        return self._control("/_faults", settings)["counts"]
+
+    def events(self, after: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """The "Object Created" events since the given number, and the number to ask with next."""
+        told = self._control("/_events", {"after": after})
+        return told["events"], told["last"]
+
+    def _control(self, path: str, wanted: dict[str, Any]) -> dict[str, Any]:
+        connection = http.client.HTTPConnection(self.endpoint.removeprefix("http://"))
+        with contextlib.closing(connection):
+            connection.request("POST", path, json.dumps(wanted))
+            answer = connection.getresponse()
+            body = answer.read()
+        assert answer.status == 200, body
+        return json.loads(body)
 
 
 @pytest.fixture(scope="session")

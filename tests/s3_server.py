@@ -1,29 +1,37 @@
 """A local S3 server that speaks the real protocol, for the tests: `python tests/s3_server.py [--port N]`.
 
 moto's WSGI application under cheroot, because moto's own development server breaks on `Expect: 100-continue`. Prints
-its endpoint and serves until SIGTERM, or with `--until-stdin-closes` until its parent is gone.
+its endpoint and serves until SIGTERM, or with `--until-stdin-closes` until its parent is gone. The same endpoint serves
+moto's Secrets Manager, SNS, CloudWatch and all its other services. Beside them, under names that no bucket can have:
+`POST /_faults` with a JSON object of settings (`S3Faults`) answers with all settings and counts, and
+`POST /_events` with `{"after": N}` gives the "Object Created" events of S3 since the Nth (`S3Events`).
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import re
 import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import unescape
 
 from cheroot.wsgi import Server
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import s3_backends
+from s3_events import S3Events, reason
+from s3_faults import S3Faults, error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    Answer = tuple[str, list[tuple[str, str]], bytes]  # status, headers, body
 
 _ENTRIES = re.compile(rb"<(Version|DeleteMarker)>.*?</\1>", re.DOTALL)
 _VERSION_ID = re.compile(rb"<VersionId>(.*?)</VersionId>")
@@ -33,24 +41,74 @@ class LikeS3:
     """What moto needs to answer as S3 does.
 
     The path as it was sent, or it would decode `%` in keys twice. Versions and delete markers of a listing in one
-    order, newest first; moto groups them.
+    order, newest first; moto groups them. Writes one at a time, or a conditional one could overwrite what it has not
+    seen: moto looks and writes in two steps. `If-None-Match: *` of CopyObject, which moto does not look at.
     """
 
     def __init__(self, application: Any) -> None:
         self._application = application
+        self._writing = threading.Lock()
+        self._faults, self._events = S3Faults(), S3Events()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ["RAW_URI"] = environ["REQUEST_URI"]
-        if environ["REQUEST_METHOD"] != "GET" or "versions" not in parse_qs(
-            environ.get("QUERY_STRING", ""), keep_blank_values=True
-        ):
+        path = unquote(environ["REQUEST_URI"].split("?")[0])
+        if path in {"/_faults", "/_events"}:
+            return _sent(self._controlled(path, environ), start_response)
+        method, query = environ["REQUEST_METHOD"], parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+        on_s3 = "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "/s3/aws4_request")
+        fault = self._faults.drawn(environ, path) if on_s3 else None
+        if fault not in {None, "lose_answer"}:
+            return _sent(error(fault, method), start_response)
+        if method in {"PUT", "POST", "DELETE"}:
+            answer = self._written(environ, path, query) if on_s3 else self._answered(environ)
+            return _sent(error(fault, method) if fault else answer, start_response)
+        if method != "GET" or "versions" not in query:
             return self._application(environ, start_response)
+        status, headers, body = self._answered(environ)
+        body = _in_order(body, environ["PATH_INFO"].split("/")[1])
+        return _sent((status, [(k, v) for k, v in headers if k.lower() != "content-length"], body), start_response)
+
+    def _written(self, environ: dict[str, Any], path: str, query: dict[str, list[str]]) -> Answer:
+        size = environ.get("CONTENT_LENGTH")
+        if size:  # read before the others have to wait: a producer may be slow
+            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(size)))
+        method, copied = environ["REQUEST_METHOD"], "HTTP_X_AMZ_COPY_SOURCE" in environ
+        _, bucket, key, *_ = [*path.split("/", 2), "", ""]
+        with self._writing:
+            if copied and environ.get("HTTP_IF_NONE_MATCH") == "*" and _stored(bucket, key) is not None:
+                return error("precondition", method)
+            answer = self._answered(environ)
+            made = reason(method, query, copied=copied) if key and answer[0].startswith("200") else None
+            if made:
+                self._events.created(bucket, key, _stored(bucket, key), made)
+            return answer
+
+    def _answered(self, environ: dict[str, Any]) -> Answer:
         started: list[Any] = []
         body = b"".join(self._application(environ, lambda *answer: started.append(answer) or io.BytesIO().write))
         status, headers, *_ = started[0]
-        body = _in_order(body, environ["PATH_INFO"].split("/")[1])
-        start_response(status, [(k, v) for k, v in headers if k.lower() != "content-length"])
-        return [body]
+        return status, headers, body
+
+    def _controlled(self, path: str, environ: dict[str, Any]) -> Answer:
+        wanted = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or "{}")
+        try:
+            told = self._faults.control(wanted) if path == "/_faults" else self._events.after(wanted.get("after", 0))
+        except ValueError as wrong:
+            return "400 Bad Request", [("Content-Type", "text/plain")], str(wrong).encode()
+        return "200 OK", [("Content-Type", "application/json")], json.dumps(told).encode()
+
+
+def _sent(answer: Answer, start_response: Any) -> list[bytes]:
+    status, headers, body = answer
+    start_response(status, headers)
+    return [body]
+
+
+def _stored(bucket: str, key: str) -> Any:
+    """The object that has this key now; None also for a delete marker."""
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    return backend.get_object(bucket, key) if bucket in backend.buckets else None
 
 
 def _in_order(body: bytes, bucket: str) -> bytes:

@@ -1,0 +1,1 @@
+"""Builds, deploys and removes StockETL streaming on AWS."""

@@ -1,0 +1,128 @@
+"""The bucket that holds the built versions, made before the stack, and what is uploaded to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from rich.progress import Progress
+
+from deploy.errors import DeployError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mypy_boto3_s3.client import S3Client
+    from rich.console import Console
+
+PREFIX = "stocketl"
+LAMBDA = "lambda.zip"
+NEEDED = ("main.py", "stocketl.zip", "requirements.txt", "bootstrap.sh", LAMBDA, "cluster.json", "step.json")
+"""What a version must hold beside its wheels and the template."""
+
+
+def bucket_name(stack: str, account: str, region: str) -> str:
+    """The bucket of a stack's versions; names are shared by all accounts."""
+    return f"{stack.lower()}-artifacts-{account}-{region}"
+
+
+def tls_only(bucket: str, partition: str) -> dict[str, Any]:
+    """A bucket policy that refuses what does not come by TLS."""
+    arn = f"arn:{partition}:s3:::{bucket}"
+    statement = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [arn, f"{arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
+def make_bucket(s3: S3Client, name: str, region: str, account: str) -> None:
+    """Private, versioned, encrypted, TLS only; one that is there is brought into that state too.
+
+    Raises DeployError for a bucket of somebody else.
+    """
+    where: Any = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    try:
+        s3.create_bucket(Bucket=name, **where)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}:
+            raise
+    ours: Any = {"Bucket": name, "ExpectedBucketOwner": account}
+    try:
+        s3.head_bucket(**ours)
+    except ClientError as error:
+        msg = f"the bucket {name} belongs to somebody else, or you may not use it ({error}); give another --stack name"
+        raise DeployError(msg) from error
+    rules: Any = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    s3.put_bucket_ownership_controls(**ours, OwnershipControls=rules)
+    blocks = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+    s3.put_public_access_block(**ours, PublicAccessBlockConfiguration=dict.fromkeys(blocks, True))
+    encryption: Any = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
+    s3.put_bucket_encryption(**ours, ServerSideEncryptionConfiguration=encryption)
+    s3.put_bucket_versioning(**ours, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_policy(**ours, Policy=json.dumps(tls_only(name, s3.meta.partition)))
+
+
+def check(folder: Path) -> None:
+    """Raises DeployError for a folder that `make build` has not made."""
+    missing = [name for name in (*NEEDED, "template.yaml") if not (folder / name).is_file()]
+    if not list((folder / "wheels").glob("*.whl")):
+        missing.append("wheels/*.whl")
+    if missing:
+        msg = f"{folder} lacks {', '.join(missing)}: expected a folder that `make build` has made"
+        raise DeployError(msg)
+
+
+def upload(s3: S3Client, bucket: str, folder: Path, console: Console) -> dict[str, str]:
+    """Puts a built version to `stocketl/<name of the folder>/`; files that are there already stay.
+
+    Returns the S3 version id of each file, by its path in the folder.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    versions: dict[str, str] = {}
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("uploading", total=sum(path.stat().st_size for path in files))
+        for path in files:
+            name = path.relative_to(folder).as_posix()
+            versions[name] = _put(s3, bucket, f"{PREFIX}/{folder.name}/{name}", path)
+            progress.advance(task, path.stat().st_size)
+    return versions
+
+
+def url(s3: S3Client, bucket: str, version: str, name: str) -> str:
+    """A file of an uploaded version as CloudFormation takes it."""
+    domain = "amazonaws.com.cn" if s3.meta.partition == "aws-cn" else "amazonaws.com"
+    return f"https://{bucket}.s3.{s3.meta.region_name}.{domain}/{PREFIX}/{version}/{name}"
+
+
+def text(s3: S3Client, bucket: str, version: str, name: str) -> str | None:
+    """A small file of an uploaded version; None if it is not there."""
+    try:
+        return s3.get_object(Bucket=bucket, Key=f"{PREFIX}/{version}/{name}")["Body"].read().decode()
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "NoSuchKey":
+            return None
+        raise
+
+
+def _put(s3: S3Client, bucket: str, key: str, path: Path) -> str:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if (there := _head(s3, bucket, key)) is None or there["Metadata"].get("sha256") != digest:
+        s3.upload_file(str(path), bucket, key, ExtraArgs={"Metadata": {"sha256": digest}})
+        there = s3.head_object(Bucket=bucket, Key=key)
+    return str(there["VersionId"])
+
+
+def _head(s3: S3Client, bucket: str, key: str) -> Any:
+    try:
+        return s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "404":
+            return None
+        raise

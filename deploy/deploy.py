@@ -1,0 +1,153 @@
+# ruff: noqa: FBT002, PLR0917 (typer makes options of the arguments of a command)
+"""Deploys a built version: `python -m deploy.deploy build/stocketl/<version>`, or `make deploy`.
+
+Bucket for artifacts, upload, change set, execution, the job's first heartbeat. May be run again at any time: what is
+there already stays. Credentials and region come as for every boto3 program.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 (typer reads the annotation)
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from botocore.exceptions import ClientError
+from rich.console import Console
+from rich.table import Table
+
+from deploy import artifacts, liveness, upgrade
+from deploy.clusters import states
+from deploy.errors import DeployError
+from deploy.place import here, plain_errors
+from deploy.stack import endangered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from deploy.place import Place
+
+# AWS keeps 100 unreserved: docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+_CONCURRENCY_TO_RESERVE = 200
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def deploy(place: Place, folder: Path, name: str, given: dict[str, str], agree: Callable[[str], bool]) -> str | None:
+    """Everything but the wait for the job; given: parameters of the template; agree: asks the user.
+
+    Returns the step that ran before and is to be replaced, if any. Raises DeployError.
+    """
+    artifacts.check(folder)
+    stack = place.stack(name)
+    before = stack.parameters()
+    prepare_account(place, before | given)
+    bucket = artifacts.bucket_name(name, place.account, place.region)
+    artifacts.make_bucket(place.s3, bucket, place.region, place.account)
+    versions = artifacts.upload(place.s3, bucket, folder, place.console)
+    of_version = {
+        "ArtifactsBucket": bucket,
+        "ArtifactVersion": folder.name,
+        "LambdaObjectVersion": versions[artifacts.LAMBDA],
+    }
+    if "Concurrency" not in before:
+        of_version["Concurrency"] = concurrency(place.client("lambda"))
+    change_set, changes = stack.plan(artifacts.url(place.s3, bucket, folder.name, "template.yaml"), of_version | given)
+    if changes:
+        show(changes, place.console)
+        if (lost := endangered(changes)) and not agree(f"{', '.join(lost)} would be replaced by an empty one. Go on?"):
+            msg = f"nothing was changed; the change set {change_set} is there to look at"
+            raise DeployError(msg)
+        stack.execute(change_set, len(changes))
+    else:
+        place.console.print(f"the stack {name} is as it should be")
+    if before.get("ArtifactVersion", folder.name) == folder.name:
+        return None
+    return upgrade.replace(place, stack.outputs(), before["ArtifactVersion"], folder.name, agree)
+
+
+def prepare_account(place: Place, parameters: dict[str, str]) -> None:
+    """What EMR needs once in an account, and the tag without which its service role may not use a subnet."""
+    try:
+        place.client("iam").create_service_linked_role(AWSServiceName="elasticmapreduce.amazonaws.com")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "InvalidInput":  # it is there already
+            raise
+    if subnet := parameters.get("ClusterSubnetId"):
+        tag = {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"}
+        place.client("ec2").create_tags(Resources=[subnet], Tags=[tag])
+
+
+def concurrency(client: Any) -> str:
+    """Whether the account has enough to give the Lambdas some of their own: `reserved` or `shared`."""
+    limit = client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
+    return "reserved" if limit >= _CONCURRENCY_TO_RESERVE else "shared"
+
+
+def show(changes: Sequence[dict[str, Any]], console: Console) -> None:
+    """The changes of a change set as a table; of a new stack only their number."""
+    if all(change["Action"] == "Add" for change in changes):
+        console.print(f"{len(changes)} resources are made")
+        return
+    table = Table("action", "resource", "type", "replacement")
+    for change in changes:
+        words = (change["Action"], change["LogicalResourceId"], change["ResourceType"], change.get("Replacement", ""))
+        table.add_row(*words)
+    console.print(table)
+
+
+def wait(place: Place, name: str, not_step: str | None, minutes: float) -> None:
+    """Until the job gives a sign of life, of another step than `not_step`; raises DeployError if it does not."""
+
+    def doing() -> str:
+        found = states(place.emr, name)
+        return ", ".join(f"cluster {cluster} {state}" for cluster, state in found.items()) or "no cluster yet"
+
+    bucket = place.stack(name).outputs()["StateBucket"]
+    beat = liveness.wait(place.s3, bucket, place.console, doing=doing, not_step=not_step, seconds=minutes * 60)
+    place.console.print(f"the job runs as {beat.step or 'a step'}, last heartbeat {beat.time:%H:%M:%S %Z}")
+
+
+def tell(outputs: dict[str, str], console: Console) -> None:
+    """Where everything is, and what to do next."""
+    table = Table.grid(padding=(0, 2))
+    table.add_row("drop files here", outputs["DropHere"])
+    table.add_row("loaded files", f"s3://{outputs['SuccessBucket']}/")
+    table.add_row("failed files and why", f"s3://{outputs['FailedBucket']}/")
+    table.add_row("database", outputs.get("DatabaseHost", "the one of DatabaseUri"))
+    table.add_row("its password", outputs["DatabaseSecret"])
+    table.add_row("dashboard", outputs["DashboardUrl"])
+    console.print(table)
+    console.print(f"\naws s3 cp stocks/input_1.csv {outputs['DropHere']}", highlight=False)
+
+
+def assignments(texts: Sequence[str]) -> dict[str, str]:
+    """`NAME=VALUE` as a dict; raises DeployError for anything else."""
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [text for text, (name, sign, _) in zip(texts, pairs, strict=True) if not sign or not name]:
+        msg = f"--set: expected NAME=VALUE, got {wrong[0]!r}"
+        raise DeployError(msg)
+    return {name: value for name, _, value in pairs}
+
+
+@app.command()
+def main(
+    folder: Annotated[Path, typer.Argument(help="A built version, as `make build` prints it.")],
+    stack: Annotated[str, typer.Option(help="Name of the stack.")] = "stocketl",
+    email: Annotated[str | None, typer.Option(help="Address for alarms; it must confirm the subscription.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter of the template, NAME=VALUE.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
+    minutes: Annotated[float, typer.Option(help="How long to wait for the job's heartbeat; 0 = not at all.")] = 40,
+) -> None:
+    """Uploads a built version, makes or updates the stack, and waits until the job lives."""
+    console = Console(stderr=True)
+    with plain_errors():
+        place = here(console)
+        given = assignments(set_ or []) | ({} if email is None else {"AlarmEmail": email})
+        not_step = deploy(place, folder.resolve(), stack, given, lambda text: yes or typer.confirm(text, err=True))
+        if minutes:
+            wait(place, stack, not_step, minutes)
+        tell(place.stack(stack).outputs(), console)
+
+
+if __name__ == "__main__":
+    app()

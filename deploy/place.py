@@ -1,0 +1,72 @@
+"""Where a command acts: account, region, boto3 clients and the terminal; and how it says what a person must mend."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from deploy.errors import DeployError
+from deploy.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_emr.client import EMRClient
+    from mypy_boto3_s3.client import S3Client
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Place:
+    """session: boto3's, which knows credentials and region."""
+
+    session: Any
+    account: str
+    region: str
+    console: Console
+
+    @property
+    def s3(self) -> S3Client:
+        """For buckets of this region."""
+        client: S3Client = self.client("s3")
+        return client
+
+    @property
+    def emr(self) -> EMRClient:
+        """For the clusters of this region."""
+        client: EMRClient = self.client("emr")
+        return client
+
+    def client(self, service: str) -> Any:
+        """A client of another service in this region."""
+        return self.session.client(service, region_name=self.region)
+
+    def stack(self, name: str) -> Stack:
+        """The stack of this name."""
+        return Stack(self.client("cloudformation"), name, self.console)
+
+
+def here(console: Console) -> Place:
+    """As the environment says; raises DeployError without a region."""
+    session = boto3.session.Session()
+    if session.region_name is None:
+        msg = "no region is set; set AWS_DEFAULT_REGION, or one in the profile"
+        raise DeployError(msg)
+    account = session.client("sts").get_caller_identity()["Account"]
+    return Place(session, account, session.region_name, console)
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """What a person must mend is one line, exit code 1."""
+    try:
+        yield
+    except (DeployError, BotoCoreError, ClientError) as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(1) from None

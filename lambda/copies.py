@@ -1,0 +1,169 @@
+"""Copies one version of an object inside S3, with its metadata and tags, and says whether a copy is whole.
+
+An object that was uploaded in parts is copied in the same parts: then its ETag stays the same, and the copy can be
+checked without reading it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from botocore.exceptions import BotoCoreError, ClientError
+from s3_objects import MISSING, TAKEN, Found, code, settled
+
+from streaming.errors import StorageError, VanishedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mypy_boto3_s3.client import S3Client
+
+_HEADERS = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType", "Expires")
+_MOST_PARTS = 10_000
+_LAST_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bytes: of one CopyObject (S3 takes 5 GiB), of a part where the source's parts are not known, of one read.
+
+    parts_at_once: requests for the parts of one file.
+    """
+
+    largest_copy: int = 5 << 30
+    part: int = 256 << 20
+    read: int = 8 << 20
+    parts_at_once: int = 8
+
+
+def copy(s3: S3Client, source: Found, bucket: str, key: str, limits: Limits) -> bool:
+    """Copies to a key that nothing has; False, and nothing is changed, where something has it.
+
+    The copy appears as a whole or not at all. Raises `VanishedError` where the source is no longer there.
+    """
+    to: dict[str, Any] = {"Bucket": bucket, "Key": key}
+    try:
+        part = _part_size(s3, source, limits)
+        if part is None:
+            whole: dict[str, Any] = {
+                "CopySource": source.exactly(),
+                "CopySourceIfMatch": f'"{source.etag}"',
+                "IfNoneMatch": "*",
+            }
+            settled(lambda: s3.copy_object(**to, **whole))
+        else:
+            settled(lambda: _copy_in_parts(s3, source, to, part, limits.parts_at_once))
+    except ClientError as error:
+        if code(error) in TAKEN:  # or, without versioning, the source was replaced: whoever looks again sees it
+            return False
+        if code(error) in MISSING:
+            msg = f"{source.url} (version {source.version}) has gone before it was copied"
+            raise VanishedError(msg) from error
+        raise
+    return True
+
+
+def same(s3: S3Client, source: Found, other: Found, limits: Limits, time_left: Callable[[], float]) -> bool:
+    """Whether both have the same bytes: by size, ETag, checksum, and only where these do not tell by reading them.
+
+    time_left: seconds. Raises `StorageError` when they run out, `VanishedError` where one of them goes meanwhile.
+    """
+    if source.size != other.size:
+        return False
+    if source.etag == other.etag:
+        return True
+    verdict = _same_checksum(source, other)
+    return _same_bytes(s3, source, other, limits, time_left) if verdict is None else verdict
+
+
+def _same_checksum(source: Found, other: Found) -> bool | None:
+    """None: no checksum that both have, or one made of those of the parts, which may differ for the same bytes."""
+    common = _checksums(source.head) & _checksums(other.head)
+    if any(source.head[name] == other.head[name] for name in common):
+        return True
+    whole = source.head.get("ChecksumType") == other.head.get("ChecksumType") == "FULL_OBJECT"
+    return False if common and whole else None
+
+
+def _same_bytes(s3: S3Client, source: Found, other: Found, limits: Limits, time_left: Callable[[], float]) -> bool:
+    for start in range(0, source.size, limits.read):
+        if time_left() < _LAST_SECONDS:
+            msg = f"no time is left to compare {other.url} with {source.url}: {start} of {source.size} bytes are equal"
+            raise StorageError(msg)
+        end = min(start + limits.read, source.size)
+        if _bytes(s3, source, start, end) != _bytes(s3, other, start, end):
+            return False
+    return True
+
+
+def _bytes(s3: S3Client, of: Found, start: int, end: int) -> bytes:
+    try:
+        answer = s3.get_object(**of.exactly(), IfMatch=f'"{of.etag}"', Range=f"bytes={start}-{end - 1}")
+        return answer["Body"].read()
+    except ClientError as error:
+        if code(error) in MISSING | TAKEN:
+            msg = f"{of.url} (version {of.version}) has gone before it was compared"
+            raise VanishedError(msg) from error
+        raise
+
+
+def _part_size(s3: S3Client, source: Found, limits: Limits) -> int | None:
+    """Bytes of each part but the last; None: one CopyObject."""
+    parts = re.search(r"-(\d+)\Z", source.etag)
+    if parts is not None and source.size > 0:
+        first = s3.head_object(**source.exactly(), PartNumber=1)["ContentLength"]
+        if first > 0 and math.ceil(source.size / first) == int(parts[1]):
+            return first
+    if source.size < limits.largest_copy:
+        return None
+    return max(limits.part, math.ceil(source.size / _MOST_PARTS))
+
+
+def _copy_in_parts(s3: S3Client, source: Found, to: dict[str, Any], size: int, at_once: int) -> None:
+    """A crash leaves an unfinished upload, which no reader sees: a lifecycle rule of the bucket clears it away."""
+    to = to | {"UploadId": s3.create_multipart_upload(**to, **_described(s3, source))["UploadId"]}
+
+    def copied(numbered: tuple[int, int]) -> dict[str, Any]:
+        number, start = numbered
+        answer: Any = s3.upload_part_copy(
+            **to,
+            PartNumber=number,
+            CopySource=source.exactly(),  # type: ignore[arg-type] # a dict of the same shape
+            CopySourceIfMatch=f'"{source.etag}"',
+            CopySourceRange=f"bytes={start}-{min(start + size, source.size) - 1}",
+        )["CopyPartResult"]
+        return {"PartNumber": number} | {name: answer[name] for name in ("ETag", *_checksums(answer))}
+
+    try:
+        with ThreadPoolExecutor(at_once) as pool:
+            parts: Any = list(pool.map(copied, zip(itertools.count(1), range(0, source.size, size), strict=False)))
+        s3.complete_multipart_upload(**to, MultipartUpload={"Parts": parts}, IfNoneMatch="*")
+    except Exception:
+        with contextlib.suppress(ClientError, BotoCoreError):  # the error proper goes on; see above for what is left
+            s3.abort_multipart_upload(**to)
+        raise
+
+
+def _described(s3: S3Client, source: Found) -> dict[str, Any]:
+    """What CopyObject takes along by itself: headers, metadata, tags, and the kind of the checksum."""
+    described: dict[str, Any] = {name: source.head[name] for name in _HEADERS if name in source.head}
+    described["Metadata"] = source.head.get("Metadata", {})
+    tags = s3.get_object_tagging(**source.exactly())["TagSet"]
+    if tags:
+        described["Tagging"] = urlencode({tag["Key"]: tag["Value"] for tag in tags}, quote_via=quote)
+    for checksum in _checksums(source.head):  # at most one
+        described["ChecksumAlgorithm"] = checksum.removeprefix("Checksum")
+        if "ChecksumType" in source.head:
+            described["ChecksumType"] = source.head["ChecksumType"]
+    return described
+
+
+def _checksums(answer: Mapping[str, Any]) -> set[str]:
+    return {name for name in answer if name.startswith("Checksum") and name != "ChecksumType"}

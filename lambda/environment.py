@@ -1,0 +1,81 @@
+"""The settings of the trigger: environment variables of its function."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from situation import Policy
+from trigger_errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FOR_DOCUMENTS = re.compile(r"(?!AWS_(?!REGION$))[A-Z][A-Z0-9_]*")  # never the function's own credentials
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """values: what the documents may name as `${NAME}`."""
+
+    state_bucket: str
+    artifacts_bucket: str
+    version: str
+    cluster_name: str
+    step_name: str
+    policy: Policy
+    values: tuple[tuple[str, str], ...]
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """From the environment; raises SettingsError, which names the variable and its value."""
+    version = _text(environ, "ARTIFACT_VERSION")
+    if not _VERSION.fullmatch(version):
+        msg = f"ARTIFACT_VERSION: expected a version such as 1.2.3, got {version!r}"
+        raise SettingsError(msg)
+    policy = Policy(
+        version=version,
+        stale=_seconds(environ, "STALE_SECONDS", 120),
+        start=_seconds(environ, "START_SECONDS", 600),
+        pending=_seconds(environ, "PENDING_SECONDS", 180),
+        cancel=_seconds(environ, "CANCEL_SECONDS", 120),
+        max_starts=int(_number(environ, "MAX_STARTS_PER_HOUR", 6)),
+        first_pause=_seconds(environ, "FIRST_PAUSE_SECONDS", 15),
+        longest_pause=_seconds(environ, "LONGEST_PAUSE_SECONDS", 900),
+    )
+    return Settings(
+        state_bucket=_text(environ, "STATE_BUCKET"),
+        artifacts_bucket=_text(environ, "ARTIFACTS_BUCKET"),
+        version=version,
+        cluster_name=_text(environ, "CLUSTER_NAME", "stocketl"),
+        step_name=_text(environ, "STEP_NAME", "stocketl"),
+        policy=policy,
+        values=tuple(sorted((k, v) for k, v in environ.items() if _FOR_DOCUMENTS.fullmatch(k))),
+    )
+
+
+def _text(environ: Mapping[str, str], name: str, default: str | None = None) -> str:
+    value = environ.get(name, "").strip() or default
+    if value is None:
+        msg = f"{name} is not set: expected a text in the function's environment"
+        raise SettingsError(msg)
+    return value
+
+
+def _number(environ: Mapping[str, str], name: str, default: float) -> float:
+    text = environ.get(name, "").strip() or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 1 <= value <= 1e6:
+        msg = f"{name}: expected a number from 1 to 1000000, got {text!r}"
+        raise SettingsError(msg)
+    return value
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: float) -> timedelta:
+    return timedelta(seconds=_number(environ, name, default))

@@ -1,0 +1,200 @@
+"""Lambda `monitor_emr.handler`: each file ends in the right bucket, by its receipt and by nothing else.
+
+A new receipt moves its own file. The schedule, and every change of a step or a cluster, sweeps: all pending receipts
+are moved, so lost, repeated and late events do no harm, and what the input holds is measured. A file without a receipt
+is never touched, whatever became of the step.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent, S3Event
+from botocore.config import Config
+from copies import Limits
+from receipt_moves import Buckets, Moved, Outcome, ReceiptMoves
+from receipt_objects import UnreadableReceiptError, is_pending, pending
+from waiting_drops import waiting
+
+from streaming.errors import SettingsError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_s3.client import S3Client
+
+_MOVES_AT_ONCE = 16
+_KEYS_IN_LOG = 5
+_SWEEPS = frozenset({"EMR Step Status Change", "EMR Cluster State Change", "Scheduled Event"})
+
+
+@dataclass
+class Report:
+    """What became of the receipts: how many of each outcome, how many are none, and the errors of the others."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    unreadable: int = 0
+    errors: list[Exception] = field(default_factory=list)
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, float]:
+    """Moves what the event names, or sweeps; says what was done, by the names of the metrics.
+
+    Raises `StorageError` where a receipt that the event names could not be moved, so that Lambda calls again; what a
+    sweep could not move is for the next sweep.
+    """
+    buckets = environment_buckets()
+    s3 = client_for(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"))
+    named = receipts_named(event, buckets.state)
+
+    def time_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    moves = ReceiptMoves(s3, buckets, time_left, Limits())
+    report = _moved(moves, pending(s3, buckets.state) if named is None else named)
+    done: dict[str, float] = {
+        "MovedDrops": report.outcomes[Outcome.MOVED],
+        "GoneDrops": report.outcomes[Outcome.GONE],
+        "UnreadableReceipts": report.unreadable,
+        "MoveErrors": len(report.errors),
+    }
+    if named is None:
+        done["PendingReceipts"] = report.outcomes[Outcome.LEFT] + len(report.errors)
+    _publish(done)
+    if named is None:
+        return done | _measured(s3, buckets, time_left)
+    if report.errors:
+        msg = f"{len(report.errors)} of {len(named)} receipts could not be moved; nothing is lost, they are tried again"
+        raise StorageError(msg) from report.errors[0]
+    return done
+
+
+def receipts_named(event: dict[str, Any], state: str) -> list[str] | None:
+    """The keys of the pending receipts in the bucket `state` that the event tells of; None: it calls for a sweep.
+
+    Raises `ValueError` for an event that is meant for somebody else.
+    """
+    if "Records" in event:
+        objects = [record.s3 for record in S3Event(event).records]
+        told = [(of.bucket.name, unquote_plus(of.get_object.key)) for of in objects]
+        return [key for bucket, key in told if bucket == state and is_pending(key)]
+    kind = event.get("detail-type")
+    if kind in _SWEEPS:
+        return None
+    if kind != "Object Created":
+        msg = f"expected an event of S3, EMR or a schedule, got {kind!r} from {event.get('source')!r}; correct the rule"
+        raise ValueError(msg)
+    # the key as it stands: EventBridge does not encode it, though powertools' class for this very event decodes it
+    detail = EventBridgeEvent(event).detail
+    key = detail["object"]["key"]
+    return [key] if detail["bucket"]["name"] == state and is_pending(key) else []
+
+
+def _moved(moves: ReceiptMoves, names: Iterable[str]) -> Report:
+    """One receipt that fails does not stop the others."""
+    report, log = Report(), _logger()
+
+    def one(name: str) -> tuple[str, Moved | Exception]:
+        try:
+            return name, moves.move(name)
+        except Exception as error:  # noqa: BLE001 (reported below, in the thread that counts)
+            return name, error
+
+    with ThreadPoolExecutor(_MOVES_AT_ONCE) as pool:
+        for name, result in pool.map(one, names):
+            if isinstance(result, UnreadableReceiptError):
+                report.unreadable += 1
+                log.error(str(result), extra={"receipt": name})
+            elif isinstance(result, Exception):
+                report.errors.append(result)
+                log.error("%s could not be moved", name, extra={"receipt": name}, exc_info=result)
+            else:
+                report.outcomes[result.outcome] += 1
+                _tell(log, name, result)
+    return report
+
+
+def _tell(log: Logger, name: str, result: Moved) -> None:
+    facts = {"receipt": name, "seq": result.seq, "drop": result.key}
+    if result.outcome is Outcome.MOVED:
+        log.info("moved", extra=facts | {"target": result.target})
+    elif result.outcome is Outcome.GONE:
+        log.warning("its version is neither in the input nor at the target: nothing to move", extra=facts)
+
+
+def _measured(s3: S3Client, buckets: Buckets, time_left: Callable[[], float]) -> dict[str, float]:
+    limit = _seconds("WAITING_LIMIT_SECONDS", "900")
+    found = waiting(s3, buckets.input, buckets.prefix, now=datetime.now(UTC), limit_seconds=limit, time_left=time_left)
+    if found.too_long:
+        facts = {"drops": found.too_long[:_KEYS_IN_LOG], "count": len(found.too_long)}
+        _logger().warning(f"drops have been waiting for more than {limit:g} s", extra=facts)
+    counts = {"WaitingDrops": found.drops, "DropsWaitingTooLong": len(found.too_long)}
+    _publish(counts | {"OldestWaitingSeconds": found.oldest_seconds})
+    return counts | {"OldestWaitingSeconds": found.oldest_seconds}
+
+
+def _publish(values: Mapping[str, float]) -> None:
+    """One line of CloudWatch's embedded metric format on standard output."""
+    metrics = EphemeralMetrics(namespace=os.environ.get("POWERTOOLS_METRICS_NAMESPACE", "StockETL"), service=_service())
+    for name, value in values.items():
+        metrics.add_metric(name, MetricUnit.Seconds if name.endswith("Seconds") else MetricUnit.Count, value)
+    metrics.flush_metrics()
+
+
+def environment_buckets() -> Buckets:
+    """The buckets that the function's environment names; raises `SettingsError` where one is missing."""
+    prefix = os.environ.get("INPUT_PREFIX", "").rstrip("/")
+    return Buckets(
+        state=_setting("STATE_BUCKET"),
+        input=_setting("INPUT_BUCKET"),
+        prefix=f"{prefix}/" if prefix else "",
+        success=_setting("SUCCESS_BUCKET"),
+        failed=_setting("FAILED_BUCKET"),
+    )
+
+
+def _setting(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        msg = f"{name} is not set in the function's environment; deploy the template again"
+        raise SettingsError(msg)
+    return value
+
+
+def _seconds(name: str, default: str) -> float:
+    value = os.environ.get(name) or default
+    try:
+        return float(value)
+    except ValueError:
+        msg = f"{name}: expected a number of seconds, got {value!r}; correct the function's environment"
+        raise SettingsError(msg) from None
+
+
+def _service() -> str:
+    return os.environ.get("POWERTOOLS_SERVICE_NAME", "monitor_emr")
+
+
+@functools.cache
+def client_for(endpoint: str | None) -> S3Client:
+    """The client, made when first used; endpoint: None for AWS itself."""
+    # a copy of 5 GiB may keep the connection silent for a while
+    retries: Any = {"mode": "standard", "max_attempts": 4}
+    connections = _MOVES_AT_ONCE * Limits().parts_at_once
+    config = Config(connect_timeout=5, read_timeout=120, retries=retries, max_pool_connections=connections)
+    return boto3.client("s3", endpoint_url=endpoint, config=config)
+
+
+@functools.cache
+def _logger() -> Logger:
+    return Logger(service=_service())

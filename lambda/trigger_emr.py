@@ -1,0 +1,226 @@
+"""Keeps the job alive: called by the schedule, which is the authority, and by events, which only make it faster.
+
+An invocation reads the memory, looks at the world, decides, and does at most one thing. Exclusion of invocations: see
+`trigger_memory`. It may be called by anything, any number of times, also twice at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent, S3Event
+from botocore.config import Config
+from control import Control
+from documents import Documents
+from emr_world import Emr, acting_client, looking_client
+from environment import Settings, read_settings
+from keep_alive import decide, settle
+from situation import CancelStep, Decision, StartCluster, StartStep, Wait, World
+from trigger_errors import ControlError, RefusedError, UnansweredError
+from trigger_memory import Intention, Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NEW_OBJECT = "Object Created"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an invocation saw and did.
+
+    did: start cluster, start step, cancel step, or nothing; answer: EMR's, taken: whether it says that it will be so.
+    """
+
+    world: World
+    did: str
+    why: str
+    answer: str = ""
+    taken: bool = False
+    crash_loop: bool = False
+
+
+class Trigger:
+    """clock: the present, in UTC; new_id: 8 hexadecimal digits, never the same ones."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        control: Control,
+        emr: Emr,
+        documents: Documents,
+        *,
+        clock: Callable[[], datetime],
+        new_id: Callable[[], str] = lambda: secrets.token_hex(4),
+    ) -> None:
+        self._policy = settings.policy
+        self._control = control
+        self._emr = emr
+        self._documents = documents
+        self._clock = clock
+        self._new_id = new_id
+
+    def is_alive(self) -> bool:
+        """Whether the job's heartbeat is fresh."""
+        beat = self._control.heartbeat()
+        return beat is not None and abs(self._clock() - beat.time) <= self._policy.stale
+
+    def run(self) -> Report:
+        """One invocation.
+
+        Raises TriggerError for what a person must mend, and whatever boto3 raises while nothing has been done yet: the
+        next invocation starts anew.
+        """
+        memory, etag = self._control.memory()  # before the look: what others do meanwhile then shows in the ETag
+        now = self._clock()
+        world = self._look(memory, now)
+        settled = settle(memory, world, now, self._policy)
+        decision = decide(world, settled, now, self._policy)
+        if isinstance(decision, Wait):
+            if settled != memory:
+                self._control.save(settled, etag)  # or somebody else does
+            return Report(world, "nothing", decision.why, crash_loop=decision.crash_loop)
+        return self._act(decision, world, settled, etag)
+
+    def _look(self, memory: Memory, now: datetime) -> World:
+        since = now - self._policy.memorable
+        if memory.intention is not None and memory.intention.outcome is None:
+            since = min(since, memory.intention.at)
+        clusters = self._emr.clusters(since)
+        since = now if memory.last_step is None else memory.last_step.at
+        if memory.intention is not None:
+            since = min(since, memory.intention.at)
+        opened = World(clusters).open_clusters
+        return World(
+            clusters=clusters,
+            steps=tuple(step for cluster in opened for step in self._emr.steps(cluster, since)),
+            heartbeat=self._control.heartbeat(),
+            stop=self._control.stop(),
+            replace=self._control.replace(),
+        )
+
+    def _act(self, decision: Decision, world: World, memory: Memory, etag: str | None) -> Report:
+        """The intention, the call, its outcome: three calls, each of which may be the last one."""
+        did, call, intention = self._prepare(decision)
+        memory = memory.intend(intention, self._policy.memorable, {step.id for step in world.live})
+        etag = self._control.save(memory, etag)
+        if etag is None:
+            return Report(world, "nothing", "another invocation was quicker")
+        if self._clock() - intention.at > self._policy.pending / 3:
+            return Report(world, "nothing", f"{intention.id} took too long to be written down, it is left to expire")
+        try:
+            answer, taken = call(), True
+            memory = memory.done(answer, self._clock())
+        except RefusedError as error:
+            answer, taken = str(error), False
+            memory = memory.refused(answer, self._clock())
+        except UnansweredError as error:
+            return Report(world, did, intention.why, f"no answer, the lists will tell: {error}")
+        if self._control.save(memory, etag) is None:
+            msg = f"the outcome of {intention.id} ({answer}) was not noted: somebody else wrote the memory meanwhile"
+            raise ControlError(msg)
+        return Report(world, did, intention.why, answer, taken)
+
+    def _prepare(self, decision: Decision) -> tuple[str, Callable[[], str], Intention]:
+        """What it is called, the call (with its document read already), and the intention."""
+        emr, now, new = self._emr, self._clock(), self._new_id()
+        match decision:
+            case StartCluster(why):
+                document = self._documents.cluster(new)
+                return "start cluster", lambda: emr.start_cluster(document), Intention(new, "cluster", now, why)
+            case StartStep(cluster, why):
+                document = self._documents.step(new)
+                intention = Intention(new, "step", now, why, cluster)
+                return "start step", lambda: emr.start_step(cluster, document), intention
+            case CancelStep(cluster, step, why, force):
+                intention = Intention(new, "cancel", now, why, cluster, step)
+                return "cancel step", lambda: emr.cancel_step(cluster, step, force=force), intention
+            case Wait():
+                msg = f"there is nothing to prepare for {decision!r}"
+                raise AssertionError(msg)
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """The function's entry: says in a log line and in metrics what was seen and done, and returns that line.
+
+    Raises what `Trigger.run` raises, so that Lambda tries again and its alarm goes off.
+    """
+    settings = read_settings(os.environ)
+    endpoints = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_ENDPOINT_URL")))
+    trigger, logger, metrics = _prepared(settings, endpoints)
+    called_by = cause(event)
+    # thousands of drops may come at once, and EMR's API is narrow
+    if called_by == _NEW_OBJECT and trigger.is_alive():
+        return {"called_by": called_by, "did": "nothing", "why": "the job's heartbeat is fresh"}
+    try:
+        report = trigger.run()
+    except ControlError:
+        metrics.add_metric("ControlErrors", MetricUnit.Count, 1)
+        metrics.flush_metrics()
+        raise
+    _measure(report, metrics)
+    if report.answer and not report.taken:
+        logger.warning(report.answer)
+    line = {"called_by": called_by, **_line(report)}
+    logger.info(line)
+    return line
+
+
+def cause(event: dict[str, Any]) -> str:
+    """What called: the detail type of an EventBridge event, `Object Created` for S3's own notifications too."""
+    if "Records" in event:
+        names = {record.event_name for record in S3Event(event).records}
+        return _NEW_OBJECT if all(name.startswith("ObjectCreated:") for name in names) else ", ".join(sorted(names))
+    return EventBridgeEvent(event).detail_type if "detail-type" in event else "by hand"
+
+
+@functools.lru_cache(maxsize=1)
+def _prepared(settings: Settings, _endpoints: tuple[tuple[str, str], ...]) -> tuple[Trigger, Logger, Metrics]:
+    """Made once in a process: clients take long to make, and keep their connections."""
+    logger, metrics = Logger(), Metrics()
+    retries: Any = {"mode": "standard", "total_max_attempts": 3}
+    s3 = boto3.client("s3", config=Config(retries=retries, connect_timeout=3, read_timeout=8))
+    trigger = Trigger(
+        settings,
+        Control(s3, settings.state_bucket, logger.warning),
+        Emr(looking_client(), acting_client(), settings.cluster_name, settings.step_name),
+        Documents(s3, settings),
+        clock=lambda: datetime.now(UTC),
+    )
+    return trigger, logger, metrics
+
+
+def _measure(report: Report, metrics: Metrics) -> None:
+    world = report.world
+    if world.heartbeat is not None:
+        age = max(datetime.now(UTC) - world.heartbeat.time, timedelta(0))
+        metrics.add_metric("HeartbeatAge", MetricUnit.Seconds, age.total_seconds())
+    metrics.add_metric("CrashLoop", MetricUnit.Count, int(report.crash_loop))
+    metrics.add_metric("LiveSteps", MetricUnit.Count, len(world.live))
+    metrics.add_metric("Starts", MetricUnit.Count, int(report.did == "start step" and report.taken))
+    metrics.add_metric("Clusters", MetricUnit.Count, len(world.open_clusters))
+    metrics.flush_metrics()
+
+
+def _line(report: Report) -> dict[str, Any]:
+    world = report.world
+    return {
+        "did": report.did,
+        "why": report.why,
+        "answer": report.answer,
+        "taken": report.taken,
+        "crash_loop": report.crash_loop,
+        "clusters": {cluster.id: cluster.state for cluster in world.clusters},
+        "steps": {step.id: step.state for step in world.live},
+        "heartbeat": world.heartbeat and world.heartbeat.time.isoformat(),
+        "stop": world.stop,
+        "replace": world.replace,
+    }

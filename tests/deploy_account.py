@@ -1,0 +1,57 @@
+"""An account of moto's for the tests of `deploy/`, and versions as `make build` leaves them."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket
+from rich.console import Console
+
+from deploy.place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ACCOUNT, REGION = "123456789012", "eu-central-1"
+BUCKET = f"stocketl-artifacts-{ACCOUNT}-{REGION}"
+DOCUMENTS = Path(__file__).resolve().parents[1] / "deploy"
+
+
+@contextlib.contextmanager
+def an_account() -> Iterator[Place]:
+    """An empty one; what is said goes to `console.file`."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patched.setenv(name, "testing")
+        for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EMR", "AWS_SESSION_TOKEN"):
+            patched.delenv(name, raising=False)
+        # moto heeds a Deny, but not its condition: TLS, which no request of a test lacks
+        patched.setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
+        with mock_aws():
+            session = boto3.session.Session(region_name=REGION)
+            yield Place(session, ACCOUNT, REGION, Console(file=io.StringIO(), width=200))
+
+
+def said(place: Place) -> str:
+    """What was on the terminal."""
+    return place.console.file.getvalue()
+
+
+def built(folder: Path, version: str = "1.2.3-00000001", requirements: str = "numpy==2") -> Path:
+    """A version with the real documents and stand-ins for the rest."""
+    made = folder / version
+    (made / "wheels").mkdir(parents=True)
+    (made / "wheels" / "numpy-2-py3-none-any.whl").write_bytes(b"wheel")
+    for name in ("bootstrap.sh", "cluster.json", "step.json", "template.yaml"):
+        (made / name).write_bytes((DOCUMENTS / name).read_bytes())
+    for name in ("main.py", "stocketl.zip", "lambda.zip"):
+        (made / name).write_bytes(f"{name} of {version}".encode())
+    (made / "requirements.txt").write_text(requirements)
+    return made

@@ -1,0 +1,128 @@
+"""deploy/cluster.json and deploy/step.json, as the trigger sends them with what the template tells it."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import botocore.session
+import pytest
+import typer
+from botocore.validate import ParamValidator
+from cloudformation import GIVEN, STACK, TEMPLATE, Stack
+
+from deploy.sources import lambda_sources
+from streaming import cli
+
+ROOT = TEMPLATE.parents[1]
+LONGEST_ARGUMENTS = 10_240  # docs.aws.amazon.com/emr/latest/APIReference/API_HadoopJarStepConfig.html
+EXISTING = {
+    "VpcId": "vpc-1",
+    "ClusterSubnetId": "subnet-1",
+    "DatabaseSubnetIds": "subnet-1,subnet-2",
+    "RouteTableIds": "rtb-1",
+    "DatabaseUri": "postgresql://stocks.example:5432/stocks?sslmode=verify-full",
+    "DatabaseSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:stocks-AbCdEf",
+}
+
+
+@pytest.fixture(scope="module")
+def stack() -> Stack:
+    return Stack()
+
+
+def arguments(stack: Stack) -> list[str]:
+    return stack.document("step.json")["HadoopJarStep"]["Args"]
+
+
+def test_handlers_are_functions_of_the_sources_that_are_packed(stack: Stack) -> None:
+    """Each handler string names a function of a file that goes into lambda.zip."""
+    packed = lambda_sources(ROOT)
+    for function in stack.of_type("AWS::Lambda::Function").values():
+        module, name = function["Handler"].split(".")
+        defined = ast.parse(packed[f"{module}.py"].read_text()).body
+        assert name in [node.name for node in defined if isinstance(node, ast.FunctionDef)]
+
+
+@pytest.mark.parametrize("name", ["cluster.json", "step.json"])
+@pytest.mark.parametrize("given", [{}, EXISTING], ids=["everything new", "existing network and database"])
+def test_the_trigger_has_every_name_of_its_documents(name: str, given: dict[str, str]) -> None:
+    """What a document names is in the trigger's environment, whatever the parameters, and nothing is empty."""
+    stack = Stack(given)
+    stack.document(name)
+    empty = [key for key, value in stack.environment("Trigger").items() if not value]
+    assert empty == []
+
+
+@pytest.mark.parametrize(("operation", "request_"), [("RunJobFlow", "cluster.json"), ("AddJobFlowSteps", "step.json")])
+def test_documents_are_requests_as_emr_knows_them(stack: Stack, operation: str, request_: str) -> None:
+    """botocore's model of EMR takes both documents."""
+    sent = stack.document(request_)
+    if operation == "AddJobFlowSteps":
+        sent = {"JobFlowId": "j-1", "Steps": [{"Name": "stocketl 1.2.3 0a1b2c3d", **sent}]}
+    shape = botocore.session.get_session().get_service_model("emr").operation_model(operation).input_shape
+    assert ParamValidator().validate(sent, shape).generate_report() == ""
+
+
+def test_options_of_spark_submit_precede_the_script(stack: Stack) -> None:
+    """What stands behind the script is the job's; what stands before it has a value each."""
+    args = arguments(stack)
+    at = next(n for n, text in enumerate(args) if text.endswith("/main.py"))
+    before, behind = args[1:at], args[at + 1 :]
+    assert args[0] == "spark-submit"
+    assert {name for name in before[::2] if not name.startswith("--")} == set()
+    assert {"--deploy-mode", "--py-files"} <= set(before[::2])
+    assert not {"--conf", "--py-files", "--jars", "--files", "--master"} & set(behind)
+
+
+def test_the_job_knows_its_options(stack: Stack) -> None:
+    """The job's own command line takes what step.json gives it."""
+    args = arguments(stack)
+    behind = args[next(n for n, text in enumerate(args) if text.endswith("/main.py")) + 1 :]
+    command: Any = typer.main.get_command(cli.app)
+    given = command.commands[behind[0]].make_context("run", behind[1:]).params
+    assert given["input"] == "s3://InputBucket/drops"
+    assert given["database"] == "postgresql://stocks.example:5432/stocks?sslmode=require"
+    assert given["database_secret"].startswith("arn:aws:secretsmanager:")
+    assert (given["metrics"], given["log_format"], given["move"]) == ("cloudwatch", "json", False)
+
+
+def test_the_longest_names_fit_into_a_step() -> None:
+    """A step's text stays below EMR's limit with the longest bucket names that there are."""
+    buckets = ("InputBucket", "SuccessBucket", "FailedBucket", "StateBucket", "LogsBucket")
+    names = dict.fromkeys(buckets, "b" * 63)
+    stack = Stack(EXISTING | {"ArtifactsBucket": "a" * 63, "InputPrefix": "p" * 200}, names)
+    assert sum(len(text) + 1 for text in arguments(stack)) < LONGEST_ARGUMENTS / 3
+
+
+def test_the_cluster_is_private_protected_and_has_room_for_a_second_step(stack: Stack) -> None:
+    """What the job relies on, as the cluster document says it."""
+    cluster = stack.document("cluster.json")
+    instances = cluster["Instances"]
+    assert (instances["TerminationProtected"], instances["KeepJobFlowAliveWhenNoSteps"]) == (True, True)
+    assert (instances["Ec2SubnetId"], instances["ServiceAccessSecurityGroup"]) == ("SubnetA", "ServiceGroup-GroupId")
+    assert cluster["StepConcurrencyLevel"] == 2
+    subnets = stack.of_type("AWS::EC2::Subnet").values()
+    assert [subnet["MapPublicIpOnLaunch"] for subnet in subnets] == [False, False]
+    assert stack.of_type("AWS::EC2::InternetGateway") == {}
+
+
+def test_an_existing_network_and_database_are_used() -> None:
+    """With VpcId and DatabaseUri nothing of the two is made."""
+    stack = Stack(EXISTING)
+    made = {of["Type"] for of in stack.resources.values()}
+    assert not made & {"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::RDS::DBInstance"}
+    assert stack.document("cluster.json")["Instances"]["Ec2SubnetId"] == "subnet-1"
+    assert EXISTING["DatabaseUri"] in arguments(stack)
+
+
+def test_the_artifact_is_where_build_and_bootstrap_have_it(stack: Stack) -> None:
+    """The bootstrap gets the folder of its own version, and its environment is the one that Spark is told of."""
+    (action,) = stack.document("cluster.json")["BootstrapActions"]
+    place = f"s3://{GIVEN['ArtifactsBucket']}/stocketl/{GIVEN['ArtifactVersion']}"
+    script = action["ScriptBootstrapAction"]
+    assert (script["Path"], script["Args"]) == (f"{place}/bootstrap.sh", [place])
+    classified = {of["Classification"]: of["Properties"] for of in stack.document("cluster.json")["Configurations"]}
+    assert classified["spark-defaults"]["spark.pyspark.python"] == "/opt/stocketl/venv/bin/python"
+    assert "home=${2:-/opt/stocketl}" in (TEMPLATE.parent / "bootstrap.sh").read_text()
+    assert stack.document("cluster.json")["Name"] == STACK

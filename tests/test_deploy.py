@@ -1,0 +1,155 @@
+"""deploy/: what it makes of an account, against moto; what CloudFormation itself would do is not tried here."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from deploy_account import BUCKET, an_account, built
+
+from deploy import artifacts, liveness
+from deploy.deploy import assignments, concurrency
+from deploy.errors import DeployError
+from deploy.stack import endangered, failure, parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from deploy.place import Place
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    with an_account() as made:
+        yield made
+
+
+def test_the_bucket_of_the_artifacts_is_private_versioned_encrypted_and_tls_only(place: Place) -> None:
+    """Made once, and brought into that state again by every later deployment."""
+    for _ in range(2):
+        artifacts.make_bucket(place.s3, BUCKET, place.region, place.account)
+    assert place.s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+    blocked = place.s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"]
+    assert set(blocked.values()) == {True}
+    policy = json.loads(place.s3.get_bucket_policy(Bucket=BUCKET)["Policy"])
+    assert policy == artifacts.tls_only(BUCKET, "aws")
+    encryption = place.s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    assert encryption["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+
+
+def test_a_folder_that_was_not_built_is_refused(tmp_path: Path) -> None:
+    """The message names what is missing."""
+    (tmp_path / "main.py").touch()
+    with pytest.raises(DeployError, match=r"lacks stocketl\.zip, .*template\.yaml, wheels/\*\.whl: .*`make build`"):
+        artifacts.check(tmp_path)
+
+
+def test_only_what_changed_is_uploaded_again(place: Place, tmp_path: Path) -> None:
+    """The version ids say what is there; lambda.zip under the same name gets another one."""
+    artifacts.make_bucket(place.s3, BUCKET, place.region, place.account)
+    folder = built(tmp_path)
+    first = artifacts.upload(place.s3, BUCKET, folder, place.console)
+    (folder / "lambda.zip").write_bytes(b"other code")
+    second = artifacts.upload(place.s3, BUCKET, folder, place.console)
+    assert {name for name, version in second.items() if version != first[name]} == {"lambda.zip"}
+    assert artifacts.text(place.s3, BUCKET, folder.name, "requirements.txt") == "numpy==2"
+    assert artifacts.text(place.s3, BUCKET, "1.0.0", "requirements.txt") is None
+
+
+def test_parameters_keep_their_values_unless_others_are_given() -> None:
+    """An update with a new version leaves the e-mail address alone; a name that the template lacks is refused."""
+    known, before = ["ArtifactVersion", "AlarmEmail", "VpcId"], {"ArtifactVersion": "1", "AlarmEmail": "a@b"}
+    assert parameters({"ArtifactVersion": "2"}, known, before) == [
+        {"ParameterKey": "ArtifactVersion", "ParameterValue": "2"},
+        {"ParameterKey": "AlarmEmail", "UsePreviousValue": True},
+    ]
+    with pytest.raises(DeployError, match="no parameter Vpc; it has AlarmEmail, ArtifactVersion, VpcId"):
+        parameters({"Vpc": "vpc-1"}, known, before)
+
+
+def test_changes_that_would_leave_data_behind_are_noticed() -> None:
+    """A database or bucket that is made anew is an empty one."""
+
+    def change(kind: str, action: str, replacement: str) -> dict[str, str]:
+        return {"LogicalResourceId": kind[-8:], "ResourceType": kind, "Action": action, "Replacement": replacement}
+
+    changes = [
+        change("AWS::RDS::DBInstance", "Modify", "True"),
+        change("AWS::RDS::DBInstance", "Modify", "False"),
+        change("AWS::S3::Bucket", "Remove", ""),
+        change("AWS::Lambda::Function", "Modify", "True"),
+        change("AWS::S3::Bucket", "Add", ""),
+    ]
+    assert endangered(changes) == ["Instance", "::Bucket"]
+
+
+def test_the_first_failure_is_told_and_what_follows_from_it_is_not() -> None:
+    """CloudFormation cancels everything else."""
+    event = {"LogicalResourceId": "Database", "ResourceType": "AWS::RDS::DBInstance", "ResourceStatus": "CREATE_FAILED"}
+    assert failure(event | {"ResourceStatusReason": "no capacity"}) == "Database (AWS::RDS::DBInstance): no capacity"
+    assert failure(event | {"ResourceStatusReason": "Resource creation cancelled"}) is None
+    assert failure(event | {"ResourceStatus": "CREATE_COMPLETE"}) is None
+
+
+def test_assignments_are_names_and_values() -> None:
+    """`--set NAME=VALUE`; a value may hold `=` and be empty."""
+    assert assignments(["VpcId=vpc-1", "DatabaseUri=postgresql://h/d?sslmode=require", "AlarmEmail="]) == {
+        "VpcId": "vpc-1",
+        "DatabaseUri": "postgresql://h/d?sslmode=require",
+        "AlarmEmail": "",
+    }
+    with pytest.raises(DeployError, match="expected NAME=VALUE, got 'VpcId'"):
+        assignments(["VpcId"])
+
+
+class Clock:
+    """Time passes by sleeping; `at` does something at a time."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+        self.at: dict[datetime, Any] = {}
+
+    def sleep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+        for time in sorted(time for time in self.at if time <= self.now):
+            self.at.pop(time)()
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def beat(place: Place, time: datetime, step: str) -> None:
+    body = json.dumps({"time": time.isoformat(timespec="seconds"), "step": step, "epoch": 1})
+    place.s3.put_object(Bucket=BUCKET, Key=liveness.HEARTBEAT, Body=body.encode())
+
+
+def test_the_job_is_alive_with_a_heartbeat_of_a_new_step(place: Place) -> None:
+    """Not by an old heartbeat, and not by one of the step that is being replaced."""
+    artifacts.make_bucket(place.s3, BUCKET, place.region, place.account)
+    clock = Clock()
+    beat(place, NOON - timedelta(hours=1), "s-OLD")
+    clock.at[NOON + timedelta(seconds=30)] = lambda: beat(place, clock.now, "s-OLD")
+    clock.at[NOON + timedelta(seconds=60)] = lambda: beat(place, clock.now, "s-NEW")
+    options: dict[str, Any] = {"sleep": clock.sleep, "clock": clock, "doing": lambda: "cluster j-1 STARTING"}
+    found = liveness.wait(place.s3, BUCKET, place.console, not_step="s-OLD", **options)
+    assert (found.step, clock.now) == ("s-NEW", NOON + timedelta(seconds=60))
+    with pytest.raises(DeployError, match=r"no heartbeat in .* within 2 minutes; cluster j-1 STARTING"):
+        liveness.wait(place.s3, BUCKET, place.console, not_step="s-NEW", seconds=120, **options)
+
+
+def test_concurrency_is_reserved_where_there_is_enough() -> None:
+    """A new account may have 10 in all, of which none can be reserved."""
+
+    class Account:
+        def __init__(self, limit: int) -> None:
+            self.limit = limit
+
+        def get_account_settings(self) -> dict[str, Any]:
+            return {"AccountLimit": {"UnreservedConcurrentExecutions": self.limit}}
+
+    assert [concurrency(Account(limit)) for limit in (10, 1000)] == ["shared", "reserved"]

@@ -1,0 +1,331 @@
+"""The Lambda monitor_emr: which events it knows, what a sweep does and measures, and what it tells."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import monitor_emr
+import pytest
+from move_desk import PREFIX, Case, Desk, LocalS3, check_ended, check_safe, local_s3
+from waiting_drops import waiting
+
+from streaming.errors import SettingsError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+EVENTS = Path(__file__).with_name("events")
+SWEEPS = ["emr-step-status-change", "emr-cluster-state-change", "scheduled-event", "scheduler-event"]
+NOTHING = {"MovedDrops": 0, "GoneDrops": 0, "UnreadableReceipts": 0, "MoveErrors": 0}
+SWEPT = NOTHING | {"PendingReceipts": 0, "WaitingDrops": 0, "DropsWaitingTooLong": 0, "OldestWaitingSeconds": 0.0}
+
+
+def document(name: str) -> dict[str, Any]:
+    return json.loads((EVENTS / f"{name}.json").read_text())
+
+
+class Context:
+    """What Lambda passes along: the time that is left."""
+
+    def __init__(self, *milliseconds: int) -> None:
+        self._milliseconds = list(milliseconds) or [900_000]
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self._milliseconds.pop(0) if len(self._milliseconds) > 1 else self._milliseconds[0]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LocalS3]:
+    with local_s3() as made:
+        yield made
+
+
+@pytest.fixture
+def desk(server: LocalS3, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A deployment, and the function's environment."""
+    made = Desk(server)
+    for name, value in {
+        "AWS_ENDPOINT_URL": server.endpoint,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "a-secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "STATE_BUCKET": made.buckets.state,
+        "INPUT_BUCKET": made.buckets.input,
+        "INPUT_PREFIX": PREFIX.rstrip("/"),
+        "SUCCESS_BUCKET": made.buckets.success,
+        "FAILED_BUCKET": made.buckets.failed,
+        "WAITING_LIMIT_SECONDS": "600",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Callable[[], tuple[list[dict[str, Any]], dict[str, Any]]]:
+    """The log lines, and the metrics, since the last call."""
+    for handler in logging.getLogger("monitor_emr").handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.setStream(sys.stdout)  # of this test: the logger lives as long as the process
+
+    def read() -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        metrics: dict[str, Any] = {}
+        for line in lines:
+            if "_aws" in line:
+                (kind,) = line["_aws"]["CloudWatchMetrics"]
+                assert (kind["Namespace"], kind["Dimensions"]) == ("StockETL", [["service"]])
+                metrics |= {one["Name"]: (line[one["Name"]][0], one["Unit"]) for one in kind["Metrics"]}
+        return [line for line in lines if "_aws" not in line], metrics
+
+    return read
+
+
+def receipt_event(desk: Desk, key: str) -> dict[str, Any]:
+    event = document("s3-receipt-created-eventbridge")
+    event["detail"]["bucket"]["name"], event["detail"]["object"]["key"] = desk.buckets.state, key
+    return event
+
+
+def handle(event: dict[str, Any], *milliseconds: int) -> dict[str, float]:
+    return monitor_emr.handler(event, Context(*milliseconds))
+
+
+def outcome(desk: Desk, *cases: Case) -> list[bool]:
+    """Which of them are done."""
+    return [desk.receipt(case)[1] is not None for case in cases]
+
+
+def test_a_new_receipt_moves_its_file_and_no_other(desk: Desk) -> None:
+    """EventBridge's event; delivered once more, hours later, it finds nothing to do."""
+    first, second = desk.case("a b+%.csv"), desk.case("b.csv")
+    described = desk.server.lying(desk.buckets.input)[desk.source(first)]
+    event = receipt_event(desk, first.name)
+    assert handle(event) == NOTHING | {"MovedDrops": 1}
+    check_ended(desk, first, described)
+    assert outcome(desk, first, second) == [True, False]
+    assert handle(event) == NOTHING
+
+
+def test_a_notification_of_s3_is_understood_too(desk: Desk) -> None:
+    """Its records encode the keys; each receipt among them is moved."""
+    cases = [desk.case("a.csv"), desk.case("b.csv", failed=True)]
+    event = document("s3-object-created-notification")
+    (record,) = event["Records"]
+    event["Records"] = []
+    for case in cases:
+        of = {"bucket": {**record["s3"]["bucket"], "name": desk.buckets.state}}
+        of["object"] = {**record["s3"]["object"], "key": case.name.replace("/", "%2F")}
+        event["Records"].append({**record, "s3": {**record["s3"], **of}})
+    assert handle(event) == NOTHING | {"MovedDrops": 2}
+    assert outcome(desk, *cases) == [True, True]
+
+
+def test_the_key_of_a_receipt_is_taken_as_each_event_has_it() -> None:
+    """Encoded in a notification, as it is in EventBridge's event."""
+    event = document("s3-object-created-eventbridge")
+    event["detail"]["bucket"]["name"], event["detail"]["object"]["key"] = "state", "receipts/a+b%20c.json"
+    assert monitor_emr.receipts_named(event, "state") == ["receipts/a+b%20c.json"]
+    event = document("s3-object-created-notification")
+    of = event["Records"][0]["s3"]
+    of["bucket"]["name"], of["object"]["key"] = "state", "receipts/a+b%20c%2B.json"
+    assert monitor_emr.receipts_named(event, "state") == ["receipts/a b c+.json"]
+
+
+@pytest.mark.parametrize("name", ["s3-object-created-eventbridge", "s3-object-created-notification"])
+def test_an_event_of_another_object_moves_nothing(desk: Desk, name: str) -> None:
+    """Of the input, or of a done receipt, for which the monitor's own write is an event too."""
+    desk.case("a.csv")
+    assert handle(document(name)) == NOTHING
+    assert handle(receipt_event(desk, "receipts/done/000000042.json")) == NOTHING
+    assert handle(receipt_event(desk, "receipts/")) == NOTHING
+
+
+@pytest.mark.parametrize("event", [{}, {"detail-type": "AWS API Call via CloudTrail", "source": "aws.s3"}])
+def test_an_event_for_somebody_else_is_an_error(desk: Desk, event: dict[str, Any]) -> None:
+    """A rule that sends it is wrong; nothing is touched."""
+    case = desk.case("a.csv")
+    with pytest.raises(ValueError, match="expected an event of S3, EMR or a schedule, got"):
+        handle(event)
+    assert outcome(desk, case) == [False]
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_moves_what_has_a_receipt_and_nothing_else(desk: Desk, name: str) -> None:
+    """Also when it was called because the step failed: what was committed moves, the rest stays for the next step."""
+    cases = [desk.case(f"{n}/a.csv", failed=n % 2 == 0) for n in range(6)]
+    before = desk.server.lying(desk.buckets.input)
+    desk.put("7/not loaded.csv", b"x")
+    answer = handle(document(name))
+    assert (answer["MovedDrops"], answer["WaitingDrops"], answer["MoveErrors"]) == (6, 1, 0)
+    for case in cases:
+        check_ended(desk, case, before[desk.source(case)])
+    assert [key for _, key, _ in desk.server.lying(desk.buckets.input)] == [f"{PREFIX}7/not loaded.csv"]
+    assert len(desk.server.lying(desk.buckets.failed)) == 2 * 3
+
+
+def test_one_receipt_that_fails_does_not_stop_the_others(desk: Desk, told: Any) -> None:
+    """A sweep tells of it and goes on; called by an event it ends with an error, so that Lambda calls again."""
+    cases = [desk.case(f"{n}.csv") for n in range(4)]
+    archive = {"Bucket": desk.buckets.input, "Key": f"{PREFIX}cold.csv", "StorageClass": "GLACIER"}
+    cold = desk.case("cold.csv", b"cold", version=desk.s3.put_object(**archive, Body=b"cold")["VersionId"])
+    answer = handle(document("scheduled-event"))
+    assert (answer["MovedDrops"], answer["MoveErrors"], answer["PendingReceipts"]) == (4, 1, 1)
+    assert outcome(desk, *cases, cold) == [True] * 4 + [False]
+    logged, metrics = told()
+    (error,) = [line for line in logged if line["level"] == "ERROR"]
+    assert (error["receipt"], "ObjectNotInActiveTier" in error["exception"]) == (cold.name, True)
+    assert (metrics["MoveErrors"], metrics["MovedDrops"]) == ((1.0, "Count"), (4.0, "Count"))
+    with pytest.raises(StorageError, match="1 of 1 receipts could not be moved; nothing is lost") as raised:
+        handle(receipt_event(desk, cold.name))
+    assert "ObjectNotInActiveTier" in str(raised.value.__cause__)
+    assert told()[1]["MoveErrors"] == (1.0, "Count")
+
+
+def test_what_is_no_receipt_is_told_and_left_alone(desk: Desk, told: Any) -> None:
+    """A retry would not mend it, so no error is raised: the metric has an alarm."""
+    case = desk.case("a.csv")
+    for key in ("receipts/000000001.json", "receipts/note.txt", "receipts/done/000000001.json", "receipts/"):
+        desk.put(key, b"{not json", desk.buckets.state)
+    answer = handle(document("scheduled-event"))
+    assert answer == SWEPT | {"UnreadableReceipts": 2, "MovedDrops": 1}
+    assert handle(receipt_event(desk, "receipts/note.txt")) == NOTHING | {"UnreadableReceipts": 1}
+    logged, metrics = told()
+    assert metrics["UnreadableReceipts"] == (1.0, "Count")
+    assert [line["receipt"] for line in logged if line["level"] == "ERROR"] == [
+        "receipts/000000001.json", "receipts/note.txt", "receipts/note.txt"
+    ]  # fmt: skip
+    assert outcome(desk, case) == [True]
+    assert {"receipts/note.txt", "receipts/000000001.json"} <= {k for _, k, _ in desk.server.lying(desk.buckets.state)}
+
+
+def test_the_log_says_where_each_file_went(desk: Desk, told: Any) -> None:
+    """JSON lines with the drop's key; a file that is gone is a warning, and counted; no secret."""
+    case, gone = desk.case("ä.csv"), desk.case("gone.csv")
+    desk.s3.delete_object(Bucket=desk.buckets.input, Key=f"{PREFIX}gone.csv", VersionId=gone.version)
+    assert handle(document("scheduled-event")) == SWEPT | {"MovedDrops": 1, "GoneDrops": 1}
+    logged, metrics = told()
+    moved, warned = logged
+    facts = {"receipt": case.name, "seq": 42, "drop": "ä.csv", "target": f"s3://{desk.buckets.success}/ä.csv"}
+    assert moved.items() >= ({"level": "INFO", "message": "moved"} | facts).items()
+    assert warned.items() >= {"level": "WARNING", "receipt": gone.name, "seq": 43, "drop": "gone.csv"}.items()
+    assert metrics["GoneDrops"] == (1.0, "Count")
+    assert "a-secret" not in json.dumps(logged)
+
+
+def test_a_sweep_measures_what_waits(desk: Desk, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of drops in the input, the age of the oldest, and how many are older than the limit."""
+    desk.put("new.csv", b"x")
+    handle(document("scheduled-event"))
+    logged, metrics = told()
+    assert (logged, metrics["WaitingDrops"], metrics["DropsWaitingTooLong"]) == ([], (1.0, "Count"), (0.0, "Count"))
+    assert 0 <= metrics["OldestWaitingSeconds"][0] < 600
+    assert metrics["OldestWaitingSeconds"][1] == "Seconds"
+    monkeypatch.setenv("WAITING_LIMIT_SECONDS", "-1")
+    assert handle(document("scheduled-event"))["DropsWaitingTooLong"] == 1
+    (warning,) = told()[0]
+    assert (warning["drops"], warning["count"]) == ([f"{PREFIX}new.csv"], 1)
+
+
+def test_only_drops_wait(desk: Desk) -> None:
+    """Every version counts; not what lies under a delete marker, unfinished names and what is outside the prefix."""
+    for key in ("a.csv", "a.csv", "b/c.csv", "deleted.csv", "back.csv", ".hidden", "x/_y", "z.tmp", "folder/"):
+        desk.put(key, b"" if key.endswith("/") else b"x")
+    for key in ("deleted.csv", "back.csv"):
+        desk.s3.delete_object(Bucket=desk.buckets.input, Key=PREFIX + key)
+    back = desk.put("back.csv", b"x")
+    desk.put("outside.csv", b"x", desk.buckets.input)
+    stored = desk.server.lying(desk.buckets.input)
+    assert (desk.buckets.input, f"{PREFIX}back.csv", back) in stored
+    now = datetime.now(UTC) + timedelta(hours=1)
+
+    def found(limit: float) -> tuple[int, bool, list[str]]:
+        told = waiting(
+            desk.s3, desk.buckets.input, PREFIX, now=now, limit_seconds=limit, time_left=lambda: 900.0
+        )  # fmt: skip
+        return told.drops, 3595 < told.oldest_seconds < 3660, sorted(told.too_long)
+
+    expected = sorted(PREFIX + key for key in ("a.csv", "a.csv", "b/c.csv", "back.csv"))
+    assert found(3500) == (4, True, expected)
+    assert found(3700) == (4, True, [])
+
+
+def test_a_sweep_ends_before_its_time_does(desk: Desk, told: Any) -> None:
+    """What is left is for the next sweep; more than a page of receipts (1,000) is no matter."""
+    cases = [desk.case(f"{n}.csv") for n in range(3)]
+    for n in range(1001):
+        desk.server.backend.put_object(desk.buckets.state, f"receipts/{n + 1000:09d}.json", b"{}")
+    answer = handle(document("scheduled-event"), 900_000, 50_000)
+    assert answer == SWEPT | {"PendingReceipts": 1004} | {
+        name: answer[name] for name in ("MovedDrops", "PendingReceipts", "WaitingDrops", "OldestWaitingSeconds")
+    }
+    assert answer["MovedDrops"] + answer["PendingReceipts"] == 1004
+    assert answer["WaitingDrops"] == sum(not done for done in outcome(desk, *cases)) >= 2
+    assert told()[1]["PendingReceipts"] == (float(answer["PendingReceipts"]), "Count")
+    with pytest.raises(StorageError, match="no time is left to count what waits"):
+        handle(document("scheduled-event"), 1_000)
+
+
+def test_a_sweep_that_is_killed_is_made_good_by_the_next(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several files are on their way at that moment."""
+    s3 = monitor_emr.client_for(desk.server.endpoint)
+    sent = [0, 0]
+
+    def die(**_: Any) -> None:
+        sent[0] += 1
+        if sent[0] > sent[1]:
+            raise KeyboardInterrupt
+
+    for last in range(3, 60, 8):
+        cases = [desk.remember_bystanders(desk.case(f"{last}-{n}/a.csv", failed=n == 1)) for n in range(4)]
+        before = desk.server.lying(desk.buckets.input)
+        sent[:] = [0, last]
+        with monkeypatch.context() as patched:
+            s3.meta.events.register("before-send.s3", die)
+            patched.setattr(monitor_emr, "_MOVES_AT_ONCE", 4)
+            with pytest.raises(KeyboardInterrupt):
+                handle(document("scheduled-event"))
+            s3.meta.events.unregister("before-send.s3", die)
+        for case in cases:
+            check_safe(desk, case)
+        assert handle(document("scheduled-event"))["MoveErrors"] == 0
+        for case in cases:
+            check_ended(desk, case, before[desk.source(case)])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("STATE_BUCKET", None, "STATE_BUCKET is not set"),
+        ("FAILED_BUCKET", "", "FAILED_BUCKET is not set"),
+        ("WAITING_LIMIT_SECONDS", "an hour", "WAITING_LIMIT_SECONDS: expected a number of seconds, got 'an hour'"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, name: str, value: str | None, expected: str
+) -> None:
+    """With its value."""
+    case = desk.case("a.csv")
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=expected):
+        handle(document("scheduled-event"))
+    assert outcome(desk, case) == [name == "WAITING_LIMIT_SECONDS"]
+
+
+def test_without_a_prefix_the_whole_bucket_is_the_input(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The setting is empty then, or not there."""
+    for value in ("", "/", None):
+        if value is None:
+            monkeypatch.delenv("INPUT_PREFIX")
+        else:
+            monkeypatch.setenv("INPUT_PREFIX", value)
+        desk.put("outside.csv", b"x", desk.buckets.input)
+        assert monitor_emr.environment_buckets().prefix == ""
+    assert handle(document("scheduled-event"))["WaitingDrops"] == 3
