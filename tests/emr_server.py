@@ -40,6 +40,7 @@ class EmrServer:
     def __init__(self, emr: LocalEmr, *, port: int = 0, every: float = 0.05) -> None:
         self.emr, self._every = emr, every
         self._server = HTTPServer(("127.0.0.1", port), lambda request: _EmrGateway(request, self), minthreads=8)
+        self._server.expiration_interval = 0.05  # of cheroot: how long it takes to notice that it shall stop
         self._server.prepare()
         self.endpoint = f"http://127.0.0.1:{self._server.bind_addr[1]}"
         self.env = {"AWS_ENDPOINT_URL_EMR": self.endpoint}

@@ -21,6 +21,21 @@ if TYPE_CHECKING:
     from emr_records import Delays
 
 NOON = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
+CLUSTER: dict[str, Any] = {
+    "Name": "Development Cluster",
+    "ReleaseLabel": "emr-spark-8.1.0",
+    "LogUri": "s3://logs/emr/",
+    "Applications": [{"Name": "Spark"}],
+    "Instances": {
+        "KeepJobFlowAliveWhenNoSteps": True,
+        "Ec2SubnetId": "subnet-1",
+        "InstanceGroups": [{"InstanceRole": "MASTER", "InstanceType": "m7g.xlarge", "InstanceCount": 1}],
+    },
+    "Configurations": [{"Classification": "delta-defaults", "Properties": {"delta.enabled": "true"}}],
+    "JobFlowRole": "instances",
+    "ServiceRole": "service",
+    "Tags": [{"Key": "stocketl", "Value": "stocketl"}],
+}
 _ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -51,6 +66,33 @@ class PretendEmr(LocalEmr):
         """Lets time pass, then everything that is due."""
         self.now += seconds
         self.tick()
+
+    def start(self, **members: Any) -> str:
+        """A cluster that is ready, if nothing delays it; members: of RunJobFlow's request, beside those of CLUSTER."""
+        cluster_id = self.client.run_job_flow(**(CLUSTER | members))["JobFlowId"]
+        self.after()
+        return cluster_id
+
+    def add(self, cluster_id: str, *steps: dict[str, Any]) -> list[str]:
+        """Adds steps, one if none is given; their ids."""
+        added = self.client.add_job_flow_steps(JobFlowId=cluster_id, Steps=list(steps) or [a_step()])["StepIds"]
+        self.after()
+        return added
+
+    def state_of(self, cluster_id: str) -> str:
+        """A cluster's, as DescribeCluster says."""
+        return self.client.describe_cluster(ClusterId=cluster_id)["Cluster"]["Status"]["State"]
+
+    def states_in(self, cluster_id: str) -> list[str]:
+        """Of a cluster's steps, oldest first, as ListSteps says."""
+        pages = self.client.get_paginator("list_steps").paginate(ClusterId=cluster_id)
+        return [step["Status"]["State"] for page in pages for step in page["Steps"]][::-1]
+
+
+def a_step(name: str = "CustomJAR", **members: Any) -> dict[str, Any]:
+    """A step to add; members: of its configuration."""
+    jar = {"Jar": "command-runner.jar", "Args": ["spark-submit", "main.py"]}
+    return {"Name": name, "ActionOnFailure": "CONTINUE", "HadoopJarStep": jar} | members
 
 
 @pytest.fixture

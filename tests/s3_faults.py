@@ -30,7 +30,7 @@ class S3Faults:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._set({"seed": 0, "paths": ""} | dict.fromkeys(_PROBABILITIES, 0.0))
         self.counts: Counter[str] = Counter()
 
@@ -44,7 +44,7 @@ class S3Faults:
             return {"settings": self._settings, "counts": dict(self.counts)}
 
     def drawn(self, environ: dict[str, Any], path: str) -> str | None:
-        """The fault that this request meets."""
+        """The fault that this request meets, counted but for `lose_answer`, which is one only if there is an effect."""
         settings, method = self._settings, environ["REQUEST_METHOD"]
         if not any(settings[name] for name in _PROBABILITIES) or not re.search(settings["paths"], path):
             return None
@@ -52,10 +52,16 @@ class S3Faults:
             at = self._random.random()
             for fault in _possible(environ):
                 if at < settings[fault]:
-                    self.counts.update((fault, f"{fault} {method}"))
+                    if fault != "lose_answer":
+                        self.count(fault, method)
                     return fault
                 at -= settings[fault]
         return None
+
+    def count(self, fault: str, method: str) -> None:
+        """Notes that a fault has fired."""
+        with self._lock:
+            self.counts.update((fault, f"{fault} {method}"))
 
     def _set(self, settings: dict[str, Any], *, anew: bool = True) -> None:
         self._settings = settings

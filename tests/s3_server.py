@@ -41,13 +41,14 @@ class LikeS3:
     """What moto needs to answer as S3 does.
 
     The path as it was sent, or it would decode `%` in keys twice. Versions and delete markers of a listing in one
-    order, newest first; moto groups them. Writes one at a time, or a conditional one could overwrite what it has not
-    seen: moto looks and writes in two steps. `If-None-Match: *` of CopyObject, which moto does not look at.
+    order, newest first; moto groups them. `If-None-Match: *` of CopyObject, which moto does not look at. And one
+    request at a time: moto checks a condition and writes in two steps, between which another one could write, and it
+    closes the bytes of what is overwritten while somebody reads them.
     """
 
     def __init__(self, application: Any) -> None:
         self._application = application
-        self._writing = threading.Lock()
+        self._lock = threading.Lock()
         self._faults, self._events = S3Faults(), S3Events()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -60,29 +61,27 @@ class LikeS3:
         fault = self._faults.drawn(environ, path) if on_s3 else None
         if fault not in {None, "lose_answer"}:
             return _sent(error(fault, method), start_response)
-        if method in {"PUT", "POST", "DELETE"}:
-            answer = self._written(environ, path, query) if on_s3 else self._answered(environ)
-            return _sent(error(fault, method) if fault else answer, start_response)
-        if method != "GET" or "versions" not in query:
-            return self._application(environ, start_response)
-        status, headers, body = self._answered(environ)
-        body = _in_order(body, environ["PATH_INFO"].split("/")[1])
-        return _sent((status, [(k, v) for k, v in headers if k.lower() != "content-length"], body), start_response)
-
-    def _written(self, environ: dict[str, Any], path: str, query: dict[str, list[str]]) -> Answer:
-        size = environ.get("CONTENT_LENGTH")
-        if size:  # read before the others have to wait: a producer may be slow
+        if size := environ.get("CONTENT_LENGTH"):  # read before the others have to wait: a producer may be slow
             environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(size)))
+        with self._lock:
+            answer = self._of_s3(environ, path, query) if on_s3 else self._answered(environ)
+        if fault and answer[0].startswith("2"):
+            self._faults.count(fault, method)
+            answer = error(fault, method)
+        return _sent(answer, start_response)
+
+    def _of_s3(self, environ: dict[str, Any], path: str, query: dict[str, list[str]]) -> Answer:
         method, copied = environ["REQUEST_METHOD"], "HTTP_X_AMZ_COPY_SOURCE" in environ
         _, bucket, key, *_ = [*path.split("/", 2), "", ""]
-        with self._writing:
-            if copied and environ.get("HTTP_IF_NONE_MATCH") == "*" and _stored(bucket, key) is not None:
-                return error("precondition", method)
-            answer = self._answered(environ)
-            made = reason(method, query, copied=copied) if key and answer[0].startswith("200") else None
-            if made:
-                self._events.created(bucket, key, _stored(bucket, key), made)
-            return answer
+        if copied and environ.get("HTTP_IF_NONE_MATCH") == "*" and _stored(bucket, key) is not None:
+            return error("precondition", method)
+        status, headers, body = self._answered(environ)
+        if method == "GET" and "versions" in query:
+            return status, [(k, v) for k, v in headers if k.lower() != "content-length"], _in_order(body, bucket)
+        made = reason(method, query, copied=copied) if key and status.startswith("200") else None
+        if made:
+            self._events.created(bucket, key, _stored(bucket, key), made)
+        return status, headers, body
 
     def _answered(self, environ: dict[str, Any]) -> Answer:
         started: list[Any] = []
