@@ -61,8 +61,9 @@ def make_bucket(s3: S3Client, name: str, region: str, account: str) -> None:
         raise DeployError(msg) from error
     rules: Any = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
     s3.put_bucket_ownership_controls(**ours, OwnershipControls=rules)
-    blocks = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
-    s3.put_public_access_block(**ours, PublicAccessBlockConfiguration=dict.fromkeys(blocks, True))
+    names = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
+    blocks: Any = dict.fromkeys(names, True)
+    s3.put_public_access_block(**ours, PublicAccessBlockConfiguration=blocks)
     encryption: Any = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     s3.put_bucket_encryption(**ours, ServerSideEncryptionConfiguration=encryption)
     s3.put_bucket_versioning(**ours, VersioningConfiguration={"Status": "Enabled"})

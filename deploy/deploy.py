@@ -1,8 +1,8 @@
 # ruff: noqa: FBT002, PLR0917 (typer makes options of the arguments of a command)
-"""Deploys a built version: `python -m deploy.deploy build/stocketl/<version>`, or `make deploy`.
+"""Deploys: `python -m deploy.deploy`, or `make deploy`; an older version: `… build/stocketl/<version>`.
 
-Bucket for artifacts, upload, change set, execution, the job's first heartbeat. May be run again at any time: what is
-there already stays. Credentials and region come as for every boto3 program.
+Build, bucket for artifacts, upload, change set, execution, the job's first heartbeat. May be run again at any time:
+what is there already stays. Credentials and region come as for every boto3 program.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.table import Table
 
-from deploy import artifacts, liveness, upgrade
+from deploy import artifacts, build, liveness, upgrade
 from deploy.clusters import states
 from deploy.errors import DeployError
 from deploy.place import here, plain_errors
@@ -49,7 +49,7 @@ def deploy(place: Place, folder: Path, name: str, given: dict[str, str], agree: 
         "ArtifactVersion": folder.name,
         "LambdaObjectVersion": versions[artifacts.LAMBDA],
     }
-    if "Concurrency" not in before:
+    if "Concurrency" not in before | given:
         of_version["Concurrency"] = concurrency(place.client("lambda"))
     change_set, changes = stack.plan(artifacts.url(place.s3, bucket, folder.name, "template.yaml"), of_version | given)
     if changes:
@@ -70,7 +70,7 @@ def prepare_account(place: Place, parameters: dict[str, str]) -> None:
     try:
         place.client("iam").create_service_linked_role(AWSServiceName="elasticmapreduce.amazonaws.com")
     except ClientError as error:
-        if error.response["Error"]["Code"] != "InvalidInput":  # it is there already
+        if error.response["Error"]["Code"] not in {"InvalidInput", "EntityAlreadyExists"}:  # it is there already
             raise
     if subnet := parameters.get("ClusterSubnetId"):
         tag = {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"}
@@ -131,19 +131,20 @@ def assignments(texts: Sequence[str]) -> dict[str, str]:
 
 @app.command()
 def main(
-    folder: Annotated[Path, typer.Argument(help="A built version, as `make build` prints it.")],
+    folder: Annotated[Path | None, typer.Argument(help="A built version; without it the sources are built.")] = None,
     stack: Annotated[str, typer.Option(help="Name of the stack.")] = "stocketl",
     email: Annotated[str | None, typer.Option(help="Address for alarms; it must confirm the subscription.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter of the template, NAME=VALUE.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
     minutes: Annotated[float, typer.Option(help="How long to wait for the job's heartbeat; 0 = not at all.")] = 40,
 ) -> None:
-    """Uploads a built version, makes or updates the stack, and waits until the job lives."""
+    """Builds and uploads a version, makes or updates the stack, and waits until the job lives."""
     console = Console(stderr=True)
     with plain_errors():
         place = here(console)
         given = assignments(set_ or []) | ({} if email is None else {"AlarmEmail": email})
-        not_step = deploy(place, folder.resolve(), stack, given, lambda text: yes or typer.confirm(text, err=True))
+        built = build.build(build.ROOT / "build" / "stocketl", console) if folder is None else folder.resolve()
+        not_step = deploy(place, built, stack, given, lambda text: yes or typer.confirm(text, err=True))
         if minutes:
             wait(place, stack, not_step, minutes)
         tell(place.stack(stack).outputs(), console)

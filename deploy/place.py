@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from deploy.errors import DeployError
 from deploy.stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_emr.client import EMRClient
     from mypy_boto3_s3.client import S3Client
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Place:
-    """session: boto3's, which knows credentials and region."""
+    """session: boto3's, which knows credentials and region; sleep: waits so many seconds."""
 
     session: Any
     account: str
     region: str
     console: Console
+    sleep: Callable[[float], None] = time.sleep
 
     @property
     def s3(self) -> S3Client:
@@ -49,7 +52,7 @@ class Place:
 
     def stack(self, name: str) -> Stack:
         """The stack of this name."""
-        return Stack(self.client("cloudformation"), name, self.console)
+        return Stack(self.client("cloudformation"), name, self.console, self.sleep)
 
 
 def here(console: Console) -> Place:
@@ -67,6 +70,6 @@ def plain_errors() -> Iterator[None]:
     """What a person must mend is one line, exit code 1."""
     try:
         yield
-    except (DeployError, BotoCoreError, ClientError) as error:
+    except (DeployError, BotoCoreError, ClientError, subprocess.CalledProcessError) as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(1) from None

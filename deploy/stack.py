@@ -145,7 +145,7 @@ class Stack:
         """Oldest first; those before `began` belong to an earlier change."""
         found: list[dict[str, Any]] = []
         for page in self._client.get_paginator("describe_stack_events").paginate(StackName=stack):
-            events = [dict(event) for event in page["StackEvents"]]
+            events: list[dict[str, Any]] = [dict(event) for event in page["StackEvents"]]
             found += [e for e in events if e["EventId"] not in seen and e["Timestamp"] >= began]
             if any(event["Timestamp"] < began for event in events):
                 break

@@ -49,7 +49,7 @@ def undeploy(place: Place, name: str, ask: Callable[[str], str], *, delete_data:
         place.client("lambda").put_function_concurrency(
             FunctionName=resources["Trigger"], ReservedConcurrentExecutions=0
         )
-    clusters.end(place.emr, name, place.console)
+    clusters.end(place.emr, name, place.console, sleep=place.sleep)
     clusters.free_groups(place.client("ec2"), [resources[group] for group in GROUPS if group in resources])
     database = resources.get("Database")
     if database:

@@ -32,10 +32,10 @@ def replace(place: Place, outputs: dict[str, str], old: str, new: str, agree: Ca
         if not agree(question):
             place.console.print("the job goes on as it is; run this again when it may be interrupted")
             return None
-        clusters.end(place.emr, outputs["ClusterName"], place.console)
+        clusters.end(place.emr, outputs["ClusterName"], place.console, sleep=place.sleep)
     else:
         s3.put_object(Bucket=state, Key=liveness.REPLACE, Body=new.encode())
-    return running and running.step
+    return None if running is None else running.step
 
 
 def changes(s3: S3Client, bucket: str, old: str, new: str) -> list[str]:

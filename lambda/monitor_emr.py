@@ -103,7 +103,7 @@ def receipts_named(event: dict[str, Any], state: str) -> list[str] | None:
 
 def _moved(moves: ReceiptMoves, names: Iterable[str]) -> Report:
     """One receipt that fails does not stop the others."""
-    report, log = Report(), _logger()
+    report, log = Report(), logger()
 
     def one(name: str) -> tuple[str, Moved | Exception]:
         try:
@@ -138,7 +138,7 @@ def _measured(s3: S3Client, buckets: Buckets, time_left: Callable[[], float]) ->
     found = waiting(s3, buckets.input, buckets.prefix, now=datetime.now(UTC), limit_seconds=limit, time_left=time_left)
     if found.too_long:
         facts = {"drops": found.too_long[:_KEYS_IN_LOG], "count": len(found.too_long)}
-        _logger().warning(f"drops have been waiting for more than {limit:g} s", extra=facts)
+        logger().warning(f"drops have been waiting for more than {limit:g} s", extra=facts)
     counts = {"WaitingDrops": found.drops, "DropsWaitingTooLong": len(found.too_long)}
     _publish(counts | {"OldestWaitingSeconds": found.oldest_seconds})
     return counts | {"OldestWaitingSeconds": found.oldest_seconds}
@@ -196,5 +196,6 @@ def client_for(endpoint: str | None) -> S3Client:
 
 
 @functools.cache
-def _logger() -> Logger:
+def logger() -> Logger:
+    """JSON lines on standard output, made when first used."""
     return Logger(service=_service())

@@ -4,6 +4,11 @@ Delivery: at least once, to the same name. Nothing is overwritten; the copy is w
 receipt names is deleted; the receipt is done before it stops being pending. After a crash between any two requests, or
 beside another call for the same receipt, the same call again ends in the same state. Without versioning (version
 `null`) the file is told from a newer one by its ETag.
+
+Least rights. State bucket: ListBucket; GetObject, PutObject, DeleteObject on `receipts/*`; GetObject, PutObject on
+`moves/*`. Input: ListBucket, ListBucketVersions; GetObjectVersion, GetObjectVersionTagging, DeleteObjectVersion under
+the prefix (without versioning also GetObject, GetObjectTagging, DeleteObject). Targets: ListBucket; GetObject,
+PutObject, PutObjectTagging, AbortMultipartUpload. Keys of KMS, if any: Decrypt; for state and targets GenerateDataKey.
 """
 
 from __future__ import annotations

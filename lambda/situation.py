@@ -184,5 +184,5 @@ class Situation:
     def _pause(self, times: int) -> timedelta:
         if times == 0:
             return timedelta(0)
-        doubled = self.policy.first_pause * 2 ** min(times - 1, 20)  # at most: timedelta overflows, and it is enough
+        doubled = self.policy.first_pause * (1 << min(times - 1, 20))  # at most: timedelta overflows, and it is enough
         return min(doubled, self.policy.longest_pause)

@@ -35,16 +35,20 @@ def waiting(
     """
     versions: list[tuple[str, datetime]] = []
     marked: dict[str, datetime] = {}
+    deleted: set[str] = set()
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
         found = ((entry["Key"], entry["Size"], entry["LastModified"]) for entry in page.get("Versions", ()))
         versions += [(key, at) for key, size, at in found if _is_drop(key[len(prefix) :], size)]
         for marker in page.get("DeleteMarkers", ()):
             at = marker["LastModified"]
             marked[marker["Key"]] = max(at, marked.get(marker["Key"], at))
+            if marker["IsLatest"]:
+                deleted.add(marker["Key"])
         if time_left() < _LAST_SECONDS:
             msg = f"no time is left to count what waits in s3://{bucket}/{prefix} after {len(versions)} versions"
             raise StorageError(msg)
-    lying = [(key, at) for key, at in versions if key not in marked or at > marked[key]]
+    # times have seconds: of what was put and deleted in the same one, what is on top counts
+    lying = [(key, at) for key, at in versions if key not in deleted and at >= marked.get(key, at)]
     ages = sorted((((now - at).total_seconds(), key) for key, at in lying), reverse=True)
     too_long = [key for age, key in ages if age > limit_seconds]
     return Waiting(len(ages), max(ages[0][0], 0.0) if ages else 0.0, too_long)

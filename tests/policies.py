@@ -91,7 +91,7 @@ class Recording(list[Call]):
 def recorded() -> Iterator[Recording]:
     """The calls of all clients that are made inside."""
     calls = Recording()
-    known = ("before-parameter-build", calls.note)
+    known = ("provide-client-params", calls.note)
     before, boto3.DEFAULT_SESSION = boto3.DEFAULT_SESSION, None
     handlers.BUILTIN_HANDLERS.append(known)  # every session takes these over when it is made
     try:

@@ -20,7 +20,9 @@ AWS = """#!/bin/sh
 # aws s3 cp --only-show-errors [--recursive] FROM TO
 echo "$*" >> {log}
 for last do from=$before before=$last; done
-cp -r "{bucket}/${{from#s3://artifacts/}}" "${{last%/}}" 2>/dev/null || {{ echo "fatal error: 404" >&2; exit 1; }}
+from="{bucket}/${{from#s3://artifacts/}}"
+[ ! -d "$from" ] || from="$from/."
+cp -r "$from" "$last" 2>/dev/null || {{ echo "fatal error: 404" >&2; exit 1; }}
 """
 WHEEL = "greeting-1.0-py3-none-any.whl"
 

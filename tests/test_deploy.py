@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from deploy_account import BUCKET, an_account, built
+from typer.testing import CliRunner
 
 from deploy import artifacts, liveness
+from deploy.deploy import app as deploy_app
 from deploy.deploy import assignments, concurrency
 from deploy.errors import DeployError
 from deploy.stack import endangered, failure, parameters
+from deploy.undeploy import app as undeploy_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import typer
 
     from deploy.place import Place
 
@@ -140,6 +146,19 @@ def test_the_job_is_alive_with_a_heartbeat_of_a_new_step(place: Place) -> None:
     assert (found.step, clock.now) == ("s-NEW", NOON + timedelta(seconds=60))
     with pytest.raises(DeployError, match=r"no heartbeat in .* within 2 minutes; cluster j-1 STARTING"):
         liveness.wait(place.s3, BUCKET, place.console, not_step="s-NEW", seconds=120, **options)
+
+
+@pytest.mark.parametrize("command", [deploy_app, undeploy_app], ids=["deploy", "undeploy"])
+def test_what_a_person_must_mend_is_one_line(command: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a region nothing is begun."""
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    result = CliRunner().invoke(command, [])
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "no region is set; set AWS_DEFAULT_REGION, or one in the profile\n",
+    )
 
 
 def test_concurrency_is_reserved_where_there_is_enough() -> None:

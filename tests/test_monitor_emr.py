@@ -151,9 +151,12 @@ def test_the_key_of_a_receipt_is_taken_as_each_event_has_it() -> None:
 
 @pytest.mark.parametrize("name", ["s3-object-created-eventbridge", "s3-object-created-notification"])
 def test_an_event_of_another_object_moves_nothing(desk: Desk, name: str) -> None:
-    """Of the input, or of a done receipt, for which the monitor's own write is an event too."""
-    desk.case("a.csv")
-    assert handle(document(name)) == NOTHING
+    """Of the input, of another bucket, or of a done receipt, for which the monitor's own write is an event too."""
+    case = desk.case("a.csv")
+    event = document(name)
+    assert handle(event) == NOTHING
+    (event["Records"][0]["s3"] if "Records" in event else event["detail"])["object"]["key"] = case.name
+    assert handle(event) == NOTHING
     assert handle(receipt_event(desk, "receipts/done/000000042.json")) == NOTHING
     assert handle(receipt_event(desk, "receipts/")) == NOTHING
 

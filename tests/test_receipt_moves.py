@@ -189,8 +189,10 @@ def test_a_receipt_that_the_job_writes_again_moves_nothing_again(server: LocalS3
     ]
 
 
-def test_a_job_that_began_anew_counts_from_one_again(desk: Desk) -> None:
+@pytest.mark.parametrize("versioned", [True, False])
+def test_a_job_that_began_anew_counts_from_one_again(server: LocalS3, versioned: bool) -> None:  # noqa: FBT001
     """Its receipts are of other drops: the same seq and key and bytes get a name and a done receipt of their own."""
+    desk = Desk(server, versioned=versioned)
     first = desk.case("a.csv", seq=1)
     desk.moves(first)
     again = desk.case("a.csv", seq=1, checkpoint="decaf")
@@ -326,6 +328,41 @@ def test_a_copy_that_is_not_whole_deletes_nothing(desk: Desk, damage: str) -> No
     if damage != "checksum":
         name = "a.csv" if damage == "removed" else f"a.{case.seq}.csv"
         assert desk.moves(case).target == f"s3://{desk.buckets.success}/{name}"
+
+
+@pytest.mark.parametrize("parts", [[b"01234", b"56789"], [b"0123456789"]])
+@pytest.mark.parametrize("stranger", [b"stranger's", b"stranger"])
+def test_a_strangers_file_that_comes_just_before_the_copy_is_not_overwritten(
+    desk: Desk, parts: list[bytes], stranger: bytes
+) -> None:
+    """The name was free and reserved a moment ago; the file gets the next name."""
+    version = desk.upload_in_parts("a.csv", parts) if len(parts) > 1 else None
+    case = desk.case("a.csv", b"".join(parts), version=version)
+    last = "CopyObject" if version is None else "CompleteMultipartUpload"
+    came: list[str] = []
+
+    def come(**_: Any) -> None:
+        if not came:
+            came.append(desk.put("a.csv", stranger, desk.buckets.success))
+
+    assert desk.moves(case, on(desk, f"before-send.s3.{last}", come)).outcome is Outcome.MOVED
+    lying = desk.server.lying(desk.buckets.success)
+    assert {key: thing.data for (_, key, _), thing in lying.items()} == {
+        "a.csv": stranger, f"a.{case.seq}.csv": case.data
+    }  # fmt: skip
+    assert not desk.s3.list_multipart_uploads(Bucket=desk.buckets.success).get("Uploads")
+
+
+def test_a_strangers_file_is_not_taken_for_a_copy_of_what_is_gone(desk: Desk) -> None:
+    """A call crashed before it copied; then a file of another size came to its name, and the version vanished."""
+    case = desk.case("a.csv", b"0123456789")
+
+    def come(**_: Any) -> None:
+        desk.put("a.csv", b"stranger", desk.buckets.success)
+        desk.s3.delete_object(Bucket=desk.buckets.input, Key=f"{PREFIX}a.csv", VersionId=case.version)
+
+    assert desk.moves(case, on(desk, "before-send.s3.CopyObject", come)) == Moved(Outcome.GONE, case.seq, "a.csv")
+    assert {thing.data for thing in desk.server.lying(desk.buckets.success).values()} == {b"stranger"}
 
 
 def test_a_comparison_ends_before_the_time_does(desk: Desk) -> None:

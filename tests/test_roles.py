@@ -44,7 +44,6 @@ BY_THE_CLUSTER = [
     "arn:aws:s3:::{artifacts} of ListArtifact",
     "s3:DeleteObject of CheckpointAndLake",
     "s3:AbortMultipartUpload of CheckpointAndLake",
-    "arn:aws:s3:::{state}/lake/* of CheckpointAndLake",
     "s3:PutObject of ClusterLogs",
     "arn:aws:s3:::LogsBucket/emr/* of ClusterLogs",
     "logs:CreateLogStream of StepAndExecutorLogs",

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def functions(stack: Stack, of: dict[str, Any]) -> list[str]:
 
 def test_cfn_lint_has_neither_errors_nor_warnings() -> None:
     """cfn-lint, the template's own tool, finds nothing."""
-    command = [sys.executable, "-m", "cfnlint", str(TEMPLATE)]
+    command = [Path(sys.executable).with_name("cfn-lint"), TEMPLATE]
     linted = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (linted.stdout + linted.stderr, linted.returncode) == ("", 0)
 
@@ -161,7 +162,8 @@ def shown_metrics(stack: Stack) -> list[tuple[str, str]]:
         row: list[str] = []
         for given in widget["properties"].get("metrics", ()):
             words = [word for word in given if isinstance(word, str)]
-            words = [*row[: 1 - len(words)], *words[1:]] if words[0] == "..." else words  # as the row above
+            # `...` stands for as much of the row above as is missing, `.` for one word of it
+            words = [*row[: len(row) - len(words) + 1], *words[1:]] if words[0] == "..." else words
             row = [row[n] if word == "." else word for n, word in enumerate(words)]
             found += [(row[3], row[1])] if row[0] == "StockETL" else []
     return found
