@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from situation import CLOCKS, LIVE, READY, STARTING, Cluster, Step
 from trigger_errors import RefusedError, UnansweredError
 
@@ -142,6 +142,9 @@ def _plain_answer(what: str) -> Iterator[None]:
         if status is not None and 400 <= status < 500 and not _DOUBTFUL.search(code):
             raise RefusedError(msg) from error
         raise UnansweredError(msg) from error
+    except ParamValidationError as error:  # never sent
+        msg = f"cannot {what}: correct its document: {error}"
+        raise RefusedError(msg) from error
     except BotoCoreError as error:
         msg = f"cannot {what}: {error}"
         raise UnansweredError(msg) from error

@@ -58,17 +58,19 @@ _DELTA_PROPERTIES = {
 # or looks at: about 35 processes a batch (0.3 s of a drop's way to the tables, 0.4 s of an append to Delta).
 _FOLDER_PROPERTIES = {
     "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
-    "spark.sql.streaming.checkpointFileManagerClass": (
-        "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
-    ),
-    # Hadoop keeps a checksum of each file in a folder already
-    "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
 }
 # What the job relies on wherever it runs.
 _ALWAYS_PROPERTIES = {
     "spark.driver.maxResultSize": "0",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.session.timeZone": "UTC",
+    # a third of the requests of Spark's own choice on S3 (13 LIST and 17 HEAD a batch instead of 35 and 48), and no
+    # `readlink` in a folder
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+    ),
+    # S3 and, in a folder, Hadoop keep a checksum of each file already
+    "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
 }
 
 

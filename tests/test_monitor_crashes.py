@@ -269,15 +269,17 @@ def test_a_newer_version_put_between_any_two_requests_stays_and_stays_current(
             return
 
 
-@pytest.mark.parametrize("action", ["move again", "replace"])
-def test_without_versions_a_file_is_told_from_a_newer_one_by_its_etag(loose: Desk, action: str) -> None:
-    """Killed after any request and called again; or replaced by its producer at that moment: the newer one stays."""
-    if action == "move again":
-        assert len(_at_each(loose, failed, "after", kill)) >= 10
-        return
+def test_without_versions_a_call_killed_after_any_request_is_made_good_too(loose: Desk) -> None:
+    """As with versions."""
+    assert len(_at_each(loose, failed, "after", kill)) >= 10
+
+
+@pytest.mark.parametrize("scenario", [small, in_parts], ids=lambda scenario: scenario.__name__)
+def test_without_versions_a_file_is_told_from_a_newer_one_by_its_etag(loose: Desk, scenario: Any) -> None:
+    """Its producer replaces it between any two requests: it is moved or has vanished, and the newer one stays."""
     outcomes = set()
     for at in itertools.count(1):
-        case = small(loose, f"{next(FOLDERS)}")
+        case = scenario(loose, f"{next(FOLDERS)}")
         boundary = Boundary(at, "before", lambda case=case: loose.put(case.key, b"newer"))
         with contextlib.suppress(StorageError):  # replaced in the middle of its copy
             boundary.call(loose, case)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from streaming.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from fixture_s3 import S3Server
 
 EVENTS = Path(__file__).with_name("events")
 SWEEPS = ["emr-step-status-change", "emr-cluster-state-change", "scheduled-event", "scheduler-event"]
@@ -313,6 +316,36 @@ def test_a_sweep_that_is_killed_is_made_good_by_the_next(desk: Desk, monkeypatch
         assert handle(document("scheduled-event"))["MoveErrors"] == 0
         for case in cases:
             check_ended(desk, case, before[desk.source(case)])
+
+
+def test_two_sweeps_at_once_over_the_network(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both with threads of their own, against a server in another process: each file once, under a name of its own."""
+    state, source, success = s3.bucket(versioned=False), s3.bucket(), s3.bucket(versioned=False)
+    names = {"STATE_BUCKET": state, "INPUT_BUCKET": source, "INPUT_PREFIX": "in", "SUCCESS_BUCKET": success}
+    for name, value in (names | {"FAILED_BUCKET": success}).items():
+        monkeypatch.setenv(name, value)
+    for seq in range(1, 13):
+        key, data = f"{seq % 6}/a b+%é.csv", b"%d" % seq
+        put = s3.client.put_object(Bucket=source, Key=f"in/{key}", Body=data)
+        body = {
+            "seq": seq,
+            "key": key,
+            "version_id": put["VersionId"],
+            "etag": put["ETag"].strip('"'),
+            "size": len(data),
+        }
+        receipt = json.dumps(body | {"fate": "success", "checkpoint_id": "c0ffee"}).encode()
+        s3.client.put_object(Bucket=state, Key=f"receipts/{seq:09d}.json", Body=receipt)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(handle, [document("scheduled-event"), document("scheduled-event")])
+    assert first["MoveErrors"] + second["MoveErrors"] == 0
+    assert first["MovedDrops"] + second["MovedDrops"] >= 12
+    listed = [entry["Key"] for entry in s3.client.list_objects_v2(Bucket=success)["Contents"]]
+    bodies = [s3.client.get_object(Bucket=success, Key=key)["Body"].read() for key in listed]
+    assert sorted(map(int, bodies)) == [*range(1, 13)]
+    assert s3.client.list_object_versions(Bucket=source).get("Versions", []) == []
+    receipts = [entry["Key"] for entry in s3.client.list_objects_v2(Bucket=state, Prefix="receipts/")["Contents"]]
+    assert receipts == [f"receipts/done/{seq:09d}.json" for seq in range(1, 13)]
 
 
 @pytest.mark.parametrize(

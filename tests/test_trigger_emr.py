@@ -304,6 +304,14 @@ def test_a_missing_document_is_told_and_leaves_no_intention(stage: Stage, name: 
     assert stage.emr.history == before
 
 
+def test_a_document_that_emr_would_not_take_is_told_and_counts_as_refused(stage: Stage) -> None:
+    stage.put("stocketl/1.2.3/cluster.json", '{"Instances": {"Subnet": "${SUBNET_ID}"}}', bucket=ARTIFACTS)
+    report = stage.invoke()
+    assert not report.taken
+    assert "cannot start a cluster: correct its document: Parameter validation failed:" in report.answer
+    assert remembered(stage)["refusals"] == 1
+
+
 def test_the_shelf_answers_as_moto_does(s3: Any) -> None:
     """The model runs on the shelf, since moto would take too long for it."""
     shelf = Shelf()
