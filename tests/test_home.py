@@ -26,9 +26,9 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
 def test_the_last_user_stops_the_server_that_a_command_started(settings: Settings) -> None:
     """Whoever started it: it ends when the last command that uses it ends."""
     first = home.database(settings)
-    uri = first.__enter__()
+    uri = first.__enter__().uri()
     second = home.database(settings)
-    assert second.__enter__() == uri
+    assert second.__enter__().uri() == uri
     first.__exit__(None, None, None)
     assert embedded.running(settings.postgres_data) == uri
     second.__exit__(None, None, None)
@@ -37,10 +37,11 @@ def test_the_last_user_stops_the_server_that_a_command_started(settings: Setting
 
 def test_a_server_that_was_asked_for_stays_up(settings: Settings) -> None:
     """`stocketl database` leaves it up, also when it was a command that had started it; `--stop` ends it."""
-    with home.database(settings) as uri:
+    with home.database(settings) as login:
+        uri = login.uri()
         assert home.start_and_leave_up(settings) == uri
     with home.database(settings) as again:
-        assert again == uri
+        assert again.uri() == uri
     assert embedded.running(settings.postgres_data) == uri
     assert home.stop(settings)
     assert embedded.running(settings.postgres_data) is None

@@ -120,8 +120,8 @@ def test_the_endpoint_serves_secrets_topics_and_metrics_too() -> None:
     assert secrets.get_secret_value(SecretId="database")["SecretString"] == '{"password": "p"}'
     arn = topics.create_topic(Name="alarms")["TopicArn"]
     assert topics.publish(TopicArn=arn, Message="crash loop")["MessageId"]
-    metrics.put_metric_data(Namespace="StockETL", MetricData=[{"MetricName": "Starts", "Value": 1.0}])
-    assert [metric["MetricName"] for metric in metrics.list_metrics(Namespace="StockETL")["Metrics"]] == ["Starts"]
+    metrics.put_metric_data(Namespace="Ours", MetricData=[{"MetricName": "Starts", "Value": 1.0}])
+    assert [metric["MetricName"] for metric in metrics.list_metrics(Namespace="Ours")["Metrics"]] == ["Starts"]
     for client in (secrets, topics, metrics):
         client.close()
 
