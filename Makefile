@@ -20,7 +20,7 @@ demo: setup ## start everything, load the ten files of stocks/, show the tables,
 test: quick ## run all tests (up to 30 minutes; some start Spark, PostgreSQL and a local AWS)
 	@SEEDS=$(SEEDS) $(BIN)/python -m pytest -m spark
 
-check: lint quick ## lint, types and the tests that need no Spark (a minute)
+check: lint quick ## lint, types and the tests that need no Spark (four minutes)
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check
