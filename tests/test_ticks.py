@@ -248,3 +248,11 @@ def test_buckets_are_stable() -> None:
         62: [(JAN_1, "007", 2.0, 1)],
     }
     assert by_bucket(Ticks.empty(), 64) == {}
+
+
+@pytest.mark.parametrize("control", ["\x7f", "\x01", "\x1f"])
+def test_a_control_character_in_an_ignored_column_rejects_its_row(control: str) -> None:
+    """Nobody reads the column, and still nothing that is no text loads."""
+    rows = [f"2024-01-02,T{number},1,1,note\n" for number in range(3)] + [f"2024-01-02,B,1,1,no{control}te\n"]
+    parsed = read(("date,id,price,trade_volume,note\n" + "".join(rows)).encode())
+    assert (parsed.rows_loaded, parsed.reasons) == (3, {"control-character": 1})
