@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from bench import report
+from bench import ROOT, report
 from bench.figures import Figures
-from bench.processes import ROOT
 from bench.targets import results
 from streaming import embedded
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from fixture_s3 import S3Server
 
-from bench import ours
-from bench.processes import ROOT
+from bench import ROOT, ours
 from streaming.jars import jars
 
 if TYPE_CHECKING:

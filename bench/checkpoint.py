@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
+
+from bench.watching import Watching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
 
 _LOOK_SECONDS = 0.1
 
 
-class Watch(threading.Thread):
-    """Looks ten times a second while its context lasts; Spark keeps a file for many batches before it deletes it."""
+class Watch(Watching):
+    """Looks at a folder ten times a second; Spark keeps a file for many batches before it deletes it."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(name="watch", daemon=True)
+        super().__init__(_LOOK_SECONDS)
         self._folder = folder
-        self._ended = threading.Event()
         self._before = dict(_files(folder))
         self._seen: dict[tuple[str, int], int] = {}
 
@@ -34,24 +33,9 @@ class Watch(threading.Thread):
         """Their sizes together."""
         return sum(self._seen.values())
 
-    def run(self) -> None:
-        """Until the context ends."""
-        while not self._ended.wait(_LOOK_SECONDS):
-            self._look()
-        self._look()
-
-    def _look(self) -> None:
+    def look(self) -> None:
+        """One look at the folder."""
         self._seen |= {file: size for file, size in _files(self._folder) if file not in self._before}
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self.join()
 
 
 def size(folder: Path) -> int:

@@ -6,16 +6,13 @@ Memory is the proportional set size (PSS): a page that forked workers share coun
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
 
+import process_session
 import psutil
 
-if TYPE_CHECKING:
-    from types import TracebackType
+from bench.watching import Watching
 
 _CALM = 0.3  # an idle job uses a tenth of it
 
@@ -34,21 +31,11 @@ class Usage:
         return self.python + self.java
 
 
-def session_of(leader: int) -> list[psutil.Process]:
-    """The processes of a session: all that its leader started, also those that have left its process group."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
-            if os.getsid(process.pid) == leader:
-                found.append(process)
-    return found
-
-
 def usage(leader: int) -> Usage:
     """The tree of a session leader as it is now."""
     sizes = {"java": 0, "python": 0}
     cpu = {}
-    for process in session_of(leader):
+    for process in process_session.living(leader):
         with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
             kind = "java" if "java" in process.name() else "python"
             sizes[kind] += process.memory_full_info().pss
@@ -57,30 +44,17 @@ def usage(leader: int) -> Usage:
     return Usage(sizes["python"], sizes["java"], cpu)
 
 
-class Sampler(threading.Thread):
-    """Looks at a tree every `seconds` while its context lasts; `peak` is the look with the most bytes."""
+class Sampler(Watching):
+    """Looks at the tree of a session leader; `peak` is the look with the most bytes."""
 
     def __init__(self, leader: int, seconds: float = 1.0) -> None:
-        super().__init__(name="sampler", daemon=True)
+        super().__init__(seconds)
         self._leader = leader
-        self._seconds = seconds
-        self._ended = threading.Event()
         self.peak = Usage(0, 0, {})
 
-    def run(self) -> None:
-        """Until the context ends."""
-        while not self._ended.wait(self._seconds):
-            self.peak = max(self.peak, usage(self._leader), key=lambda seen: seen.bytes)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self.join()
+    def look(self) -> None:
+        """One look at the tree."""
+        self.peak = max(self.peak, usage(self._leader), key=lambda seen: seen.bytes)
 
 
 def await_calm(leader: int, limit: float = 600.0) -> None:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
+import process_session
 
-from bench.memory import Sampler, session_of
+from bench import ROOT
+from bench.memory import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
 _START_SECONDS = 120.0
 
 
@@ -53,14 +52,7 @@ def _started(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
     finally:
-        end_session(process.pid)
+        process_session.kill(process.pid)
         process.wait(_START_SECONDS)
         if process.stdout is not None:
             process.stdout.close()
-
-
-def end_session(leader: int) -> None:
-    """Ends all processes of a session with kill -9."""
-    for process in session_of(leader):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGKILL)

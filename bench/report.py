@@ -16,7 +16,7 @@ import psycopg2
 from rich import box
 from rich.table import Table
 
-from bench.processes import ROOT
+from bench import ROOT
 from bench.stages import STAGES
 from bench.targets import MB, misses
 from streaming.java import java_home

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import psutil
+import process_session
 
 from streaming.java import java_home
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
+
+    import psutil
 
 _PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "USER")
 
@@ -119,29 +120,24 @@ class SparkSubmitStep:
         self._process.terminate()
 
     def kill(self) -> None:
-        """kill -9 of the whole tree, frozen before so that nobody in it sees another one die."""
-        _signal_each(self.freeze(), signal.SIGKILL)
+        """kill -9 of the whole tree."""
+        if self.tree():
+            process_session.kill(self.pid)
 
-    def freeze(self) -> list[psutil.Process]:
-        """Stops every process in its tracks, as a suspended machine does; those that it stopped."""
-        frozen: list[psutil.Process] = []
-        while new := [process for process in self.tree() if process not in frozen]:
-            _signal_each(new, signal.SIGSTOP)
-            frozen += new
-        return frozen
+    def freeze(self) -> None:
+        """Stops every process in its tracks."""
+        if self.tree():
+            process_session.freeze(self.pid)
 
     def wake(self) -> None:
         """Lets a frozen tree go on."""
-        _signal_each(self.tree(), signal.SIGCONT)
+        if self.tree():
+            process_session.wake(self.pid)
 
     def tree(self) -> list[psutil.Process]:
         """What lives of the tree. Once nothing does, nothing ever will: its number may go to somebody else."""
-        if self._gone:
-            return []
-        found = {process for process in psutil.process_iter() if _session(process.pid) == self.pid}
-        found |= {child for process in found for child in _children(process)}
-        living = [process for process in found if _lives(process)]
-        self._gone = not living and self.poll() is not None
+        living = [] if self._gone else process_session.living(self.pid)
+        self._gone = self._gone or (not living and self.poll() is not None)
         return living
 
 
@@ -192,32 +188,3 @@ def _pip_spark() -> Path:
     import pyspark  # noqa: PLC0415 - takes a while to load, and pretended steps do without
 
     return Path(pyspark.__file__).parent
-
-
-def _session(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except ProcessLookupError:
-        return None
-
-
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _signal_each(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
-    for process in processes:
-        try:
-            process.send_signal(number)
-        except psutil.NoSuchProcess:
-            continue

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import process_session
 import psutil
 
 if TYPE_CHECKING:
@@ -70,46 +71,37 @@ class Job:
             msg = f"the job did not end within {deadline} s:\n{self._told()}"
             raise AssertionError(msg) from None
 
-    def tree(self) -> list[psutil.Process]:
-        """The command and all that it started: they share its session, also those that outlive their parent."""
-        return [process for process in psutil.process_iter() if _session(process.pid) == self._process.pid]
-
     def has_started(self, program: str) -> bool:
         """Whether a process of the tree has this in its name."""
         names = []
-        for process in self.tree():
+        for process in process_session.living(self._process.pid):
             with contextlib.suppress(psutil.NoSuchProcess):
                 names.append(process.name())
         return any(program in name for name in names)
 
     def kill(self) -> None:
         """kill -9 of the whole tree, as if the machine had gone: nobody in it sees another one die."""
-        self.freeze()
-        tree = self.tree()
-        _signal_each(tree, signal.SIGKILL)
+        killed = process_session.kill(self._process.pid)
         self._process.wait(DEADLINE)
         end = time.monotonic() + DEADLINE
-        while left := [process for process in tree if _alive(process)]:
+        while left := [process for process in killed if process_session.lives(process)]:
             assert time.monotonic() < end, f"these do not die: {left}"
             time.sleep(_POLL)
 
     def wait_gone(self, deadline: float = 10.0) -> None:
         """Fails where something that the command started still runs so long after its end (seconds)."""
         end = time.monotonic() + deadline
-        while left := [process for process in self.tree() if _alive(process)]:
+        while left := process_session.living(self._process.pid):
             assert time.monotonic() < end, f"still running: {left}"
             time.sleep(_POLL)
 
     def freeze(self) -> None:
         """Stops every process of the tree in its tracks, as a suspended machine does."""
-        frozen: list[psutil.Process] = []
-        while new := [process for process in self.tree() if process not in frozen]:
-            _signal_each(new, signal.SIGSTOP)
-            frozen += new
+        process_session.freeze(self._process.pid)
 
     def wake(self) -> None:
         """Lets a frozen tree go on."""
-        _signal_each(self.tree(), signal.SIGCONT)
+        process_session.wake(self._process.pid)
 
     def terminate(self) -> None:
         """SIGTERM to the command, as `kill` and service managers send it."""
@@ -188,25 +180,3 @@ def drop(folder: Path, name: str, content: bytes, number: int | None = None) -> 
 def clean_environment() -> dict[str, str]:
     """This process's environment without settings of the job."""
     return {name: value for name, value in os.environ.items() if not name.startswith("STOCKETL_")}
-
-
-def _session(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except ProcessLookupError:
-        return None
-
-
-def _alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _signal_each(processes: list[psutil.Process], number: signal.Signals) -> None:
-    for process in processes:
-        try:
-            process.send_signal(number)
-        except psutil.NoSuchProcess:
-            continue

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import signal
 import subprocess
 import time
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import psutil
+import process_session
 
 from streaming.java import java_home
 
@@ -89,8 +87,5 @@ class Standalone:
 
     def _kill(self, name: str) -> None:
         process = self._processes.pop(name)
-        for pid in psutil.pids():  # Spark's Python processes leave the process group, not the session
-            with contextlib.suppress(ProcessLookupError):
-                if os.getsid(pid) == process.pid:
-                    os.kill(pid, signal.SIGKILL)
+        process_session.kill(process.pid)
         process.wait(DEADLINE)

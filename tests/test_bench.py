@@ -131,9 +131,9 @@ def test_a_checkpoint_counts_each_new_file_once_with_its_last_size(tmp_path: Pat
     with checkpoint.Watch(tmp_path) as watch:
         (tmp_path / "delta").mkdir()
         (tmp_path / "delta" / "1").write_text("12")
-        watch._look()  # noqa: SLF001
+        watch.look()
         (tmp_path / "delta" / "1").write_text("123")
-        watch._look()  # noqa: SLF001
+        watch.look()
         (tmp_path / "delta" / "1").unlink()
         (tmp_path / ".2.tmp").write_text("12345")
     assert (watch.files, watch.bytes) == (1, 3)
