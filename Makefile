@@ -22,10 +22,11 @@ test: quick ## run all tests (up to 30 minutes; some start Spark, PostgreSQL and
 
 check: lint quick ## lint, types and the tests that need no Spark (four minutes)
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy and shellcheck
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/shellcheck --severity=style deploy/bootstrap.sh .ci/run
 
 quick: setup ## the tests that need no Spark
 	@$(BIN)/python -m pytest -m "not spark" -n 2 -q

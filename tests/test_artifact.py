@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aws_world import s3_properties
+from cloudformation import Stack
 from documents import fill_in
 from outcome import rows
 from rich.console import Console
@@ -89,7 +90,9 @@ def test_the_lambdas_archive_has_all_that_the_handlers_import(artifact: Path, tm
     """Nothing but Python itself beside it: each handler string of the template resolves."""
     with zipfile.ZipFile(artifact / "lambda.zip") as packed:
         packed.extractall(tmp_path)
-    for handler in ("trigger_emr.handler", "monitor_emr.handler"):
+    functions = Stack().of_type("AWS::Lambda::Function").values()
+    assert len(functions) == 2
+    for handler in (function["Handler"] for function in functions):
         module, _, name = handler.rpartition(".")
         code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import {module}; print(callable({module}.{name}))"
         done = subprocess.run(

@@ -82,15 +82,6 @@ def node(tmp_path: Path) -> Node:
     return made
 
 
-def test_bash_and_shellcheck_find_nothing() -> None:
-    """The script is well formed, and clean where shellcheck is installed."""
-    assert subprocess.run([BASH, "-n", SCRIPT], check=False).returncode == 0
-    shellcheck = shutil.which("shellcheck")
-    if shellcheck is not None:
-        checked = subprocess.run([shellcheck, "--severity=style", SCRIPT], capture_output=True, text=True, check=False)
-        assert (checked.stdout, checked.returncode) == ("", 0)
-
-
 def test_the_environment_is_made_once_and_of_exactly_what_was_built(node: Node) -> None:
     """A second run fetches the list only; another list makes it anew, but not with a wheel of another hash."""
     first = node.bootstrap()
