@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
+    from streaming.checkpoint import Checkpoint
+    from streaming.settings import Settings
+
 FORMAT = "stocketl-drops"
 PACKET_SCHEMA = "bucket int, seq long, part long, kind string, payload binary"
 
@@ -43,6 +46,20 @@ class SourceOptions:
     tasks: int
     isolate: bool
     resume: dict[str, Any]
+
+    @classmethod
+    def of(cls, settings: Settings, checkpoint: Checkpoint, tasks: int, *, isolate: bool) -> SourceOptions:
+        """As the settings say, going on at the checkpoint. tasks: that parse at once; isolate: in child processes."""
+        return cls(
+            input=settings.input,
+            settle=settings.settle,
+            limits=Limits(settings.max_batch_bytes, settings.split_bytes),
+            read=ReadOptions(checkpoint.buckets, settings.text_ids, settings.unpacked_limit),
+            keys=checkpoint.keys or list(range(checkpoint.buckets)),
+            tasks=tasks,
+            isolate=isolate,
+            resume=checkpoint.last_offset(),
+        )
 
     def to_json(self) -> str:
         """The value of the option `stocketl`."""

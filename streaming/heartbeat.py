@@ -75,7 +75,7 @@ class Heartbeat(threading.Thread):
         batch = self._committed()
         try:
             waiting, oldest = self._waiting(batch)
-            self._metrics.add({"WaitingDrops": waiting, "OldestWaitingSeconds": oldest})
+            self._metrics.waiting(waiting, oldest)
             if self._target is not None:
                 self._target.put(HEARTBEAT, json.dumps(self._document(batch, waiting, oldest)).encode(), durable=False)
         except StorageError as error:

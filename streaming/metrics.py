@@ -27,19 +27,25 @@ _KEPT_VALUES = 100_000
 
 
 class Metrics(Protocol):
-    """Takes figures by name; many of one name within a moment are fine."""
+    """Takes figures; many within a moment are fine. Raises nothing."""
 
-    def add(self, figures: Mapping[str, float]) -> None:
-        """Takes figures."""
+    def batch(self, facts: list[dict[str, Any]], seconds: float, visible: datetime) -> None:
+        """One batch. facts: of the parts of drops (`reading`); visible: when its rows could be seen."""
+
+    def waiting(self, drops: int, oldest_seconds: float) -> None:
+        """How many drops wait, and how long the oldest has."""
 
     def flush(self) -> None:
-        """Sends what has gathered; raises nothing."""
+        """Sends what has gathered."""
 
 
 class NoMetrics:
     """Takes figures nowhere."""
 
-    def add(self, figures: Mapping[str, float]) -> None:
+    def batch(self, facts: list[dict[str, Any]], seconds: float, visible: datetime) -> None:
+        """Nothing."""
+
+    def waiting(self, drops: int, oldest_seconds: float) -> None:
         """Nothing."""
 
     def flush(self) -> None:
@@ -57,8 +63,17 @@ class CloudWatch:
         self._lock = threading.Lock()
         self._values: dict[str, Counter[float]] = {}
 
+    def batch(self, facts: list[dict[str, Any]], seconds: float, visible: datetime) -> None:
+        """Keeps the figures of one batch and of each drop that ended in it for the next flush."""
+        for figures in _of_batch(facts, seconds, visible):
+            self.add(figures)
+
+    def waiting(self, drops: int, oldest_seconds: float) -> None:
+        """Keeps both for the next flush."""
+        self.add({"WaitingDrops": drops, "OldestWaitingSeconds": oldest_seconds})
+
     def add(self, figures: Mapping[str, float]) -> None:
-        """Keeps them for the next flush."""
+        """Keeps figures by their names in CloudWatch for the next flush."""
         with self._lock:
             for name, value in figures.items():
                 self._values.setdefault(name, Counter())[round(float(value), 3)] += 1
@@ -99,8 +114,8 @@ def _data(values: dict[str, Counter[float]], now: datetime) -> Iterator[dict[str
             }
 
 
-def of_batch(facts: list[dict[str, Any]], seconds: float, now: datetime) -> list[dict[str, float]]:
-    """The figures of one batch that became visible at `now`, then one for each drop that ended in it.
+def _of_batch(facts: list[dict[str, Any]], seconds: float, visible: datetime) -> list[dict[str, float]]:
+    """The figures of one batch that became visible at that time, then one for each drop that ended in it.
 
     facts: of the parts of drops (`reading`). Rows that a drop gives again in a later batch count as loaded.
     """
@@ -115,7 +130,7 @@ def of_batch(facts: list[dict[str, Any]], seconds: float, now: datetime) -> list
         "RowsRejected": rows["rejected"],
         "BatchSeconds": seconds,
     }
-    waits = [(now - datetime.fromisoformat(fact["modified"])).total_seconds() for fact in ended]
+    waits = [(visible - datetime.fromisoformat(fact["modified"])).total_seconds() for fact in ended]
     return [figures, *({"DropToVisibleSeconds": max(wait, 0.0)} for wait in waits)]
 
 

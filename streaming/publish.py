@@ -16,7 +16,6 @@ from streaming import faults, ledger, memory, wide
 from streaming.batch import collect, loaded_before_and_again, loaded_table, number_lines, rejects_table
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.handover import Handover
-from streaming.metrics import of_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,8 +103,7 @@ class Publish:
         self._handover.remove(batch.handed_over)
         _log_batch(batch, batch_id, cells, clock.seconds)
         if cells is not None:  # else it was told before
-            for figures in of_batch(batch.facts, sum(clock.seconds.values()), visible):
-                self._metrics.add(figures)
+            self._metrics.batch(batch.facts, sum(clock.seconds.values()), visible)
         self.batches += 1
         self._published(batch_id)
 

@@ -16,7 +16,6 @@ from streaming.settings import load
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     import pytest
@@ -26,11 +25,11 @@ class Told:
     """Metrics that remember."""
 
     def __init__(self) -> None:
-        self.figures: list[dict[str, float]] = []
+        self.waited: list[tuple[int, float]] = []
         self.flushes = 0
 
-    def add(self, figures: Mapping[str, float]) -> None:
-        self.figures.append(dict(figures))
+    def waiting(self, drops: int, oldest_seconds: float) -> None:
+        self.waited.append((drops, oldest_seconds))
 
     def flush(self) -> None:
         self.flushes += 1
@@ -91,8 +90,8 @@ def test_it_tells_what_no_committed_batch_has_taken(tmp_path: Path, monkeypatch:
         assert -1 <= age < 300
         assert oldest <= document.pop("oldest_waiting_seconds") < oldest + 300
         assert document == {"epoch": 7, "batch": batch, "waiting": waiting, "version": __version__, "step": "s-1"}
-    assert [figures["WaitingDrops"] for figures in told.figures] == [2, 1, 1]
-    assert told.flushes == len(told.figures) + 1
+    assert [drops for drops, _ in told.waited] == [2, 1, 1]
+    assert told.flushes == len(told.waited) + 1
 
 
 def test_a_large_drop_that_goes_on_waits(tmp_path: Path) -> None:
@@ -118,5 +117,5 @@ def test_a_storage_that_does_not_answer_costs_a_beat_and_no_job(
     heart = Heartbeat(settings, checkpoint, 1, committed=lambda: -1, metrics=told, stop=stop)
     heart.run()
     assert heart.error is None
-    assert told.figures == [{"WaitingDrops": 0, "OldestWaitingSeconds": 0.0}]
+    assert told.waited == [(0, 0.0)]
     assert [record.levelname for record in caplog.records] == ["WARNING"]

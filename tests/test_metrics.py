@@ -9,7 +9,7 @@ import botocore.session
 from botocore.validate import validate_parameters
 
 from streaming.errors import StorageError
-from streaming.metrics import CloudWatch, of_batch
+from streaming.metrics import CloudWatch
 
 if TYPE_CHECKING:
     import pytest
@@ -53,14 +53,16 @@ class Sent:
 def test_a_batch_counts_its_drops_and_rows_and_how_long_each_drop_took_to_be_seen() -> None:
     """A part of a drop that goes on brings rows but no drop."""
     facts = [_fact(), _fact(failure="no header", modified="2024-01-02T00:00:09.500000+00:00"), _fact(last=False)]
-    assert of_batch(facts, 0.7, NOW) == [
-        {
-            "DropsLoaded": 1, "DropsFailed": 1, "RowsLoaded": 15, "RowsDuplicate": 6, "RowsRejected": 3,
-            "BatchSeconds": 0.7,
-        },
-        {"DropToVisibleSeconds": 2.0},
-        {"DropToVisibleSeconds": 0.5},
-    ]  # fmt: skip
+    sent = Sent()
+    metrics = CloudWatch(sent)
+    metrics.batch(facts, 0.7, NOW)
+    metrics.waiting(4, 31.5)
+    metrics.flush()
+    assert sent.values() == {
+        "DropsLoaded": [1.0], "DropsFailed": [1.0], "RowsLoaded": [15.0], "RowsDuplicate": [6.0], "RowsRejected": [3.0],
+        "BatchSeconds": [0.7], "DropToVisibleSeconds": [2.0, 0.5],
+        "WaitingDrops": [4.0], "OldestWaitingSeconds": [31.5],
+    }  # fmt: skip
 
 
 def test_every_value_arrives_once_in_calls_that_cloudwatch_takes() -> None:

@@ -1,0 +1,33 @@
+"""One writer at a time: a job that starts takes over from the one before, which writes nothing from then on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streaming import ledger
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from streaming.checkpoint import Checkpoint
+    from streaming.login import Login
+    from streaming.postgres import Transactions
+    from streaming.settings import Settings
+
+
+def take_over(
+    transactions: Transactions, checkpoint: Checkpoint, settings: Settings, login: Login, stop: threading.Event
+) -> int:
+    """The next epoch. A job that must refuse its checkpoint raises CheckpointError and leaves the older one alone."""
+    transactions.run(ledger.create)
+    transactions.run(checkpoint.agree_with_ledger)
+    checkpoint.refuse_leftovers(settings.lake, settings.receipts)
+    epoch = ledger.take_over(login, stop)
+    transactions.run(checkpoint.agree_with_ledger)
+    return epoch
+
+
+def still_writer(epoch: int, transactions: Transactions) -> Callable[[], None]:
+    """Raises SupersededError where a newer job has taken over."""
+    return lambda: transactions.run(lambda cur: ledger.check_epoch(cur, epoch))
