@@ -93,14 +93,19 @@ def create(cur: cursor) -> None:
     (schema_exists, complete), *_ = cur.fetchall()
     if complete:
         return
-    cur.execute("SELECT current_schema(), current_schemas(false)")
-    (first, path), *_ = cur.fetchall()
-    if first is None:
-        msg = f"no schema of the role's search_path exists (expected one, got {path}): ALTER ROLE ... SET search_path"
+    cur.execute("SELECT current_schemas(false)")
+    (path,), *_ = cur.fetchall()
+    wide_schema = next((name for name in path if name != "stocketl"), None)  # a role may be called stocketl too
+    if wide_schema is None:
+        msg = (
+            f"no schema of the role's search_path exists (expected one beside stocketl, got {path}): "
+            "ALTER ROLE ... SET search_path"
+        )
         raise DatabaseError(msg)
     if not schema_exists:
         cur.execute("CREATE SCHEMA stocketl")
     cur.execute((importlib.resources.files("streaming") / "schema.sql").read_text(encoding="utf-8"))
+    cur.execute("INSERT INTO stocketl.writer (epoch, wide_schema) VALUES (0, %s)", (wide_schema,))
 
 
 def take_over(login: str | Login, stop: threading.Event | None = None) -> int:

@@ -1,4 +1,4 @@
--- The ledger. Runs once per database, in one transaction; `current_schema()` is where the wide tables will live.
+-- The ledger. Runs once per database, in one transaction.
 
 CREATE TABLE stocketl.drops (
     seq            bigint PRIMARY KEY,
@@ -101,5 +101,3 @@ BEGIN
         'prices' || home.suffix, 'returns' || home.suffix, 'volume' || home.suffix);
 END
 $body$;
-
-INSERT INTO stocketl.writer (epoch, wide_schema) VALUES (0, current_schema());

@@ -297,6 +297,13 @@ def test_the_tables_live_in_the_first_schema_of_the_search_path(database: str) -
         assert query(second.run, "SELECT count(*) FROM stocketl.series('A')") == [(2,)]
 
 
+def test_the_tables_live_beside_the_ledger_never_in_its_schema(database: str) -> None:
+    """A role that is called stocketl has the ledger's schema first in its path as soon as that exists."""
+    with closing(Transactions(database, threading.Event())) as job:
+        job.run(lambda cur: (cur.execute("SET search_path = stocketl, public"), ledger.create(cur)))
+        assert query(job.run, "SELECT wide_schema FROM stocketl.writer") == [("public",)]
+
+
 def test_ten_thousand_latest_rows_are_read_in_milliseconds(run: Run) -> None:
     """A dashboard may poll them."""
     write(run, changes_of([(0, f"T{n}", 1.0, None, 1) for n in range(10_000)]))
