@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from rich.progress import Progress
+from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_fixed
 
 from deploy.errors import DeployError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from mypy_boto3_s3.client import S3Client
@@ -21,6 +24,11 @@ PREFIX = "stocketl"
 LAMBDA = "lambda.zip"
 NEEDED = ("main.py", "stocketl.zip", "requirements.txt", "bootstrap.sh", LAMBDA, "cluster.json", "step.json")
 """What a version must hold beside its wheels and the template."""
+
+# How long a bucket may take until it is versioned, and answer now and then that an object is not there:
+# docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
+_VERSIONED_MINUTES = 15
+_PAUSE_SECONDS = 10
 
 
 def bucket_name(stack: str, account: str, region: str) -> str:
@@ -80,18 +88,27 @@ def check(folder: Path) -> None:
         raise DeployError(msg)
 
 
-def upload(s3: S3Client, bucket: str, folder: Path, console: Console) -> dict[str, str]:
+def upload(
+    s3: S3Client, bucket: str, folder: Path, console: Console, sleep: Callable[[float], None] = time.sleep
+) -> dict[str, str]:
     """Puts a built version to `stocketl/<name of the folder>/`; files that are there already stay.
 
-    Returns the S3 version id of each file, by its path in the folder.
+    sleep: waits so many seconds. Returns the S3 version id of each file, by its path in the folder; raises DeployError
+    where the bucket gives none.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     versions: dict[str, str] = {}
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("uploading", total=sum(path.stat().st_size for path in files))
+
+        def pause(seconds: float) -> None:
+            progress.update(task, description="waiting until the bucket is versioned, up to 15 minutes")
+            sleep(seconds)
+            progress.update(task, description="uploading")
+
         for path in files:
             name = path.relative_to(folder).as_posix()
-            versions[name] = _put(s3, bucket, f"{PREFIX}/{folder.name}/{name}", path)
+            versions[name] = _put(s3, bucket, f"{PREFIX}/{folder.name}/{name}", path, pause)
             progress.advance(task, path.stat().st_size)
     return versions
 
@@ -112,11 +129,37 @@ def text(s3: S3Client, bucket: str, version: str, name: str) -> str | None:
         raise
 
 
-def _put(s3: S3Client, bucket: str, key: str, path: Path) -> str:
+def _put(s3: S3Client, bucket: str, key: str, path: Path, sleep: Callable[[float], None]) -> str:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    if (there := _head(s3, bucket, key)) is None or there["Metadata"].get("sha256") != digest:
-        s3.upload_file(str(path), bucket, key, ExtraArgs={"Metadata": {"sha256": digest}})
-        there = s3.head_object(Bucket=bucket, Key=key)
+
+    def put() -> str | None:
+        if (found := _version(s3, bucket, key, digest)) is None:
+            s3.upload_file(str(path), bucket, key, ExtraArgs={"Metadata": {"sha256": digest}})
+            found = _version(s3, bucket, key, digest)
+        return found
+
+    until_versioned = Retrying(
+        retry=retry_if_result(lambda found: found is None),
+        wait=wait_fixed(_PAUSE_SECONDS),
+        stop=stop_after_attempt(1 + _VERSIONED_MINUTES * 60 // _PAUSE_SECONDS),
+        sleep=sleep,
+        retry_error_callback=lambda _state: None,
+    )
+    version: str | None = until_versioned(put)
+    if version is None:
+        msg = (
+            f"s3://{bucket}/{key}: expected a version id within {_VERSIONED_MINUTES} minutes, got none; "
+            f"`aws s3api get-bucket-versioning --bucket {bucket}` should say Enabled. Then try again"
+        )
+        raise DeployError(msg)
+    return version
+
+
+def _version(s3: S3Client, bucket: str, key: str, digest: str) -> str | None:
+    """The version id of the object with this content; None where it is not there or the bucket gives no such id."""
+    there = _head(s3, bucket, key)
+    if there is None or there["Metadata"].get("sha256") != digest or there.get("VersionId", "null") == "null":
+        return None
     return str(there["VersionId"])
 
 

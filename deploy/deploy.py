@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 # AWS keeps 100 unreserved: docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 _CONCURRENCY_TO_RESERVE = 200
 
+NEW_VPC = "10.77.0.0/16"
+"""The template's default of VpcCidr."""
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -40,10 +43,11 @@ def deploy(place: Place, folder: Path, name: str, given: dict[str, str], agree: 
     artifacts.check(folder)
     stack = place.stack(name)
     before = stack.parameters()
+    given = vpc_cidr(place, before, given) | given
     prepare_account(place, before | given)
     bucket = artifacts.bucket_name(name, place.account, place.region)
     artifacts.make_bucket(place.s3, bucket, place.region, place.account)
-    versions = artifacts.upload(place.s3, bucket, folder, place.console)
+    versions = artifacts.upload(place.s3, bucket, folder, place.console, place.sleep)
     of_version = {
         "ArtifactsBucket": bucket,
         "ArtifactVersion": folder.name,
@@ -75,6 +79,28 @@ def prepare_account(place: Place, parameters: dict[str, str]) -> None:
     if subnet := parameters.get("ClusterSubnetId"):
         tag = {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"}
         place.client("ec2").create_tags(Resources=[subnet], Tags=[tag])
+
+
+def vpc_cidr(place: Place, before: dict[str, str], given: dict[str, str]) -> dict[str, str]:
+    """VpcCidr for an existing VPC, for which nobody has given it: the template's default is that of a new one.
+
+    Returns nothing where there is none to set. Raises DeployError for a VPC that does not exist.
+    """
+    vpc = (before | given).get("VpcId")
+    stays = before.get("VpcId") == vpc and before.get("VpcCidr", NEW_VPC) != NEW_VPC
+    if not vpc or "VpcCidr" in given or stays:
+        return {}
+    try:
+        found = place.client("ec2").describe_vpcs(VpcIds=[vpc])["Vpcs"]
+    except ClientError as error:
+        if not error.response["Error"]["Code"].startswith("InvalidVpcID"):  # .NotFound, .Malformed
+            raise
+        msg = (
+            f"VpcId: expected a VPC in {place.region} of the account {place.account}, got {vpc!r}; "
+            "`aws ec2 describe-vpcs` lists them"
+        )
+        raise DeployError(msg) from error
+    return {"VpcCidr": found[0]["CidrBlock"]}
 
 
 def concurrency(client: Any) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import typer
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.errors import DeployError
@@ -70,6 +71,6 @@ def plain_errors() -> Iterator[None]:
     """What a person must mend is one line, exit code 1."""
     try:
         yield
-    except (DeployError, BotoCoreError, ClientError, subprocess.CalledProcessError) as error:
+    except (DeployError, Boto3Error, BotoCoreError, ClientError, subprocess.CalledProcessError) as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(1) from None

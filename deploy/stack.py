@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 5.0
 _OF_DATA = {"AWS::RDS::DBInstance", "AWS::S3::Bucket"}
 _BEYOND_UPDATE = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"}
+_GOING = {"DELETE_COMPLETE", "DELETE_IN_PROGRESS"}
 _NOTHING = ("didn't contain changes", "No updates are to be performed", "no changes")
 
 
@@ -58,11 +59,15 @@ class Stack:
         return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())}
 
     def resources(self) -> dict[str, str]:
-        """Logical id -> physical id of what it has, also where its creation failed; empty if there is no stack."""
+        """Logical id -> physical id of what it has, also where its creation failed; empty if there is no stack.
+
+        CloudFormation lists what it has deleted as well, and what it is about to delete: that is left out.
+        """
         if self.description() is None:
             return {}
         pages = self._client.get_paginator("list_stack_resources").paginate(StackName=self.name)
-        found = [one for page in pages for one in page["StackResourceSummaries"]]
+        rows = [one for page in pages for one in page["StackResourceSummaries"]]
+        found = [one for one in rows if one["ResourceStatus"] not in _GOING]
         return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found if one.get("PhysicalResourceId")}
 
     def plan(self, template_url: str, given: Mapping[str, str]) -> tuple[str, list[dict[str, Any]]]:

@@ -2,11 +2,13 @@
 """Removes a deployment: `python -m deploy.undeploy`, or `make undeploy`. Asks for the stack's name first.
 
 What stays: the buckets with all that is in them, and a last snapshot of the database. With --delete-data the buckets
-are emptied and removed too; the snapshot stays all the same and is named at the end.
+are emptied before the stack goes and removed after it; the snapshot stays all the same and is named at the end. May be
+run again as long as there is the stack; what a run may leave behind without it is said before it goes.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,7 +21,7 @@ from deploy.errors import DeployError
 from deploy.place import here, plain_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_s3.client import S3Client
 
@@ -38,26 +40,21 @@ def undeploy(place: Place, name: str, ask: Callable[[str], str], *, delete_data:
     there is no such stack, or its name was not typed.
     """
     stack = place.stack(name)
+    if stack.description() is None:
+        raise DeployError(no_stack(place, name))
     resources = stack.resources()
-    if not resources:
-        msg = f"there is no stack {name} in {place.region} of the account {place.account}"
-        raise DeployError(msg)
     if (typed := ask(plan(name, delete_data=delete_data)).strip()) != name:
         msg = f"nothing was removed: expected {name!r}, got {typed!r}"
         raise DeployError(msg)
-    if "Trigger" in resources:  # nothing may start a cluster again while the stack goes
-        place.client("lambda").put_function_concurrency(
-            FunctionName=resources["Trigger"], ReservedConcurrentExecutions=0
-        )
-    clusters.end(place.emr, name, place.console, sleep=place.sleep)
-    clusters.free_groups(place.client("ec2"), [resources[group] for group in GROUPS if group in resources])
+    prepare(place, name, resources, delete_data=delete_data)
     database = resources.get("Database")
-    if database:
-        unprotected: dict[str, Any] = {"DeletionProtection": False, "ApplyImmediately": True}
-        place.client("rds").modify_db_instance(DBInstanceIdentifier=database, **unprotected)
-    stack.delete()
     buckets = [resources[bucket] for bucket in BUCKETS if bucket in resources]
     buckets.append(artifacts.bucket_name(name, place.account, place.region))
+    tell_rest(buckets, database, place.console, delete_data=delete_data)
+    if delete_data:  # their names are gone with the stack: whatever happens then, only empty ones are left
+        for bucket in buckets:
+            empty_bucket(place.s3, bucket, place.console)
+    stack.delete()
     if delete_data:
         for bucket in buckets:
             remove_bucket(place.s3, bucket, place.console)
@@ -76,16 +73,65 @@ def plan(name: str, *, delete_data: bool) -> str:
     )
 
 
-def remove_bucket(s3: S3Client, bucket: str, console: Console) -> None:
-    """Deletes every version of every object, then the bucket; one that is gone already is fine."""
+def no_stack(place: Place, name: str) -> str:
+    """What is the case, and how to finish an undeployment that was cut off when the stack was gone."""
+    return (
+        f"there is no stack {name} in {place.region} of the account {place.account}. If its undeployment was cut off: "
+        f"`aws s3 ls | grep {name.lower()}-` shows the buckets that are left, `aws s3 rb s3://BUCKET` deletes an empty "
+        "one; `aws rds describe-db-snapshots --snapshot-type manual` shows the last snapshot of its database"
+    )
+
+
+def prepare(place: Place, name: str, resources: dict[str, str], *, delete_data: bool) -> None:
+    """Ends what runs and takes away what would hold up the deletion of the stack; what is gone already is fine."""
+    # Nothing may start a cluster while the stack goes, nor move files into buckets that are being emptied.
+    for function in ("Trigger", "Monitor") if delete_data else ("Trigger",):
+        if function in resources:
+            with fine_without("ResourceNotFoundException"):
+                place.client("lambda").put_function_concurrency(
+                    FunctionName=resources[function], ReservedConcurrentExecutions=0
+                )
+    clusters.end(place.emr, name, place.console, sleep=place.sleep)
+    clusters.free_groups(place.client("ec2"), [resources[group] for group in GROUPS if group in resources])
+    if "Database" in resources:
+        unprotected: dict[str, Any] = {"DeletionProtection": False, "ApplyImmediately": True}
+        with fine_without("DBInstanceNotFound", "DBInstanceNotFoundFault"):
+            place.client("rds").modify_db_instance(DBInstanceIdentifier=resources["Database"], **unprotected)
+
+
+@contextlib.contextmanager
+def fine_without(*codes: str) -> Iterator[None]:
+    """Passes over AWS's errors with these codes: what was to be changed is not there."""
     try:
-        with console.status(f"emptying {bucket} …"):
-            for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
-                _delete(s3, bucket, [*page.get("Versions", ()), *page.get("DeleteMarkers", ())])
-        s3.delete_bucket(Bucket=bucket)
+        yield
     except ClientError as error:
-        if error.response["Error"]["Code"] != "NoSuchBucket":
+        if error.response["Error"]["Code"] not in codes:
             raise
+
+
+def tell_rest(buckets: list[str], database: str | None, console: Console, *, delete_data: bool) -> None:
+    """What would finish the work if this were cut off when the stack is gone, and its resources' names with it."""
+    commands = [f"aws s3 rb s3://{bucket}" for bucket in buckets] if delete_data else []
+    if database:
+        commands.append(f"aws rds describe-db-snapshots --db-instance-identifier {database}")
+    if commands:
+        console.print("if this is cut off, run it again; if the stack is gone by then, what is left to do is:")
+    for command in commands:
+        console.print(f"  {command}", highlight=False, soft_wrap=True)
+
+
+def empty_bucket(s3: S3Client, bucket: str, console: Console) -> None:
+    """Deletes every version of every object; a bucket that is gone already is fine."""
+    with fine_without("NoSuchBucket"), console.status(f"emptying {bucket} …"):
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            _delete(s3, bucket, [*page.get("Versions", ()), *page.get("DeleteMarkers", ())])
+
+
+def remove_bucket(s3: S3Client, bucket: str, console: Console) -> None:
+    """Deletes what is in it by now, then the bucket; one that is gone already is fine."""
+    empty_bucket(s3, bucket, console)
+    with fine_without("NoSuchBucket"):
+        s3.delete_bucket(Bucket=bucket)
     console.print(f"deleted s3://{bucket}")
 
 

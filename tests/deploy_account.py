@@ -6,11 +6,12 @@ import contextlib
 import io
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 import yaml
+from botocore.awsrequest import AWSResponse
 from moto import mock_aws
 from moto.cloudformation.models import ChangeSet
 from moto.cloudformation.utils import yaml_tag_constructor
@@ -38,6 +39,8 @@ def an_account() -> Iterator[Place]:
             patched.delenv(name, raising=False)
         # moto heeds a Deny, but not its condition: TLS, which no request of a test lacks
         patched.setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
+        # … and knows of no DeletionPolicy: each of our buckets has one
+        patched.setattr(FakeBucket, "delete_from_cloudformation_json", lambda *_: None)
         patched.setattr(yaml, "Loader", _QuickLoader)
         patched.setattr(ChangeSet, "apply", _applied(ChangeSet.apply))
         with mock_aws():
@@ -67,6 +70,46 @@ def _applied(apply: Callable[[ChangeSet], None]) -> Callable[[ChangeSet], None]:
         stack.output_map, stack.parameters = stack._create_output_map(), self.parameters  # noqa: SLF001 - as above
 
     return wrapped
+
+
+def list_also(place: Place, rows: dict[str, tuple[str, str]], status: str | None = None) -> None:
+    """ListStackResources shows these too (logical -> physical id, status), and moto's own with this status."""
+
+    def add(parsed: dict[str, Any], **_: object) -> None:
+        for row in parsed["StackResourceSummaries"]:
+            row["ResourceStatus"] = status or row["ResourceStatus"]
+        parsed["StackResourceSummaries"] += [
+            {"LogicalResourceId": logical, "PhysicalResourceId": physical, "ResourceStatus": state}
+            for logical, (physical, state) in rows.items()
+        ]
+
+    place.session.events.register("after-call.cloudformation.ListStackResources", add)
+
+
+@contextlib.contextmanager
+def cut_off_at(place: Place, operation: str) -> Iterator[None]:
+    """Somebody presses Ctrl-C before this request, `service.Operation`, is sent."""
+
+    def cut_off(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    place.session.events.register(f"before-call.{operation}", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        yield
+    place.session.events.unregister(f"before-call.{operation}", cut_off)
+
+
+def refuse(place: Place, operation: str, code: str, times: int = 1) -> None:
+    """AWS answers so many requests of this `service.Operation` with this error."""
+    left = [None] * times
+
+    def answer(**_: object) -> tuple[AWSResponse, dict[str, Any]] | None:
+        if not left:
+            return None
+        left.pop()
+        return AWSResponse("", 404, {}, None), {"Error": {"Code": code, "Message": "not now"}}
+
+    place.session.events.register(f"before-call.{operation}", answer)
 
 
 def said(place: Place) -> str:

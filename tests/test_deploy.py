@@ -8,21 +8,21 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from deploy_account import BUCKET, an_account, built
+import typer
+from deploy_account import ACCOUNT, BUCKET, DOCUMENTS, REGION, an_account, built, refuse
 from typer.testing import CliRunner
 
 from deploy import artifacts, liveness
+from deploy.deploy import NEW_VPC, assignments, concurrency, vpc_cidr
 from deploy.deploy import app as deploy_app
-from deploy.deploy import assignments, concurrency
 from deploy.errors import DeployError
+from deploy.place import plain_errors
 from deploy.stack import endangered, failure, parameters
 from deploy.undeploy import app as undeploy_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    import typer
 
     from deploy.place import Place
 
@@ -65,6 +65,86 @@ def test_only_what_changed_is_uploaded_again(place: Place, tmp_path: Path) -> No
     assert {name for name, version in second.items() if version != first[name]} == {"lambda.zip"}
     assert artifacts.text(place.s3, BUCKET, folder.name, "requirements.txt") == "numpy==2"
     assert artifacts.text(place.s3, BUCKET, "1.0.0", "requirements.txt") is None
+
+
+def test_a_file_is_uploaded_until_the_bucket_is_versioned(place: Place, tmp_path: Path) -> None:
+    """Versioning takes a while after it was switched on; the upload ended with KeyError: 'VersionId'."""
+    s3, pauses = place.s3, []
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+
+    found = artifacts.upload(s3, BUCKET, built(tmp_path), place.console, pause)
+    assert pauses == [10, 10, 10]
+    versions = s3.list_object_versions(Bucket=BUCKET)["Versions"]
+    latest = {one["Key"]: one["VersionId"] for one in versions if one["IsLatest"]}
+    assert {f"stocketl/1.2.3-00000001/{name}": version for name, version in found.items()} == latest
+    assert "null" not in found.values()
+
+
+def test_a_file_that_s3_does_not_see_yet_is_asked_for_again(place: Place, tmp_path: Path) -> None:
+    """In that while a file that was just uploaded is now and then not found, and the upload ended with a 404."""
+    artifacts.make_bucket(place.s3, BUCKET, place.region, place.account)
+    refuse(place, "s3.HeadObject", "404", times=4)
+    pauses: list[float] = []
+    found = artifacts.upload(place.s3, BUCKET, built(tmp_path), place.console, pauses.append)
+    assert (pauses, len(found)) == ([10, 10], 9)
+
+
+def test_a_bucket_that_never_gets_versioned_is_an_error(place: Place, tmp_path: Path) -> None:
+    """After the 15 minutes that AWS names, it says where to look."""
+    place.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    pauses: list[float] = []
+    expected = (
+        rf"^s3://{BUCKET}/.*/bootstrap\.sh: expected a version id within 15 minutes, got none; `aws s3api get-bucket"
+    )
+    with pytest.raises(DeployError, match=expected):
+        artifacts.upload(place.s3, BUCKET, built(tmp_path), place.console, pauses.append)
+    assert sum(pauses) == 15 * 60
+
+
+def test_an_upload_that_fails_is_one_line(place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """boto3 has errors beside botocore's: this one came with a traceback."""
+    folder = built(tmp_path)
+    artifacts.make_bucket(place.s3, BUCKET, place.region, place.account)
+    refuse(place, "s3.PutObject", "AccessDenied")
+    with pytest.raises(typer.Exit), plain_errors():
+        artifacts.upload(place.s3, BUCKET, folder, place.console)
+    assert capsys.readouterr().err == (
+        f"Failed to upload {folder}/bootstrap.sh to {BUCKET}/stocketl/{folder.name}/bootstrap.sh: An error occurred "
+        "(AccessDenied) when calling the PutObject operation: not now\n"
+    )
+
+
+def test_the_addresses_of_an_existing_vpc_are_its_own_unless_others_are_given(place: Place) -> None:
+    """The default is of a new VPC: with it the endpoint let in no node. What was once given stays."""
+    one, other = (place.client("ec2").create_vpc(CidrBlock=f"10.{n}.0.0/16")["Vpc"]["VpcId"] for n in (20, 30))
+    by_default, by_hand = {"VpcId": one, "VpcCidr": NEW_VPC}, {"VpcId": one, "VpcCidr": "10.0.0.0/8"}
+    cases: list[tuple[dict[str, str], dict[str, str]]] = [
+        ({}, {"VpcId": one}),
+        ({"VpcId": "", "VpcCidr": NEW_VPC}, {"VpcId": one}),
+        (by_default, {}),
+        (by_hand, {"VpcId": other}),
+        ({}, by_hand),
+        (by_hand, {}),
+        ({"VpcId": "", "VpcCidr": NEW_VPC}, {}),
+    ]
+    found = [vpc_cidr(place, before, given).get("VpcCidr") for before, given in cases]
+    assert found == ["10.20.0.0/16"] * 3 + ["10.30.0.0/16"] + [None] * 3
+    assert f"Default: {NEW_VPC}" in (DOCUMENTS / "template.yaml").read_text()
+
+
+@pytest.mark.parametrize("code", ["InvalidVpcID.NotFound", "InvalidVpcID.Malformed"])
+def test_a_vpc_that_does_not_exist_is_named(place: Place, code: str) -> None:
+    """Before anything is made."""
+    refuse(place, "ec2.DescribeVpcs", code)
+    with pytest.raises(
+        DeployError, match=f"expected a VPC in {REGION} of the account {ACCOUNT}, got 'vpc-0'; `aws ec2"
+    ):
+        vpc_cidr(place, {}, {"VpcId": "vpc-0"})
 
 
 def test_parameters_keep_their_values_unless_others_are_given() -> None:

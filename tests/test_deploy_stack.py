@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from deploy_account import BUCKET, an_account, built, said
+from deploy_account import BUCKET, an_account, built, cut_off_at, list_also, refuse, said
 
 from deploy import clusters, liveness
 from deploy.deploy import deploy, tell
@@ -39,6 +39,9 @@ EXISTING = {
 }
 
 
+FUNCTIONS = ("Trigger", "Monitor")
+
+
 def agree(_question: str) -> bool:
     return True
 
@@ -50,8 +53,8 @@ def never(question: str) -> bool:
 def network(place: Place) -> dict[str, str]:
     """Parameters for a network that is there."""
     ec2 = place.client("ec2")
-    vpc = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
-    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.77.0.0/24")["Subnet"]["SubnetId"]
+    vpc = ec2.create_vpc(CidrBlock="10.20.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.20.0.0/24")["Subnet"]["SubnetId"]
     table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
     return {"VpcId": vpc, "ClusterSubnetId": subnet, "DatabaseSubnetIds": subnet, "RouteTableIds": table}
 
@@ -87,7 +90,8 @@ def test_a_deployment_from_nothing_ends_with_where_to_drop_files(place: Place, t
     assert f"s3://{outputs['InputBucket']}/drops/" in said(place)
     assert deploy(place, folder, "stocketl", {}, never) is None
     assert "as it should be" in said(place)
-    assert stack.parameters()["AlarmEmail"] == "a@example.org"
+    kept = stack.parameters()
+    assert (kept["AlarmEmail"], kept["VpcCidr"]) == ("a@example.org", "10.20.0.0/16")
 
 
 def test_a_new_version_of_the_job_alone_replaces_the_step(place: Place, tmp_path: Path) -> None:
@@ -144,6 +148,49 @@ def test_undeploy_deletes_every_version_when_told_to(place: Place, tmp_path: Pat
     assert not left & ({outputs[name] for name in BUCKETS} | {BUCKET})
 
 
+def files_in(place: Place, buckets: dict[str, str]) -> dict[str, int]:
+    """How many versions and delete markers each bucket has that is there, by its logical id."""
+    there = {bucket["Name"] for bucket in place.s3.list_buckets()["Buckets"]}
+    found = {name: place.s3.list_object_versions(Bucket=one) for name, one in buckets.items() if one in there}
+    return {name: len(one.get("Versions", ())) + len(one.get("DeleteMarkers", ())) for name, one in found.items()}
+
+
+def test_an_undeployment_of_the_data_that_is_cut_off_before_the_stack_goes_is_run_again(
+    place: Place, tmp_path: Path
+) -> None:
+    """The buckets are empty by then, with nothing left that moves files into them; the second run removes them."""
+    begin(place, tmp_path)
+    resources = place.stack("stocketl").resources()
+    buckets = {name: resources[name] for name in BUCKETS} | {"artifacts": BUCKET}
+    place.s3.put_object(Bucket=buckets["InputBucket"], Key="drops/a.csv", Body=b"1")
+    with cut_off_at(place, "cloudformation.DeleteStack"):
+        undeploy(place, "stocketl", lambda _plan: "stocketl", delete_data=True)
+    assert files_in(place, buckets) == dict.fromkeys(buckets, 0)
+    functions = [place.client("lambda").get_function_concurrency(FunctionName=resources[f]) for f in FUNCTIONS]
+    assert [function["ReservedConcurrentExecutions"] for function in functions] == [0, 0]
+    place.s3.put_object(Bucket=buckets["InputBucket"], Key="drops/b.csv", Body=b"2")
+    undeploy(place, "stocketl", lambda _plan: "stocketl", delete_data=True)
+    assert files_in(place, buckets) == {}
+
+
+def test_an_undeployment_that_is_cut_off_after_the_stack_is_gone_has_said_how_to_finish_it(
+    place: Place, tmp_path: Path
+) -> None:
+    """Their names went with the stack, and a second run only said that there is none: full buckets stayed."""
+    begin(place, tmp_path)
+    resources = place.stack("stocketl").resources()
+    buckets = {name: resources[name] for name in BUCKETS} | {"artifacts": BUCKET}
+    place.s3.put_object(Bucket=buckets["InputBucket"], Key="drops/a.csv", Body=b"1")
+    with cut_off_at(place, "s3.DeleteBucket"):
+        undeploy(place, "stocketl", lambda _plan: "stocketl", delete_data=True)
+    assert place.stack("stocketl").description() is None
+    assert files_in(place, buckets) == dict.fromkeys(buckets, 0)
+    commands = [line.strip() for line in said(place).splitlines() if "aws s3 rb" in line]
+    assert commands == [f"aws s3 rb s3://{bucket}" for bucket in buckets.values()]
+    with pytest.raises(DeployError, match=r"`aws s3 ls \| grep stocketl-` shows .*, `aws s3 rb s3://BUCKET` deletes"):
+        undeploy(place, "stocketl", never, delete_data=True)
+
+
 DATABASE = """
 Resources:
   Database:
@@ -163,6 +210,50 @@ def test_a_protected_database_goes_with_its_stack_and_its_snapshots_are_named(pl
     undeploy(place, "stocketl", lambda _plan: "stocketl", delete_data=False)
     assert rds.describe_db_instances()["DBInstances"] == []
     assert "aws rds delete-db-snapshot --db-snapshot-identifier the-last-one" in said(place)
+
+
+def test_what_is_deleted_already_or_about_to_be_is_none_of_the_stacks_resources(place: Place) -> None:
+    """CloudFormation lists it with its physical id; a stack that was rolled back has nothing else, and goes too."""
+    place.client("cloudformation").create_stack(StackName="stocketl", TemplateBody=DATABASE)
+    place.client("rds").modify_db_instance(
+        DBInstanceIdentifier=place.stack("stocketl").resources()["Database"], DeletionProtection=False
+    )
+    gone = {"Trigger": ("stocketl-Trigger-1", "DELETE_COMPLETE"), "InputBucket": ("stocketl-1", "DELETE_SKIPPED")}
+    list_also(place, gone | {"PrimaryGroup": ("sg-1", "DELETE_IN_PROGRESS")}, "DELETE_COMPLETE")
+    assert place.stack("stocketl").resources() == {"InputBucket": "stocketl-1"}
+    undeploy(place, "stocketl", lambda _plan: "stocketl", delete_data=False)
+    assert place.stack("stocketl").description() is None
+
+
+def test_a_stack_without_any_resource_left_is_removed(place: Place) -> None:
+    """ROLLBACK_COMPLETE with everything rolled back was taken for no stack at all."""
+    topic = json.dumps({"Resources": {"Alarms": {"Type": "AWS::SNS::Topic"}}})
+    place.client("cloudformation").create_stack(StackName="stocketl", TemplateBody=topic)
+    list_also(place, {}, "DELETE_COMPLETE")
+    undeploy(place, "stocketl", lambda _plan: "stocketl", delete_data=False)
+    assert place.stack("stocketl").description() is None
+
+
+@pytest.mark.parametrize("code", ["DBInstanceNotFound", "DBInstanceNotFoundFault"])
+def test_a_lambda_and_a_database_that_are_not_there_hold_nothing_up(place: Place, code: str) -> None:
+    """As after a creation or deletion that failed; the undeployment ended with their not-found errors."""
+    topic = json.dumps({"Resources": {"Alarms": {"Type": "AWS::SNS::Topic"}}})
+    place.client("cloudformation").create_stack(StackName="stocketl", TemplateBody=topic)
+    rows = {name: (f"stocketl-{name}-1", "CREATE_FAILED") for name in ("Trigger", "Monitor")}
+    list_also(place, rows | {"Database": ("stocketl-database-1", "DELETE_FAILED")})
+    refuse(place, "rds.ModifyDBInstance", code)
+    undeploy(place, "stocketl", lambda _plan: "stocketl", delete_data=True)
+    assert place.stack("stocketl").description() is None
+    assert "aws rds describe-db-snapshots --db-instance-identifier stocketl-database-1" in said(place)
+
+
+def test_another_error_of_the_database_ends_the_undeployment(place: Place) -> None:
+    """A database that is not available now would keep its protection, and the stack."""
+    place.client("cloudformation").create_stack(StackName="stocketl", TemplateBody=DATABASE)
+    refuse(place, "rds.ModifyDBInstance", "InvalidDBInstanceState")
+    with pytest.raises(ClientError, match="InvalidDBInstanceState"):
+        undeploy(place, "stocketl", lambda _plan: "stocketl", delete_data=False)
+    assert place.stack("stocketl").description() is not None
 
 
 def test_a_heartbeat_that_is_none_is_an_error(place: Place) -> None:
