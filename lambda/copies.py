@@ -132,12 +132,15 @@ def _copy_in_parts(s3: S3Client, source: Found, to: dict[str, Any], size: int, a
 
     def copied(numbered: tuple[int, int]) -> dict[str, Any]:
         number, start = numbered
+        last = min(start + size, source.size) - 1
+        # S3 takes a range only of what is larger than 5 MB
+        part: Any = {} if source.size <= size else {"CopySourceRange": f"bytes={start}-{last}"}
         answer: Any = s3.upload_part_copy(
             **to,
             PartNumber=number,
             CopySource=source.exactly(),  # type: ignore[arg-type] # a dict of the same shape
             CopySourceIfMatch=f'"{source.etag}"',
-            CopySourceRange=f"bytes={start}-{min(start + size, source.size) - 1}",
+            **part,
         )["CopyPartResult"]
         return {"PartNumber": number} | {name: answer[name] for name in ("ETag", *_checksums(answer))}
 
