@@ -137,12 +137,17 @@ def test_undeploy_wants_the_name_and_keeps_the_files(place: Place, tmp_path: Pat
 
 
 def test_undeploy_deletes_every_version_when_told_to(place: Place, tmp_path: Path) -> None:
-    """With --delete-data no bucket is left."""
+    """With --delete-data no bucket is left, also where something is dropped while the stack goes."""
     begin(place, tmp_path)
     outputs = place.stack("stocketl").outputs()
     for body in (b"1", b"2"):
         place.s3.put_object(Bucket=outputs["InputBucket"], Key="drops/a.csv", Body=body)
     place.s3.delete_object(Bucket=outputs["InputBucket"], Key="drops/a.csv")
+
+    def drop(**_: object) -> None:
+        place.s3.put_object(Bucket=outputs["InputBucket"], Key="drops/late.csv", Body=b"3")
+
+    place.session.events.register("before-call.cloudformation.DeleteStack", drop)
     undeploy(place, "stocketl", lambda plan: "stocketl" if "DELETED" in plan else "", delete_data=True)
     left = {bucket["Name"] for bucket in place.s3.list_buckets()["Buckets"]}
     assert not left & ({outputs[name] for name in BUCKETS} | {BUCKET})
