@@ -102,7 +102,8 @@ def upload(
         task = progress.add_task("uploading", total=sum(path.stat().st_size for path in files))
 
         def pause(seconds: float) -> None:
-            progress.update(task, description="waiting until the bucket is versioned, up to 15 minutes")
+            waiting = f"waiting until the bucket is versioned, up to {_VERSIONED_MINUTES} minutes"
+            progress.update(task, description=waiting)
             sleep(seconds)
             progress.update(task, description="uploading")
 

@@ -83,7 +83,7 @@ def session(settings: Settings) -> Iterator[SparkSession]:
     if not _under_spark_submit():
         os.environ["JAVA_HOME"] = str(java_home())
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = str(_worker_python())
-        # of glibc: else Java's many threads each keep what was freed (a file of 4 GB: a peak of 2.9 instead of 3.2 GB)
+        # of glibc: else Java's many threads each keep what was freed (a file of 4 GB: a peak of 3.0 instead of 3.2 GB)
         os.environ.setdefault("MALLOC_ARENA_MAX", "2")
         places = [place for place in (settings.checkpoint, settings.lake) if place]
         on_s3, in_folders = any(map(is_s3, places)), not all(map(is_s3, places))

@@ -14,10 +14,20 @@ if TYPE_CHECKING:
 
 
 def living(leader: int) -> list[psutil.Process]:
-    """The processes of the session whose leader has, or had, this number, and what these have started elsewhere."""
-    found = {process for process in psutil.process_iter() if _session(process.pid) == leader}
-    found |= {child for process in found for child in _children(process)}
-    return [process for process in found if lives(process)]
+    """The processes of the session whose leader has, or had, this number, and what these have started elsewhere.
+
+    One look at each process: the bench asks while it measures.
+    """
+    everyone = list(psutil.process_iter())
+    found = {process.pid: process for process in everyone if _session(process.pid) == leader}
+    children: dict[int, list[psutil.Process]] = {}
+    for process in everyone:
+        children.setdefault(_parent(process), []).append(process)
+    new = list(found.values())
+    while new:
+        new = [child for process in new for child in children.get(process.pid, ()) if child.pid not in found]
+        found |= {child.pid: child for child in new}
+    return [process for process in found.values() if lives(process)]
 
 
 def lives(process: psutil.Process) -> bool:
@@ -56,11 +66,11 @@ def _session(pid: int) -> int | None:
         return None
 
 
-def _children(process: psutil.Process) -> list[psutil.Process]:
+def _parent(process: psutil.Process) -> int:
     try:
-        return process.children(recursive=True)
+        return process.ppid()
     except psutil.NoSuchProcess:
-        return []
+        return 0
 
 
 def _signal_each(processes: Iterable[psutil.Process], number: signal.Signals) -> None:

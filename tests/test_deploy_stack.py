@@ -160,16 +160,22 @@ def files_in(place: Place, buckets: dict[str, str]) -> dict[str, int]:
     return {name: len(one.get("Versions", ())) + len(one.get("DeleteMarkers", ())) for name, one in found.items()}
 
 
-def test_an_undeployment_of_the_data_that_is_cut_off_before_the_stack_goes_is_run_again(
-    place: Place, tmp_path: Path
-) -> None:
-    """The buckets are empty by then, with nothing left that moves files into them; the second run removes them."""
+def undeployed_until(place: Place, tmp_path: Path, operation: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Deploys, drops a file and cuts its undeployment with the data off at this request: resources and buckets."""
     begin(place, tmp_path)
     resources = place.stack("stocketl").resources()
     buckets = {name: resources[name] for name in BUCKETS} | {"artifacts": BUCKET}
     place.s3.put_object(Bucket=buckets["InputBucket"], Key="drops/a.csv", Body=b"1")
-    with cut_off_at(place, "cloudformation.DeleteStack"):
+    with cut_off_at(place, operation):
         undeploy(place, "stocketl", lambda _plan: "stocketl", delete_data=True)
+    return resources, buckets
+
+
+def test_an_undeployment_of_the_data_that_is_cut_off_before_the_stack_goes_is_run_again(
+    place: Place, tmp_path: Path
+) -> None:
+    """The buckets are empty by then, with nothing left that moves files into them; the second run removes them."""
+    resources, buckets = undeployed_until(place, tmp_path, "cloudformation.DeleteStack")
     assert files_in(place, buckets) == dict.fromkeys(buckets, 0)
     functions = [place.client("lambda").get_function_concurrency(FunctionName=resources[f]) for f in FUNCTIONS]
     assert [function["ReservedConcurrentExecutions"] for function in functions] == [0, 0]
@@ -182,12 +188,7 @@ def test_an_undeployment_that_is_cut_off_after_the_stack_is_gone_has_said_how_to
     place: Place, tmp_path: Path
 ) -> None:
     """Their names went with the stack, and a second run only said that there is none: full buckets stayed."""
-    begin(place, tmp_path)
-    resources = place.stack("stocketl").resources()
-    buckets = {name: resources[name] for name in BUCKETS} | {"artifacts": BUCKET}
-    place.s3.put_object(Bucket=buckets["InputBucket"], Key="drops/a.csv", Body=b"1")
-    with cut_off_at(place, "s3.DeleteBucket"):
-        undeploy(place, "stocketl", lambda _plan: "stocketl", delete_data=True)
+    _, buckets = undeployed_until(place, tmp_path, "s3.DeleteBucket")
     assert place.stack("stocketl").description() is None
     assert files_in(place, buckets) == dict.fromkeys(buckets, 0)
     commands = [line.strip() for line in said(place).splitlines() if "aws s3 rb" in line]
