@@ -10,12 +10,14 @@ from typing import Any
 
 _INTERNAL = ("500 Internal Server Error", "InternalError", "We encountered an internal error. Please try again.")
 _UNMET = "At least one of the pre-conditions you specified did not hold"
+_NO_RANGE = "The specified copy source is not supported as a byte-range copy source"
 _ERRORS = {
     "slow_down": ("503 Slow Down", "SlowDown", "Please reduce your request rate."),
     "fail": _INTERNAL,
     "conflict": ("409 Conflict", "ConditionalRequestConflict", "A conflicting operation occurred."),
     "lose_answer": _INTERNAL,
     "precondition": ("412 Precondition Failed", "PreconditionFailed", _UNMET),
+    "range": ("400 Bad Request", "InvalidRequest", _NO_RANGE),
 }
 _PROBABILITIES = ("slow_down", "fail", "conflict", "lose_answer")
 _CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")

@@ -227,6 +227,16 @@ def test_an_object_uploaded_in_parts_is_copied_in_the_same_parts(desk: Desk) -> 
     assert asked.count("GetObject") == 2  # both receipts
 
 
+def test_a_small_file_uploaded_as_one_part_is_copied_without_a_range(desk: Desk) -> None:
+    """Some writers upload everything in parts; S3 takes a range only of what is larger than 5 MB."""
+    case = desk.case("a.csv", b"0123456789", version=desk.upload_in_parts("a.csv", [b"0123456789"]))
+    before = desk.server.lying(desk.buckets.input)[desk.source(case)]
+    desk.moves(case)
+    check_ended(desk, case, before)
+    etag = desk.s3.head_object(Bucket=desk.buckets.success, Key=case.target)["ETag"]
+    assert etag.strip('"') == desk.receipt(case)[1]["etag"]
+
+
 @pytest.mark.parametrize("sizes", [(10, 3, 8), (3, 10)])
 def test_parts_of_several_sizes_need_a_comparison(desk: Desk, sizes: tuple[int, ...]) -> None:
     """Only the first part's size is asked for: the copy may have another ETag and is then compared by its bytes."""

@@ -297,9 +297,12 @@ def test_the_tables_live_in_the_first_schema_of_the_search_path(database: str) -
         assert query(second.run, "SELECT count(*) FROM stocketl.series('A')") == [(2,)]
 
 
-def test_the_tables_live_beside_the_ledger_never_in_its_schema(database: str) -> None:
+@pytest.mark.parametrize("made_before", [False, True])
+def test_the_tables_live_beside_the_ledger_never_in_its_schema(database: str, made_before: bool) -> None:  # noqa: FBT001
     """A role that is called stocketl has the ledger's schema first in its path as soon as that exists."""
     with closing(Transactions(database, threading.Event())) as job:
+        if made_before:
+            job.run(lambda cur: cur.execute("CREATE SCHEMA stocketl"))
         job.run(lambda cur: (cur.execute("SET search_path = stocketl, public"), ledger.create(cur)))
         assert query(job.run, "SELECT wide_schema FROM stocketl.writer") == [("public",)]
 
