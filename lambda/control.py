@@ -49,8 +49,8 @@ class Control:
             return load(text), etag
         except ControlError as error:
             msg = (
-                f"s3://{self._bucket}/{MEMORY}: {error}. Nothing is started until it is mended: put back an earlier "
-                "version of the object, or, when no action was tried in the last minutes, delete it."
+                f"s3://{self._bucket}/{MEMORY}: {error}. Nothing is started until it is mended: see who wrote it; "
+                "then, when no action was tried in the last minutes, delete it."
             )
             raise ControlError(msg) from error
 

@@ -149,7 +149,8 @@ class Trigger:
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """The function's entry: says in a log line and in metrics what was seen and done, and returns that line.
 
-    Raises what `Trigger.run` raises, so that Lambda tries again and its alarm goes off.
+    Raises what `Trigger.run` raises, so that the event goes to the dead letters and their alarm goes off; the schedule
+    calls again.
     """
     settings = read_settings(os.environ)
     endpoints = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_ENDPOINT_URL")))

@@ -3,8 +3,9 @@
 Every function works in the caller's transaction and commits nothing; `take_over` alone has a transaction of its own.
 
 Least rights of the job's role: CONNECT and TEMPORARY on the database; CREATE on the first schema of its search_path
-(for the wide tables; `public` gives it to nobody but the owner since PostgreSQL 15); and either CREATE on the database
-or a schema made for it: `CREATE SCHEMA stocketl AUTHORIZATION <role>`. Jobs that may replace each other use one role.
+but stocketl (for the wide tables; `public` gives it to nobody but the owner since PostgreSQL 15); and either CREATE on
+the database or a schema made for it: `CREATE SCHEMA stocketl AUTHORIZATION <role>`. Jobs that may replace each other
+use one role.
 A role that only looks at the data needs USAGE on both schemas and SELECT on their tables, best given by `ALTER DEFAULT
 PRIVILEGES FOR ROLE <job's role> GRANT SELECT ON TABLES TO <reader>`, since tables are added as tickers appear.
 """
