@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from streaming import drops, returns
+from streaming.backlog import Backlog
 from streaming.checkpoint import open_checkpoint
 from streaming.draining import Drained
 from streaming.heartbeat import Heartbeat
@@ -22,6 +23,7 @@ from streaming.postgres import Transactions
 from streaming.publish import Publish
 from streaming.receipts import ReceiptWriter, destinations
 from streaming.spark import hadoop_url, parse_tasks, partitions, session
+from streaming.storage import open_place
 from streaming.supervision import stop_on_signals, supervise
 from streaming.takeover import still_writer, take_over
 
@@ -60,10 +62,7 @@ def run(settings: Settings) -> int:
         metrics: Metrics = cloudwatch() if settings.metrics == "cloudwatch" else NoMetrics()
         publish = Publish(of_batches, lake, checkpoint, epoch, published=receipts.published, metrics=metrics)
         followers: list[Follower] = [receipts] if lake is None else [receipts, lake]
-        if settings.heartbeat is not None or settings.metrics != "none":
-            followers.append(
-                Heartbeat(settings, checkpoint, epoch, committed=lambda: receipts.done, metrics=metrics, stop=stop)
-            )
+        followers += _signs_of_life(settings, checkpoint, epoch, receipts, metrics=metrics, stop=stop)
 
         def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (the one argument of a callback)
             options = drops.SourceOptions.of(settings, checkpoint, parse_tasks(spark), isolate=isolate)
@@ -86,6 +85,28 @@ def run(settings: Settings) -> int:
             spark_log=settings.home / "logs" / "spark.log",
         )
     return 0
+
+
+def _signs_of_life(
+    settings: Settings,
+    checkpoint: Checkpoint,
+    epoch: int,
+    receipts: ReceiptWriter,
+    *,
+    metrics: Metrics,
+    stop: threading.Event,
+) -> list[Follower]:
+    def committed() -> int:
+        return receipts.done
+
+    if settings.heartbeat is None and settings.metrics == "none":
+        return []
+    backlog = Backlog(settings, checkpoint, committed=committed, metrics=metrics, stop=stop)
+    if settings.heartbeat is None:
+        return [backlog]
+    place, every = open_place(settings.heartbeat), settings.heartbeat_every
+    heartbeat = Heartbeat(place, every, epoch, committed=committed, waiting=lambda: backlog.waiting, stop=stop)
+    return [heartbeat, backlog]
 
 
 def _lake(
