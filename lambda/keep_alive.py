@@ -132,7 +132,8 @@ def a_step_of_another_version_is_replaced_when_asked(s: Situation) -> Decision |
         return None
     if s.not_yet("step") is not None:
         return None
-    return _cancel(s.good[0], f"version {s.good[0].version} is replaced by {s.policy.version}")
+    step = s.good[0]
+    return CancelStep(step.cluster, step.id, f"version {step.version} is replaced by {s.policy.version}", replaced=True)
 
 
 def a_good_step_stays(s: Situation) -> Decision | None:

@@ -132,12 +132,13 @@ class StartStep:
 
 @dataclass(frozen=True, slots=True)
 class CancelStep:
-    """CancelSteps; force: by SIGKILL instead of SIGTERM."""
+    """CancelSteps; force: by SIGKILL instead of SIGTERM; replaced: it is well, so first see that another may follow."""
 
     cluster: str
     step: str
     why: str
     force: bool = False
+    replaced: bool = False
 
 
 Decision = Wait | StartCluster | StartStep | CancelStep

@@ -138,7 +138,9 @@ class Trigger:
                 document = self._documents.step(new)
                 intention = Intention(new, "step", now, why, cluster)
                 return "start step", lambda: emr.start_step(cluster, document), intention
-            case CancelStep(cluster, step, why, force):
+            case CancelStep(cluster, step, why, force, replaced):
+                if replaced:
+                    self._documents.step(new)  # a version that was never uploaded costs no job
                 intention = Intention(new, "cancel", now, why, cluster, step)
                 return "cancel step", lambda: emr.cancel_step(cluster, step, force=force), intention
             case Wait():

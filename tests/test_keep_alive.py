@@ -147,7 +147,7 @@ def test_another_version_is_replaced_when_asked_and_when_a_successor_may_start(
     version: str, marker: str | None, memory: Memory, *, replaced: bool
 ) -> None:
     world = replace(WELL, steps=(step(version=version),), replace=marker)
-    cancel = CancelStep("j-1", "s-1", "version 1.2.2 is replaced by 1.2.3")
+    cancel = CancelStep("j-1", "s-1", "version 1.2.2 is replaced by 1.2.3", replaced=True)
     assert decided(world, memory) == (cancel if replaced else Wait("step s-1 is RUNNING"))
 
 

@@ -265,6 +265,18 @@ def test_the_replace_marker_rolls_a_new_version_out(long_stage: Stage) -> None:
     assert {report.did for report in long_stage.run(600)} == {"nothing"}
 
 
+def test_a_replacement_by_a_version_that_was_never_uploaded_costs_no_job(long_stage: Stage) -> None:
+    first = running(long_stage)
+    before = long_stage.emr.history.copy()
+    long_stage.environ["ARTIFACT_VERSION"] = "9.9.9"
+    long_stage.put("control/replace", "")
+    for _ in range(3):
+        with pytest.raises(DocumentError, match=r"9.9.9/step.json is not there: upload that version"):
+            long_stage.invoke()
+        long_stage.wait(60)
+    assert ([step.id for step in long_stage.good], long_stage.emr.history) == ([first], before)
+
+
 def test_a_memory_that_cannot_be_read_stops_all_starts_with_a_plain_error(stage: Stage) -> None:
     first = running(stage)
     stage.put(MEMORY, "{")
