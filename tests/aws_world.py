@@ -58,7 +58,7 @@ _WAITING_EVENTS = 20
 class World:
     """The system while the context lasts. faults: of EMR; chance: of all else; dropped: bytes by version id.
 
-    lost, repeated: S3 events that met that fate.
+    steps: all that EMR has run. lost, repeated: S3 events that met that fate.
     """
 
     def __init__(self, folder: Path, s3: S3Server, database: str, seed: int) -> None:
@@ -72,9 +72,9 @@ class World:
         )
         self._secret = _secret(s3, f"database-{self.state}")
         self._upload()
-        steps = SparkSubmitSteps(_spark_conf(folder, s3), s3.env | _STEP_PACE, folder / "emr")
+        self.steps = SparkSubmitSteps(_spark_conf(folder, s3), s3.env | _STEP_PACE, folder / "emr", runner=True)
         self.emr = LocalEmr(
-            run_step=steps,
+            run_step=self.steps,
             delays=Delays(starting=0.5, bootstrapping=0.5),
             faults=self.faults,
             on_event=self._emr_event,
@@ -129,6 +129,10 @@ class World:
         if beat is None or (datetime.now(UTC) - datetime.fromisoformat(beat["time"])).total_seconds() > 8:
             return None
         return next((step for step in self.emr.steps("RUNNING") if step.id == beat["step"]), None)
+
+    def drivers(self) -> list[str]:
+        """The ids of the steps of which processes live, whatever EMR says of them."""
+        return [process.launch.step_id for process in self.steps.started if process.tree()]
 
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
         """Keys of all current objects."""

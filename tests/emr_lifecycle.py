@@ -86,10 +86,10 @@ class Lifecycle:
         if cluster.state not in OPEN_CLUSTERS:
             return
         for step in cluster.steps:
+            if step.process is not None:  # also of one that has ended: it may have left others behind
+                self._dying.append((now + self.delays.lingering, step.process))
             if not step.live:
                 continue
-            if step.process is not None:
-                self._dying.append((now + self.delays.lingering, step.process))
             step.failure = "The cluster was terminated"
             self._end(cluster, step, left if step.occupies else "CANCELLED", now)
         cluster.reason = (code, why)
@@ -99,9 +99,9 @@ class Lifecycle:
     def bury(self, now: float) -> None:
         """Kills the processes of clusters that are gone."""
         for due, process in self._dying:
-            if due <= now and process.poll() is None:
+            if due <= now:
                 process.kill()
-        # polled until it has ended, so that it is reaped; a process that is gone may leave others behind
+        # polled until it has ended, so that it is reaped
         self._dying = [(due, process) for due, process in self._dying if due > now or process.poll() is None]
 
     def _advance_steps(self, cluster: Cluster, now: float) -> None:

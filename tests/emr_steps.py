@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import psutil
 
+_RUNNER = ("/bin/sh", "-c", '"$@"; exit $?', "command-runner")
 _PASSED_ON = ("HOME", "LANG", "PATH", "TMPDIR", "USER")
 
 
@@ -51,11 +52,12 @@ class SparkSubmitSteps:
     conf_dir: Spark's configuration, in the part of EMR's classifications (spark-defaults.conf with the master, jars,
     Python …). env: what the processes find in their environment, beside HOME, LANG, PATH and the like; SPARK_HOME may
     be set in it, else it is pip's pyspark. logs: below it lie `<cluster>/steps/<step>/stdout`, `stderr`, `controller`
-    and the step's working folder. Calling it raises OSError where the program does not exist.
+    and the step's working folder. runner: a process around each step takes its signals and passes none on, the worst
+    that command-runner.jar may do. Calling it raises OSError where the program does not exist.
     """
 
-    def __init__(self, conf_dir: Path, env: Mapping[str, str], logs: Path) -> None:
-        self._conf_dir, self._env, self._logs = conf_dir, dict(env), logs
+    def __init__(self, conf_dir: Path, env: Mapping[str, str], logs: Path, *, runner: bool = False) -> None:
+        self._conf_dir, self._env, self._logs, self._runner = conf_dir, dict(env), logs, runner
         self.started: list[SparkSubmitStep] = []
 
     def __call__(self, launch: StepLaunch) -> SparkSubmitStep:
@@ -72,7 +74,8 @@ class SparkSubmitSteps:
         work = folder / "work"
         work.mkdir(parents=True)
         (folder / "controller").write_text(f"{' '.join(launch.args)}\n")
-        step = SparkSubmitStep(launch, [program, *launch.args[1:]], env, work)
+        command = [program, *launch.args[1:]]
+        step = SparkSubmitStep(launch, [*_RUNNER, *command] if self._runner else command, env, work)
         self.started.append(step)
         return step
 

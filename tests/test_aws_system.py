@@ -78,7 +78,7 @@ def _heal(world: World) -> None:
 
 
 def _in_random_order(chance: Random) -> list[Callable[[World], bool]]:
-    faults = [_kill_the_step, _kill_the_cluster, _freeze_the_driver, _kill_lambdas]
+    faults = [_kill_the_step, _kill_the_cluster, _freeze_the_driver, _kill_lambdas, _stop_for_maintenance]
     chance.shuffle(faults)
     mix = iter(_shares([*random_mix(chance.randrange(1_000)), *STRANGE.items()], len(faults), chance))
     return [lambda world, fault=fault: _drop_and(world, next(mix), fault) for fault in faults]
@@ -134,6 +134,14 @@ def _kill_lambdas(world: World, _step: Step) -> bool:
     return bool(world.wait_for("a kill in the middle of an invocation of each function", both_hit))
 
 
+def _stop_for_maintenance(world: World, step: Step) -> bool:
+    """The driver ends by the marker itself: the signal of its cancelled step never reaches it."""
+    world.s3.client.put_object(Bucket=world.state, Key="control/stop", Body=b"")
+    world.wait_for("the end of all drivers", lambda: step.state not in LIVE and not world.drivers())
+    world.s3.client.delete_object(Bucket=world.state, Key="control/stop")
+    return True
+
+
 def _converged(world: World) -> bool:
     live = world.emr.steps(*LIVE)
     return (
@@ -141,6 +149,7 @@ def _converged(world: World) -> bool:
         and all("/done/" in key for key in world.keys(world.state, "receipts/"))
         and len(live) == 1
         and world.beating_step() is live[0]
+        and world.drivers() == [live[0].id]
     )
 
 

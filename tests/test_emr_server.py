@@ -20,7 +20,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 from emr_operations import OPERATIONS
 from emr_server import EmrServer
-from emr_steps import PretendSteps, SparkSubmitSteps
+from emr_steps import PretendSteps, SparkSubmitSteps, StepLaunch
 from fixture_emr import emr_client
 from local_emr import LocalEmr
 
@@ -280,8 +280,22 @@ def test_an_interrupted_step_is_told_and_its_children_are_not(real: Real) -> Non
     assert (steps.started[0].logs / "stdout").read_text() == "interrupted\n"
     assert steps.started[0].poll() == 3
     assert not _gone(tree)
-    steps.close()
+    client.terminate_job_flows(JobFlowIds=[cluster_id])
     _until(lambda: _gone(tree))
+
+
+def test_a_runner_takes_the_signal_and_leaves_the_step_alone(spark_home: Path, tmp_path: Path) -> None:
+    """As seen from EMR the step has ended; its exit code is the runner's when nobody disturbs it."""
+    steps = SparkSubmitSteps(tmp_path, {"SPARK_HOME": str(spark_home)}, tmp_path, runner=True)
+    ended = steps(StepLaunch(("spark-submit", "exit", "7"), "s-1", "j-1", "ended"))
+    assert ended.wait() == 7
+    left = steps(StepLaunch(("spark-submit", "sleep"), "s-2", "j-1", "left"))
+    _until(lambda: len(left.tree()) > 1)
+    left.interrupt()
+    _until(lambda: left.poll() == 128 + signal.SIGTERM)
+    assert left.tree()
+    steps.close()
+    _until(lambda: not left.tree())
 
 
 def test_a_frozen_step_hears_nothing_until_it_wakes(real: Real) -> None:
