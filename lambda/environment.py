@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from situation import Policy
-from trigger_errors import SettingsError
+
+from streaming.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NEW_OBJECT = "Object Created"
+_MOMENT = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,15 @@ class Trigger:
         self._documents = documents
         self._clock = clock
         self._new_id = new_id
+        self._looked: datetime | None = None
 
-    def is_alive(self) -> bool:
-        """Whether the job's heartbeat is fresh."""
+    def may_wait(self) -> str | None:
+        """Why a new object is no reason to look at EMR now; None if it is one."""
+        now = self._clock()
+        if self._looked is not None and now - self._looked < _MOMENT:
+            return "looked at everything a moment ago"
         beat = self._control.heartbeat()
-        return beat is not None and abs(self._clock() - beat.time) <= self._policy.stale
+        return "the job's heartbeat is fresh" if beat and abs(now - beat.time) <= self._policy.stale else None
 
     def run(self) -> Report:
         """One invocation.
@@ -79,6 +84,7 @@ class Trigger:
         Raises TriggerError for what a person must mend, and whatever boto3 raises while nothing has been done yet: the
         next invocation starts anew.
         """
+        self._looked = self._clock()
         memory, etag = self._control.memory()  # before the look: what others do meanwhile then shows in the ETag
         now = self._clock()
         world = self._look(memory, now)
@@ -159,8 +165,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     trigger, logger, metrics = _prepared(settings, endpoints)
     called_by = cause(event)
     # thousands of drops may come at once, and EMR's API is narrow
-    if called_by == _NEW_OBJECT and trigger.is_alive():
-        return {"called_by": called_by, "did": "nothing", "why": "the job's heartbeat is fresh"}
+    if called_by == _NEW_OBJECT and (why := trigger.may_wait()):
+        return {"called_by": called_by, "did": "nothing", "why": why}
     try:
         report = trigger.run()
     except ControlError:

@@ -1,12 +1,10 @@
-"""The errors of the trigger: one tree, each message says what to do next."""
+"""The errors of the trigger: each message says what to do next."""
+
+from streaming.errors import StockETLError
 
 
-class TriggerError(Exception):
-    """Base of everything that ends an invocation of the trigger."""
-
-
-class SettingsError(TriggerError):
-    """An environment variable of the function is missing or wrong; the message names it and its value."""
+class TriggerError(StockETLError):
+    """Base of what ends an invocation of the trigger, but for `SettingsError`: a variable that is missing or wrong."""
 
 
 class DocumentError(TriggerError):

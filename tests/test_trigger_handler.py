@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -17,8 +17,10 @@ from emr_steps import PretendSteps
 from environment import read_settings
 from local_emr import LocalEmr
 from moto import mock_aws
-from trigger_errors import ControlError, DocumentError, SettingsError
+from trigger_errors import ControlError, DocumentError
 from trigger_stage import ARTIFACTS, BUCKET, CLUSTER, ENVIRON, STEP
+
+from streaming.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,6 +104,25 @@ def test_a_new_object_does_not_bother_emr_while_the_job_beats(emr: LocalEmr) -> 
     assert not emr.clusters
     beat(emr, time.time() - 300)
     assert trigger_emr.handler(new_object, None)["did"] == "start cluster"
+
+
+def test_a_thousand_new_objects_without_a_job_are_one_look(emr: LocalEmr) -> None:
+    """EMR's API is narrow; any other call looks at once, and so does a new object some time later."""
+    new_object, now = event("s3-object-created-eventbridge"), trigger_emr.handler({}, None)
+    assert now["did"] == "start cluster"
+    emr.faults.change(throttle=1.0)  # whatever is asked of EMR now fails
+    lines = [trigger_emr.handler(new_object, None) for _ in range(1000)]
+    assert {line["why"] for line in lines} == {"looked at everything a moment ago"}
+    emr.faults.heal()
+    emr.tick()
+    assert trigger_emr.handler(event("scheduled-event"), None)["did"] == "start step"
+
+
+def test_a_new_object_makes_it_look_again_after_a_while(emr: LocalEmr, monkeypatch: pytest.MonkeyPatch) -> None:
+    trigger_emr.handler({}, None)
+    emr.tick()
+    monkeypatch.setattr(trigger_emr, "_MOMENT", timedelta(0))
+    assert trigger_emr.handler(event("s3-object-created-eventbridge"), None)["did"] == "start step"
 
 
 def test_each_invocation_writes_one_line_and_its_metrics_as_json(
