@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -58,9 +59,10 @@ class Place:
 
 def here(console: Console) -> Place:
     """As the environment says; raises DeployError without a region."""
-    session = boto3.session.Session()
+    # boto3 itself knows AWS_DEFAULT_REGION only; every other client, `aws` among them, takes AWS_REGION first
+    session = boto3.session.Session(region_name=os.environ.get("AWS_REGION") or None)
     if session.region_name is None:
-        msg = "no region is set; set AWS_DEFAULT_REGION, or one in the profile"
+        msg = "no region is set; set AWS_REGION, or one in the profile"
         raise DeployError(msg)
     account = session.client("sts").get_caller_identity()["Account"]
     return Place(session, account, session.region_name, console)

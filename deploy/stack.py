@@ -77,7 +77,8 @@ class Stack:
         """
         before = self.description()
         if before is not None and before["StackStatus"] in _BEYOND_UPDATE:
-            msg = f"the stack {self.name} is in {before['StackStatus']}; remove it first: make undeploy"
+            remove = f'make undeploy ARGS="--stack {self.name}"'
+            msg = f"the stack {self.name} is in {before['StackStatus']}; remove it first: {remove}"
             raise DeployError(msg)
         name = f"{self.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         request: Any = {

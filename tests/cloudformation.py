@@ -10,11 +10,22 @@ import yaml
 from documents import fill_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "deploy" / "template.yaml"
 ACCOUNT, REGION, STACK = "123456789012", "us-east-1", "stocketl"
 GIVEN = {"ArtifactsBucket": "artifacts", "ArtifactVersion": "1.2.3-0a1b2c3d", "LambdaObjectVersion": "v1"}
+OTHER_DATABASE = {
+    "DatabaseUri": "postgresql://stocks.example:5432/stocks?sslmode=verify-full",
+    "DatabaseSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:stocks-AbCdEf",
+}
+OTHER_NETWORK = {
+    "VpcId": "vpc-1",
+    "ClusterSubnetId": "subnet-1",
+    "DatabaseSubnetIds": "subnet-1,subnet-2",
+    "RouteTableIds": "rtb-1",
+}
+EXISTING = OTHER_NETWORK | OTHER_DATABASE
 PSEUDO = {
     "AWS::AccountId": ACCOUNT,
     "AWS::Region": REGION,
@@ -79,6 +90,22 @@ class Stack:
         """`cluster.json` or `step.json` as the trigger reads it."""
         return fill_in((TEMPLATE.parent / name).read_text(), self.environment("Trigger"), name)
 
+    def refused(self) -> list[str]:
+        """What the template's rules say against the parameters."""
+        rules = self.template["Rules"].values()
+        asked = [one for rule in rules if self._is(rule["RuleCondition"]) for one in rule["Assertions"]]
+        return [one["AssertDescription"] for one in asked if not self._is(one["Assert"])]
+
+    def before(self, name: str) -> set[str]:
+        """The resources that CloudFormation makes before this one."""
+        found: set[str] = set()
+        left = [name]
+        while left:
+            new = set(self._named(self.template["Resources"][left.pop()])) & set(self.resources) - found
+            found |= new
+            left += new
+        return found
+
     def resolved(self, value: Any) -> Any:
         """The value without functions; what stands for nothing is left out."""
         if isinstance(value, list):
@@ -93,9 +120,29 @@ class Stack:
                 return getattr(self, f"_{name[4:].lower()}")(argument)
         return {key: found for key, one in value.items() if (found := self.resolved(one)) is not None}
 
+    def _named(self, value: Any) -> Iterator[str]:
+        """What a resource refers to, and DependsOn names; of an Fn::If only the branch that is taken."""
+        if isinstance(value, list):
+            for one in value:
+                yield from self._named(one)
+        for key, one in value.items() if isinstance(value, dict) else ():
+            if key == "Fn::If":
+                yield from self._named(one[1 if self._true[one[0]] else 2])
+            elif key == "Fn::Sub":
+                text, more = one if isinstance(one, list) else (one, {})
+                yield from (found.partition(".")[0] for found in _VARIABLE.findall(text))
+                yield from self._named(more)
+            elif key in {"Ref", "DependsOn", "Fn::GetAtt"}:
+                yield from one[:1] if key == "Fn::GetAtt" else one if isinstance(one, list) else [one]
+            else:
+                yield from self._named(one)
+
     def _is(self, what: dict[str, Any]) -> bool:
         if "Fn::Not" in what:
             return not self._is(what["Fn::Not"][0])
+        if "Fn::And" in what or "Fn::Or" in what:
+            ((name, parts),) = what.items()
+            return (all if name == "Fn::And" else any)(map(self._is, parts))
         left, right = map(self.resolved, what["Fn::Equals"])
         return left == right
 
@@ -131,6 +178,12 @@ class Stack:
 
     def _select(self, argument: list[Any]) -> Any:
         return self.resolved(argument[1])[argument[0]]
+
+    def _split(self, argument: list[Any]) -> list[str]:
+        return str(self.resolved(argument[1])).split(argument[0])
+
+    def _join(self, argument: list[Any]) -> str:
+        return str(argument[0]).join(self.resolved(argument[1]))
 
     def _getazs(self, _argument: Any) -> list[str]:
         return [f"{REGION}a", f"{REGION}b"]

@@ -9,21 +9,13 @@ import botocore.session
 import pytest
 import typer
 from botocore.validate import ParamValidator
-from cloudformation import GIVEN, STACK, TEMPLATE, Stack
+from cloudformation import EXISTING, GIVEN, STACK, TEMPLATE, Stack
 
 from deploy.sources import lambda_sources
 from streaming import cli
 
 ROOT = TEMPLATE.parents[1]
 LONGEST_ARGUMENTS = 10_240  # docs.aws.amazon.com/emr/latest/APIReference/API_HadoopJarStepConfig.html
-EXISTING = {
-    "VpcId": "vpc-1",
-    "ClusterSubnetId": "subnet-1",
-    "DatabaseSubnetIds": "subnet-1,subnet-2",
-    "RouteTableIds": "rtb-1",
-    "DatabaseUri": "postgresql://stocks.example:5432/stocks?sslmode=verify-full",
-    "DatabaseSecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:stocks-AbCdEf",
-}
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +25,16 @@ def stack() -> Stack:
 
 def arguments(stack: Stack) -> list[str]:
     return stack.document("step.json")["HadoopJarStep"]["Args"]
+
+
+def classified(stack: Stack, name: str) -> dict[str, Any]:
+    """One entry of the cluster's configurations."""
+    (found,) = [of for of in stack.document("cluster.json")["Configurations"] if of["Classification"] == name]
+    return found
+
+
+def spark_defaults(stack: Stack) -> dict[str, str]:
+    return classified(stack, "spark-defaults")["Properties"]
 
 
 def test_handlers_are_functions_of_the_sources_that_are_packed(stack: Stack) -> None:
@@ -122,7 +124,19 @@ def test_the_artifact_is_where_build_and_bootstrap_have_it(stack: Stack) -> None
     place = f"s3://{GIVEN['ArtifactsBucket']}/stocketl/{GIVEN['ArtifactVersion']}"
     script = action["ScriptBootstrapAction"]
     assert (script["Path"], script["Args"]) == (f"{place}/bootstrap.sh", [place])
-    classified = {of["Classification"]: of["Properties"] for of in stack.document("cluster.json")["Configurations"]}
-    assert classified["spark-defaults"]["spark.pyspark.python"] == "/opt/stocketl/venv/bin/python"
+    assert spark_defaults(stack)["spark.pyspark.python"] == "/opt/stocketl/venv/bin/python"
     assert "home=${2:-/opt/stocketl}" in (TEMPLATE.parent / "bootstrap.sh").read_text()
     assert stack.document("cluster.json")["Name"] == STACK
+
+
+def test_driver_and_executors_wait_for_a_slow_metadata_service(stack: Stack) -> None:
+    """Credentials come from there; boto3 asks once and for one second, and without an answer the job ended.
+
+    In client mode the driver is a child of spark-submit, which reads spark-env; executors get what is set for them.
+    """
+    (export,) = classified(stack, "spark-env")["Configurations"]
+    prefix = "spark.executorEnv."
+    executors = {key.removeprefix(prefix): v for key, v in spark_defaults(stack).items() if key.startswith(prefix)}
+    assert export["Properties"] == executors
+    # docs.aws.amazon.com/sdkref/latest/guide/feature-ec2-instance-metadata.html
+    assert (executors["AWS_METADATA_SERVICE_TIMEOUT"], executors["AWS_METADATA_SERVICE_NUM_ATTEMPTS"]) == ("5", "5")

@@ -16,7 +16,7 @@ from deploy import artifacts, liveness
 from deploy.deploy import NEW_VPC, assignments, concurrency, vpc_cidr
 from deploy.deploy import app as deploy_app
 from deploy.errors import DeployError
-from deploy.place import plain_errors
+from deploy.place import here, plain_errors
 from deploy.stack import endangered, failure, parameters
 from deploy.undeploy import app as undeploy_app
 
@@ -237,8 +237,30 @@ def test_what_a_person_must_mend_is_one_line(command: typer.Typer, monkeypatch: 
     result = CliRunner().invoke(command, [])
     assert (result.exit_code, result.stderr) == (
         1,
-        "no region is set; set AWS_DEFAULT_REGION, or one in the profile\n",
+        "no region is set; set AWS_REGION, or one in the profile\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("variables", "region"),
+    [
+        ({"AWS_DEFAULT_REGION": "eu-west-1"}, "eu-west-1"),
+        ({"AWS_REGION": "eu-west-2"}, "eu-west-2"),
+        ({"AWS_REGION": "eu-west-2", "AWS_DEFAULT_REGION": "eu-west-1"}, "eu-west-2"),
+        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": "eu-west-1"}, "eu-west-1"),
+    ],
+)
+def test_the_region_is_the_one_that_the_aws_command_would_take(
+    place: Place, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], region: str
+) -> None:
+    """boto3 does not know AWS_REGION: with both set it deployed into another region than the recipes look at."""
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    found = here(place.console)
+    assert (found.region, found.s3.meta.region_name, found.account) == (region, region, ACCOUNT)
 
 
 def test_concurrency_is_reserved_where_there_is_enough() -> None:

@@ -240,6 +240,19 @@ def test_a_stack_without_any_resource_left_is_removed(place: Place) -> None:
     assert place.stack("stocketl").description() is None
 
 
+def test_a_stack_whose_creation_failed_is_to_be_removed_first_by_its_name(place: Place) -> None:
+    """The command had no name, and so was that of another stack."""
+    topic = json.dumps({"Resources": {"Alarms": {"Type": "AWS::SNS::Topic"}}})
+    place.client("cloudformation").create_stack(StackName="prices", TemplateBody=topic)
+
+    def rolled_back(parsed: dict[str, Any], **_: object) -> None:
+        parsed["Stacks"][0]["StackStatus"] = "ROLLBACK_COMPLETE"
+
+    place.session.events.register("after-call.cloudformation.DescribeStacks", rolled_back)
+    with pytest.raises(DeployError, match=r'prices is in ROLLBACK_COMPLETE; .*: make undeploy ARGS="--stack prices"$'):
+        place.stack("prices").plan("https://artifacts.example/template.yaml", {})
+
+
 @pytest.mark.parametrize("code", ["DBInstanceNotFound", "DBInstanceNotFoundFault"])
 def test_a_lambda_and_a_database_that_are_not_there_hold_nothing_up(place: Place, code: str) -> None:
     """As after a creation or deletion that failed; the undeployment ended with their not-found errors."""

@@ -23,6 +23,7 @@ from local_emr import LocalEmr
 from policies import Statement, missing, recorded, statements, unused
 
 from streaming.checkpoint import open_checkpoint
+from streaming.heartbeat import HEARTBEAT, STOP
 from streaming.login import Login
 from streaming.metrics import cloudwatch
 from streaming.storage import discard, open_place
@@ -46,10 +47,14 @@ BY_THE_CLUSTER = [
     "s3:AbortMultipartUpload of CheckpointAndLake",
     "s3:PutObject of ClusterLogs",
     "arn:aws:s3:::LogsBucket/emr/* of ClusterLogs",
+    "logs:CreateLogGroup of StepAndExecutorLogs",
     "logs:CreateLogStream of StepAndExecutorLogs",
     "logs:DescribeLogStreams of StepAndExecutorLogs",
     "logs:PutLogEvents of StepAndExecutorLogs",
+    "logs:PutRetentionPolicy of StepAndExecutorLogs",
     "arn:aws:logs:us-east-1:123456789012:log-group:ClusterLog:* of StepAndExecutorLogs",
+    "logs:DescribeLogGroups of FindLogGroup",
+    "arn:aws:logs:us-east-1:123456789012:log-group:* of FindLogGroup",
 ]
 SCHEDULE = json.loads((TEMPLATE.parents[1] / "tests/events/scheduled-event.json").read_text())
 
@@ -187,7 +192,9 @@ def test_the_job_has_the_rights_that_it_uses(world: World) -> None:
             place.put("1.json", b"{}")
             discard(place, "1.json")
             assert place.keys() == []
-        open_place(f"{state}/control").put("heartbeat.json", b"{}")
+        control = open_place(f"{state}/control")
+        control.put(HEARTBEAT, b"{}")
+        assert control.get(STOP) is None
         with pytest.raises(Exception, match="secret"):  # there is none; it is asked for all the same
             Login("postgresql://stocks.example/stocks", secret).uri()
         metrics = cloudwatch()

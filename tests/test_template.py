@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloudformation import TEMPLATE, Stack
+from cloudformation import EXISTING, OTHER_DATABASE, OTHER_NETWORK, TEMPLATE, Stack
 from event_patterns import matches
 
 ROOT = TEMPLATE.parents[1]
@@ -79,6 +79,70 @@ def test_the_database_is_encrypted_asks_for_tls_and_is_not_lost(stack: Stack) ->
     assert stack.resources["DatabaseSettings"]["Properties"]["Parameters"] == {"rds.force_ssl": "1"}
 
 
+def test_the_job_may_decrypt_the_secret_only_with_the_key_that_is_given() -> None:
+    """By way of Secrets Manager alone; a secret with a key of one's own could not be read."""
+    key = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-0000-0000-000000000000"
+
+    def decrypting(given: dict[str, str]) -> list[dict[str, Any]]:
+        role = Stack(given).of_type("AWS::IAM::Role")["ClusterRole"]
+        return [s for s in role["Policies"][0]["PolicyDocument"]["Statement"] if s["Action"] == "kms:Decrypt"]
+
+    assert decrypting(OTHER_DATABASE) == []
+    (statement,) = decrypting(OTHER_DATABASE | {"DatabaseSecretKeyArn": key})
+    assert statement["Resource"] == key
+    assert statement["Condition"] == {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, OTHER_DATABASE, EXISTING, EXISTING | {"ServiceEndpoints": "no", "EmrEndpoint": "no"}],
+    ids=["everything new", "existing database", "existing network and database", "existing endpoints too"],
+)
+def test_nothing_calls_the_trigger_before_what_a_cluster_needs_is_there(given: dict[str, str]) -> None:
+    """Its first call starts one. With an existing database nothing made it wait for routes and endpoints."""
+    stack = Stack(given)
+    calling = ("TriggerEveryMinute", "TriggerOnDrop", "TriggerOnEmr")
+    kinds = ("AWS::EC2::", "AWS::EMR::", "AWS::IAM::", "AWS::RDS::", "AWS::S3::")
+    needed = {name for name, of in stack.resources.items() if of["Type"].startswith(kinds)} - {"MonitorRole"}
+    assert [needed - stack.before(name) for name in calling] == [set()] * 3
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, ""),
+        (EXISTING, ""),
+        ({"ZoneA": "us-east-1c", "ZoneB": "us-east-1d"}, ""),
+        (EXISTING | {"RouteTableIds": "", "ServiceEndpoints": "no", "DatabaseSubnetIds": ""}, ""),
+        (EXISTING | {"ClusterSubnetId": ""}, "give ClusterSubnetId too"),
+        (EXISTING | {"RouteTableIds": ""}, "give RouteTableIds too, or ServiceEndpoints=no"),
+        (OTHER_NETWORK | {"DatabaseSubnetIds": ""}, "give DatabaseSubnetIds too, or DatabaseUri"),
+        ({"DatabaseUri": "postgresql://h/d"}, "give DatabaseSecretArn too"),
+        ({"ZoneA": "us-east-1c"}, "two different zones"),
+        ({"ZoneB": "us-east-1c"}, "two different zones"),
+        ({"ZoneA": "us-east-1c", "ZoneB": "us-east-1c"}, "two different zones"),
+    ],
+)
+def test_parameters_that_do_not_go_together_are_refused(given: dict[str, str], says: str) -> None:
+    """By the template's rules, before anything is made; an endpoint without a route table ended in a rollback."""
+    refused = Stack(given).refused()
+    assert [says in text for text in refused] == ([True] if says else [])
+
+
+def test_subnets_are_in_the_zones_that_are_given(stack: Stack) -> None:
+    """Without any in the account's first two."""
+    chosen = Stack({"ZoneA": "us-east-1d", "ZoneB": "us-east-1f"})
+    found = [[subnet["AvailabilityZone"] for subnet in s.of_type("AWS::EC2::Subnet").values()] for s in (stack, chosen)]
+    assert found == [["us-east-1a", "us-east-1b"], ["us-east-1d", "us-east-1f"]]
+
+
+def test_lists_of_an_existing_network_are_lists_where_they_are_used() -> None:
+    """The parameters are texts, which the rules can compare."""
+    stack = Stack(OTHER_NETWORK | {"RouteTableIds": "rtb-1,rtb-2"})
+    assert stack.resources["S3Endpoint"]["Properties"]["RouteTableIds"] == ["rtb-1", "rtb-2"]
+    assert stack.resources["DatabaseSubnets"]["Properties"]["SubnetIds"] == ["subnet-1", "subnet-2"]
+
+
 @pytest.mark.parametrize(
     ("of", "called"),
     [
@@ -131,10 +195,18 @@ def test_alarms_go_to_one_topic_and_the_readme_says_what_to_do(stack: Stack) -> 
     assert [name for name in alarms if f"**{name}**" not in readme] == []
 
 
+def test_a_monitor_that_sweeps_no_more_raises_the_alarm_and_one_missed_sweep_does_not(stack: Stack) -> None:
+    """Without its figure nobody knows whether drops wait: three periods of the schedule without one are too many."""
+    alarm = stack.of_type("AWS::CloudWatch::Alarm")["DropWaiting"]
+    assert (alarm["TreatMissingData"], alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == ("breaching", 3, 3)
+    schedule = stack.of_type("AWS::Events::Rule")["MonitorEveryFiveMinutes"]["ScheduleExpression"]
+    assert schedule == f"rate({alarm['Period'] // 60} minutes)"
+
+
 def test_alarms_and_dashboard_show_figures_that_somebody_sends(stack: Stack) -> None:
     """Every metric of the namespace StockETL is named in the source that its dimension stands for."""
     sources = {
-        "stocketl": [ROOT / "streaming" / "metrics.py", ROOT / "streaming" / "heartbeat.py"],
+        "stocketl": [ROOT / "streaming" / "metrics.py", ROOT / "streaming" / "backlog.py"],
         "stocketl-trigger": [ROOT / "lambda" / "trigger_emr.py"],
         "stocketl-monitor": [ROOT / "lambda" / "monitor_emr.py"],
     }
@@ -175,9 +247,10 @@ def test_a_star_is_a_resource_only_with_a_reason() -> None:
     assert (len(stars), [line for line in stars if "#" not in line]) == (3, [])
 
 
-def test_the_lambdas_keep_their_logs_for_a_while(stack: Stack) -> None:
-    """Every log group has an end, and both functions write to one of the stack."""
+def test_logs_are_kept_for_a_while_and_go_with_the_stack(stack: Stack) -> None:
+    """Every log group has an end, and both functions write to one of the stack; RDS would make one that has none."""
     groups = stack.of_type("AWS::Logs::LogGroup")
     assert {group["RetentionInDays"] for group in groups.values()} == {30}
     functions = stack.of_type("AWS::Lambda::Function").values()
     assert {function["LoggingConfig"]["LogGroup"] for function in functions} <= set(groups)
+    assert "EnableCloudwatchLogsExports" not in stack.resources["Database"]["Properties"]
