@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.errors import CheckpointError
 from streaming.storage import Version
+from streaming.ticks import every_row_rejected
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
 REJECTS_IN_RECEIPT = 20
-EVERY_ROW_REJECTED = "every row was rejected"
 
 _COUNTS = ("rows_read", "rows_loaded", "rows_duplicate", "rows_rejected")
 
@@ -200,7 +200,7 @@ def _add(body: Body, fact: dict[str, Any]) -> None:
 
 def _finish(body: Body, now: datetime) -> None:
     if body["reason"] is None and body["rows_read"] > 0 and body["rows_rejected"] == body["rows_read"]:
-        body["reason"] = EVERY_ROW_REJECTED
+        body["reason"] = every_row_rejected(body["reasons"])
     body["status"], body["fate"] = ("loaded", "success") if body["reason"] is None else ("failed", "failed")
     body["loaded_at"] = now.astimezone(UTC).isoformat(timespec="microseconds")
 

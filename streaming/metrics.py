@@ -29,8 +29,13 @@ _KEPT_VALUES = 100_000
 class Metrics(Protocol):
     """Takes figures; many within a moment are fine. Raises nothing."""
 
-    def batch(self, facts: list[dict[str, Any]], seconds: float, visible: datetime) -> None:
-        """One batch. facts: of the parts of drops (`reading`); visible: when its rows could be seen."""
+    def batch(
+        self, facts: list[dict[str, Any]], ended: list[dict[str, Any]], seconds: float, visible: datetime
+    ) -> None:
+        """One batch. facts: of the parts of drops (`reading`); ended: the receipts of the drops that ended in it.
+
+        visible: when its rows could be seen.
+        """
 
     def waiting(self, drops: int, oldest_seconds: float) -> None:
         """How many drops wait, and how long the oldest has."""
@@ -42,7 +47,9 @@ class Metrics(Protocol):
 class NoMetrics:
     """Takes figures nowhere."""
 
-    def batch(self, facts: list[dict[str, Any]], seconds: float, visible: datetime) -> None:
+    def batch(
+        self, facts: list[dict[str, Any]], ended: list[dict[str, Any]], seconds: float, visible: datetime
+    ) -> None:
         """Nothing."""
 
     def waiting(self, drops: int, oldest_seconds: float) -> None:
@@ -63,9 +70,11 @@ class CloudWatch:
         self._lock = threading.Lock()
         self._values: dict[str, Counter[float]] = {}
 
-    def batch(self, facts: list[dict[str, Any]], seconds: float, visible: datetime) -> None:
+    def batch(
+        self, facts: list[dict[str, Any]], ended: list[dict[str, Any]], seconds: float, visible: datetime
+    ) -> None:
         """Keeps the figures of one batch and of each drop that ended in it for the next flush."""
-        for figures in _of_batch(facts, seconds, visible):
+        for figures in _of_batch(facts, ended, seconds, visible):
             self.add(figures)
 
     def waiting(self, drops: int, oldest_seconds: float) -> None:
@@ -114,13 +123,14 @@ def _data(values: dict[str, Counter[float]], now: datetime) -> Iterator[dict[str
             }
 
 
-def _of_batch(facts: list[dict[str, Any]], seconds: float, visible: datetime) -> list[dict[str, float]]:
-    """The figures of one batch that became visible at that time, then one for each drop that ended in it.
+def _of_batch(
+    facts: list[dict[str, Any]], ended: list[dict[str, Any]], seconds: float, visible: datetime
+) -> list[dict[str, float]]:
+    """The figures of one batch, then one for each drop that ended in it, as `Metrics.batch` takes them.
 
-    facts: of the parts of drops (`reading`). Rows that a drop gives again in a later batch count as loaded.
+    Rows that a drop gives again in a later batch count as loaded.
     """
-    ended = [fact for fact in facts if fact["last"]]
-    failed = sum(fact["failure"] is not None for fact in ended)
+    failed = sum(drop["fate"] == "failed" for drop in ended)
     rows = {kind: sum(fact[f"rows_{kind}"] for fact in facts) for kind in ("loaded", "duplicate", "rejected")}
     figures: dict[str, float] = {
         "DropsLoaded": len(ended) - failed,
@@ -130,7 +140,7 @@ def _of_batch(facts: list[dict[str, Any]], seconds: float, visible: datetime) ->
         "RowsRejected": rows["rejected"],
         "BatchSeconds": seconds,
     }
-    waits = [(visible - datetime.fromisoformat(fact["modified"])).total_seconds() for fact in ended]
+    waits = [(visible - datetime.fromisoformat(drop["last_modified"])).total_seconds() for drop in ended]
     return [figures, *({"DropToVisibleSeconds": max(wait, 0.0)} for wait in waits)]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from streaming.batch import Batch
     from streaming.checkpoint import Checkpoint
+    from streaming.drop_ledger import Body
     from streaming.lake_outbox import LakeOutbox
     from streaming.metrics import Metrics
     from streaming.postgres import Transactions
@@ -43,6 +45,14 @@ class Stopwatch:
         """What has passed since the last lap belongs to this name."""
         now = time.monotonic()
         self.seconds[name], self._since = round(now - self._since, 4), now
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a transaction has done. cells: their number; ended: the receipts of the drops that end in this batch."""
+
+    cells: int
+    ended: list[Body]
 
 
 class Publish:
@@ -86,7 +96,7 @@ class Publish:
 
     def _publish(self, batch: Batch, batch_id: int, clock: Stopwatch) -> None:
         number_lines(batch, self._lines_before(batch, batch_id))
-        cells = self._transactions.run(lambda cur: self._write(cur, batch, batch_id))
+        written = self._transactions.run(lambda cur: self._write(cur, batch, batch_id))
         visible = datetime.now(UTC)
         faults.reach("published")
         clock.lap("transaction")
@@ -101,13 +111,13 @@ class Publish:
         faults.reach("laked")
         clock.lap("lake")
         self._handover.remove(batch.handed_over)
-        _log_batch(batch, batch_id, cells, clock.seconds)
-        if cells is not None:  # else it was told before
-            self._metrics.batch(batch.facts, sum(clock.seconds.values()), visible)
+        _log_batch(batch, batch_id, written, clock.seconds)
+        if written is not None:  # else it was told before
+            self._metrics.batch(batch.facts, written.ended, sum(clock.seconds.values()), visible)
         self.batches += 1
         self._published(batch_id)
 
-    def _write(self, cur: cursor, batch: Batch, batch_id: int) -> int | None:
+    def _write(self, cur: cursor, batch: Batch, batch_id: int) -> Written | None:
         """The transaction. None: the batch was there already."""
         ledger.check_epoch(cur, self._epoch)
         drops = len({fact["seq"] for fact in batch.facts})
@@ -116,9 +126,9 @@ class Publish:
             return None
         placements = ledger.place_tickers(cur, batch.changes.ids)
         cells = wide.write(cur, batch.changes, placements)
-        ledger.record_drops(cur, self._checkpoint_id, batch_id, batch.facts, batch.duplicates)
+        ended = ledger.record_drops(cur, self._checkpoint_id, batch_id, batch.facts, batch.duplicates)
         ledger.finish_batch(cur, self._checkpoint_id, batch_id, cells)
-        return cells
+        return Written(cells, ended)
 
     def _lines_before(self, batch: Batch, batch_id: int) -> dict[int, int]:
         """Lines that earlier batches have read of the drops that this one goes on with."""
@@ -142,17 +152,16 @@ def _refuse_other_content(recorded: dict[int, Any], batch: Batch, batch_id: int)
                 raise CheckpointError(msg)
 
 
-def _log_batch(batch: Batch, batch_id: int, cells: int | None, seconds: dict[str, float]) -> None:
+def _log_batch(batch: Batch, batch_id: int, written: Written | None, seconds: dict[str, float]) -> None:
     counts = {name: sum(fact[f"rows_{name}"] for fact in batch.facts) for name in ("read", "rejected")}
     drops = len({fact["seq"] for fact in batch.facts})
-    written = "already in the database" if cells is None else f"{cells:,} cells in {seconds['transaction']:.2f} s"
+    did = "already in the database" if written is None else f"{written.cells:,} cells in {seconds['transaction']:.2f} s"
     log.info(
         "batch %d: %d drop%s, %s rows, %s rejected, %s",
-        batch_id, drops, "" if drops == 1 else "s", f"{counts['read']:,}", f"{counts['rejected']:,}", written,
+        batch_id, drops, "" if drops == 1 else "s", f"{counts['read']:,}", f"{counts['rejected']:,}", did,
         extra={"batch_id": batch_id, "keys": sorted({fact["key"] for fact in batch.facts})[:20], "seconds": seconds},
     )  # fmt: skip
-    for fact in batch.facts:
-        if fact["failure"]:
-            log.warning(
-                "drop %s failed: %s", fact["key"], fact["failure"], extra={"batch_id": batch_id, "key": fact["key"]}
-            )
+    for drop in written.ended if written else ():
+        if drop["fate"] == "failed":
+            told = {"batch_id": batch_id, "key": drop["key"]}
+            log.warning("drop %s failed: %s", drop["key"], drop["reason"], extra=told)

@@ -81,36 +81,59 @@ def supervise(
     start: begins the query, with drops parsed in isolation or not. Raises what `publish`, a follower or `superseded`
     raised, or QueryFailedError.
     """
+    restarts = _Restarts(publish, isolate=isolate)
     query = start(isolate)
     for follower in followers:
         follower.start()
-    restarts = published = 0
     try:
         while not stop.wait(_LOOK_SECONDS) and not drained():
-            for follower in followers:
-                if follower.error is not None:
-                    raise follower.error
-            if query.isActive:
-                continue
-            reason = _reason(query, publish, superseded, spark_log)
-            if publish.batches > published:  # this is another mishap, not the last one again
-                restarts, published = 0, publish.batches
-            if not _is_worth_a_restart(reason, restarts):
-                raise reason
-            restarts += 1
-            pause = min(_RESTART_PAUSE_SECONDS * 2**restarts, _LONGEST_PAUSE_SECONDS)
-            log.warning("the batch is tried again in %.0f s: %s", pause, _first_line(reason))
-            stop.wait(pause)
-            isolate = isolate or (restarts > 1 and any(sign in str(reason) for sign in _WORKER_DIED))
-            query = start(isolate)
+            _raise_error_of(followers)
+            if not query.isActive:
+                reason = _reason(query, publish, superseded, spark_log)
+                pause = restarts.pause_after(reason)
+                log.warning("the batch is tried again in %.0f s: %s", pause, _first_line(reason))
+                stop.wait(pause)
+                query = start(restarts.isolate)
         if stop.is_set():
             log.info("stopping: what is not committed yet is loaded at the next start")
     finally:
         stop.set()
-        with contextlib.suppress(Exception):  # Java may be gone already; what matters is that nothing runs on
-            query.stop()
-        for follower in followers:
-            follower.join(timeout=10)
+        _end(query, followers)
+
+
+class _Restarts:
+    """Counts the mishaps of one batch; `isolate`: whether the next start parses drops in isolation."""
+
+    def __init__(self, publish: Publish, *, isolate: bool) -> None:
+        self.isolate = isolate
+        self._publish = publish
+        self._count = self._published = 0
+
+    def pause_after(self, reason: BaseException) -> float:
+        """Seconds to wait before the next start. Raises the reason where that would not help."""
+        if self._publish.batches > self._published:  # this is another mishap, not the last one again
+            self._count, self._published = 0, self._publish.batches
+        if not _is_worth_a_restart(reason, self._count):
+            raise reason
+        self._count += 1
+        if self._count > 1 and any(sign in str(reason) for sign in _WORKER_DIED):
+            self.isolate = True
+        doubled = min(self._count, 10)  # a storage may be away for days, and a float ends at 2 ** 1023
+        return min(_RESTART_PAUSE_SECONDS * 2.0**doubled, _LONGEST_PAUSE_SECONDS)
+
+
+def _raise_error_of(followers: Sequence[Follower]) -> None:
+    for follower in followers:
+        if follower.error is not None:
+            raise follower.error
+
+
+def _end(query: StreamingQuery, followers: Sequence[Follower]) -> None:
+    """Ends the query; gives each follower, which has seen `stop`, some seconds for what it is doing."""
+    with contextlib.suppress(Exception):  # Java may be gone already; what matters is that nothing runs on
+        query.stop()
+    for follower in followers:
+        follower.join(timeout=10)
 
 
 def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], None], spark_log: Path) -> BaseException:

@@ -177,7 +177,7 @@ def test_the_parts_of_a_drop_add_up_over_batches(run: Run) -> None:
     ("given", "status", "reason"),
     [
         (fact(1, failure="no-header: the first line is data"), "failed", "no-header: the first line is data"),
-        (fact(1, rejected=3), "failed", "every row was rejected"),
+        (fact(1, rejected=3), "failed", "every row was rejected, 3 in all: bad-price 3"),
         (fact(1, rejected=3, duplicate=1, loaded=1), "loaded", None),
         (fact(1), "loaded", None),
     ],
