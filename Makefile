@@ -35,7 +35,7 @@ test-aws: setup ## the whole system on a local AWS while parts of it are killed;
 	@SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/test_aws_system.py --log-level=INFO --log-cli-level=INFO
 
 bench: setup ## measure beside polars + COPY, print the table with its targets (under 40 minutes)
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(ARGS)
 
 bench-quick: setup ## the same for bulk 2 M and drips into an empty history (under 6 minutes)
 	@$(BIN)/python -m bench --quick
@@ -57,7 +57,7 @@ clean: ## remove caches, build products and the demo's home (not .venv, stocketl
 
 $(READY): pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-		{ echo "expected Python 3.11, got '$(PYTHON)'; install it or say which one: make PYTHON=/path/to/python3.11"; exit 1; }
+		{ echo "expected Python 3.11 or newer, got '$(PYTHON)'; install it or say which one: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Setting up $(VENV) with $$("$(PYTHON)" --version): about 650 MB to download the first time."
 	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bench import checkpoint, compare, data, ours, stages
 from bench.drip import Drop, drip
 from bench.memory import share_of_core
+from bench.peer import TICKERS_PER_TABLE
 from bench.processes import peer_load
 from bench.workloads import bulk, verify
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from bench.ours import Ours
     from bench.place import Bench, Room
 
-TICKERS_PER_TABLE = 800
 _CALM_SECONDS = 5.0
 
 

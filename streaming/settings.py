@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streaming.errors import SettingsError
+from streaming.storage import _BUCKET
 
 PREFIX = "STOCKETL_"
 LOCATIONS = ("input", "success", "failed", "receipts", "checkpoint", "lake")
@@ -64,7 +65,7 @@ def location(value: object) -> str:
         msg = f"expected a folder or s3://bucket/prefix; the scheme {scheme!r} is not known"
         raise ValueError(msg)
     bucket, _, prefix = rest.partition("/")
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]", bucket) is None:
+    if not _BUCKET.fullmatch(bucket):
         msg = "expected s3://bucket/prefix; there is no good bucket name after s3://"
         raise ValueError(msg)
     return f"s3://{bucket}/{prefix}".rstrip("/")
@@ -134,7 +135,9 @@ class Settings(BaseSettings):
     text_ids: bool = Field(default=False, description="keep ids as written: 7 is not 007")
     move: bool = Field(default=False, description="on S3 too, move drops after their receipt (in folders always done)")
     log_format: Literal["text", "json"] = Field(default="text", description="how log lines look: text or json")
-    heartbeat: OptionalLocation = Field(default=None, description="where heartbeat.json is written; none = nowhere")
+    heartbeat: OptionalLocation = Field(
+        default=None, description="where heartbeat.json is written, and `stop` beside it ends the job; none = nowhere"
+    )
     heartbeat_every: Seconds = Field(default=15.0, description="pause between two heartbeats (15s)")
     metrics: Literal["none", "cloudwatch"] = Field(default="none", description="where figures go: none or cloudwatch")
 

@@ -88,7 +88,7 @@ class Job:
             assert time.monotonic() < end, f"these do not die: {left}"
             time.sleep(_POLL)
 
-    def wait_gone(self, deadline: float = 10.0) -> None:
+    def wait_gone(self, deadline: float = 60.0) -> None:
         """Fails where something that the command started still runs so long after its end (seconds)."""
         end = time.monotonic() + deadline
         while left := process_session.living(self._process.pid):

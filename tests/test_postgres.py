@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -41,30 +42,34 @@ def transactions(database: str, stop: threading.Event) -> Iterator[Transactions]
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def guarded() -> Iterator[str]:
     """The host part of a server that asks the role `guarded` for a password."""
-    data = tmp_path_factory.mktemp("guarded") / "postgres"
-    uri = embedded.start(data)
-    try:
-        with contextlib.closing(psycopg2.connect(uri)) as connection, connection, connection.cursor() as cur:
-            cur.execute("CREATE ROLE guarded LOGIN PASSWORD %s; CREATE ROLE locked NOLOGIN", [SECRET])
-            cur.execute("SELECT current_setting('hba_file')")
-            rules = Path(cur.fetchall()[0][0])
-            rules.write_text("local all guarded scram-sha-256\nlocal all nobody reject\n" + rules.read_text())
-            cur.execute("SELECT pg_reload_conf()")
-        _wait_for_rules(uri)
-        yield uri.partition("?")[2]
-    finally:
-        embedded.stop(data)
+    # not under pytest's folder, whose mode a second test run beside this one would change
+    with tempfile.TemporaryDirectory(prefix="stocketl-test-") as folder:
+        data = Path(folder) / "postgres"
+        uri = embedded.start(data)
+        try:
+            with contextlib.closing(psycopg2.connect(uri)) as connection, connection, connection.cursor() as cur:
+                cur.execute("CREATE ROLE guarded LOGIN PASSWORD %s; CREATE ROLE locked NOLOGIN", [SECRET])
+                cur.execute("SELECT current_setting('hba_file')")
+                rules = Path(cur.fetchall()[0][0])
+                rules.write_text("local all guarded scram-sha-256\nlocal all nobody reject\n" + rules.read_text())
+                cur.execute("SELECT pg_reload_conf()")
+            _wait_for_rules(uri)
+            yield uri.partition("?")[2]
+        finally:
+            embedded.stop(data)
 
 
 def _wait_for_rules(uri: str) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with contextlib.suppress(psycopg2.OperationalError):
+    """Until a wrong password is refused; fails where the server goes on without the rules."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
             psycopg2.connect(uri.replace("postgres@", "guarded:wrong@", 1)).close()
-            continue
-        return
+        except psycopg2.OperationalError:
+            return
+        assert time.monotonic() < deadline, "the server still lets a wrong password in, 60 s after pg_reload_conf()"
 
 
 def count(database: str) -> int:

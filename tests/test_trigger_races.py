@@ -106,7 +106,7 @@ def test_the_crash_between_an_action_and_its_note_is_among_them() -> None:
 def test_eight_invocations_in_threads_start_one_thing(situation: Callable[[], Stage]) -> None:
     for _ in range(10):
         stage = situation()
-        barrier, reports = threading.Barrier(8), list[Report]()
+        barrier, reports = threading.Barrier(8, timeout=60), list[Report]()
 
         def invoke(stage: Stage = stage, barrier: threading.Barrier = barrier, reports: list[Report] = reports) -> None:
             trigger = stage.trigger()
