@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 import receipt_objects
 from botocore.exceptions import ClientError
-from copies import Limits, copy, same
+from copies import BYTES_PER_SECOND, Limits, copy, same
 from receipt_objects import Receipt
-from s3_objects import MISSING, TAKEN, Found, code, create, look, read
+from s3_objects import MISSING, TAKEN, Found, code, create, look, read, read_with_etag
 from target_names import TargetNames, reason_key
 
 from streaming.errors import StorageError, VanishedError
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 _BEGIN_SECONDS = 60.0  # a small file needs well below one; the rest is for a slow S3 and for what follows the moves
-_BYTES_PER_SECOND = 100e6  # S3 copies faster; a comparison by bytes is about as fast
-_LONGEST_SECONDS = 600.0
+_LONGEST_SECONDS = 600.0  # a larger file is begun too: its parts are copied at the same time, until no time is left
 _LOOKS = 3
 
 
@@ -90,14 +89,15 @@ class ReceiptMoves:
         """
         if self._time_left() < _BEGIN_SECONDS:
             return Moved(Outcome.LEFT)
-        data = read(self._s3, self._buckets.state, name)
-        if data is None:
+        found = read_with_etag(self._s3, self._buckets.state, name)
+        if found is None:
             return Moved(Outcome.ALREADY)
+        data, etag = found
         receipt = receipt_objects.parsed(name, data)
-        if self._time_left() < _BEGIN_SECONDS + min(receipt.size / _BYTES_PER_SECOND, _LONGEST_SECONDS):
+        if self._time_left() < _BEGIN_SECONDS + min(receipt.size / BYTES_PER_SECOND, _LONGEST_SECONDS):
             return Moved(Outcome.LEFT, receipt.seq, receipt.key)
         outcome, target = self._end(receipt)
-        receipt_objects.delete_pending(self._s3, self._buckets.state, receipt)
+        receipt_objects.delete_pending(self._s3, self._buckets.state, receipt, etag)
         return Moved(outcome, receipt.seq, receipt.key, target)
 
     def _end(self, receipt: Receipt) -> tuple[Outcome, str | None]:
@@ -142,7 +142,7 @@ class ReceiptMoves:
 
     def _copied(self, source: Found, bucket: str, names: TargetNames) -> str:
         for key, found in names.reserved():
-            made = found is None and copy(self._s3, source, bucket, key, self._limits)
+            made = found is None and copy(self._s3, source, bucket, key, self._limits, time_left=self._time_left)
             there = found or look(self._s3, bucket, key)
             if there is not None and same(self._s3, source, there, self._limits, self._time_left):
                 return key
@@ -159,7 +159,8 @@ class ReceiptMoves:
         if receipt.version != "null":
             return look(self._s3, bucket, key, receipt.version)
         found = look(self._s3, bucket, key)
-        if found is not None and "VersionId" in found.head:  # the bucket has or had versions since
+        # the bucket has or had versions since, or may have, with a delete marker on top
+        if found is None or "VersionId" in found.head:
             found = look(self._s3, bucket, key, "null")
         return found if found is not None and found.etag == receipt.etag else None
 

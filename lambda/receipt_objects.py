@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from s3_objects import create, read
+from botocore.exceptions import ClientError
+from s3_objects import MISSING, TAKEN, code, create, read, settled
 
 from streaming.errors import StockETLError, StorageError
 
@@ -115,9 +116,16 @@ def write_done(s3: S3Client, bucket: str, receipt: Receipt, result: dict[str, An
     raise StorageError(msg)
 
 
-def delete_pending(s3: S3Client, bucket: str, receipt: Receipt) -> None:
-    """Removes the pending receipt, if it is there."""
-    s3.delete_object(Bucket=bucket, Key=receipt.name)
+def delete_pending(s3: S3Client, bucket: str, receipt: Receipt, etag: str) -> None:
+    """Removes the pending receipt, if it still is the one with this ETag (in quotes).
+
+    A job that began anew may have written one of another drop under the same name meanwhile: it stays.
+    """
+    try:
+        settled(lambda: s3.delete_object(Bucket=bucket, Key=receipt.name, IfMatch=etag))
+    except ClientError as error:
+        if code(error) not in TAKEN | MISSING:
+            raise
 
 
 def _done_keys(receipt: Receipt) -> tuple[str, str]:

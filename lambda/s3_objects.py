@@ -72,12 +72,19 @@ def look(s3: S3Client, bucket: str, key: str, version: str | None = None) -> Fou
 
 def read(s3: S3Client, bucket: str, key: str) -> bytes | None:
     """A small object's bytes; None if there is none."""
+    found = read_with_etag(s3, bucket, key)
+    return None if found is None else found[0]
+
+
+def read_with_etag(s3: S3Client, bucket: str, key: str) -> tuple[bytes, str] | None:
+    """A small object's bytes and its ETag, in quotes, for a condition; None if there is none."""
     try:
-        return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        answer = s3.get_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if code(error) in MISSING:
             return None
         raise
+    return answer["Body"].read(), answer["ETag"]
 
 
 def create(s3: S3Client, bucket: str, key: str, body: bytes) -> bool:

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 import io
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
 import tenacity
 from boto3.s3.transfer import TransferConfig
-from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
 from streaming.aws_client import client, plain_errors
 from streaming.errors import StorageError, VanishedError
-from streaming.storage import CHUNK, Ranges, Version, is_drop_name
+from streaming.storage import CHUNK, Ranges, Version, is_drop_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _LARGEST_COPY = 5 << 30  # CopyObject takes no more: docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 _COPY_PART = 256 << 20
+_UNMET = {"412", "PreconditionFailed"}
 
 
 class Bucket:
@@ -60,7 +61,7 @@ class Bucket:
             key = entry["Key"][len(self._prefix) :]
             if is_marker:
                 marked = key
-            elif key != marked and _is_drop(key, entry["Size"]):
+            elif key != marked and is_drop_key(key, entry["Size"]):
                 found.append(_version(key, entry["ETag"], entry["VersionId"], entry["Size"], entry["LastModified"]))
         found.reverse()  # versions of one key come newest first
         return sorted(found, key=lambda version: (version.modified, version.key))
@@ -142,22 +143,49 @@ class Bucket:
 
     def take(self, source: Place, version: Version, seq: int, key: str) -> None:
         """From another bucket: copied by S3 itself, in parts above 5 GiB; else uploaded, in parts above 8 MiB."""
-        to: dict[str, Any] = {"Bucket": self._bucket, "Key": self._prefix + key}
-        if not self.free(key):
-            msg = f"{key!r} in {self.url} exists already and is not overwritten: give that object another name"
-            raise StorageError(msg)
         with self._plainly(f"copy {version.key!r} to {key!r} in"):
-            if isinstance(source, Bucket) and version.size < _LARGEST_COPY:
-                client().copy_object(**to, CopySource=source._copy_source(version), CopySourceIfMatch=_quoted(version))  # noqa: SLF001 - another of this class
-            elif isinstance(source, Bucket):
-                parts = TransferConfig(multipart_chunksize=_COPY_PART)
-                client().copy(source._copy_source(version), **to, Config=parts)  # noqa: SLF001 - another of this class
-            elif version.size <= CHUNK:
-                with source.open(version, seq) as data:
-                    client().put_object(**to, Body=data.read())
-            else:
-                with source.open(version, seq) as data:  # one part at a time: bounded memory
-                    client().upload_fileobj(data, **to, Config=TransferConfig(use_threads=False))
+            if not self.free(key):  # before all its bytes are sent
+                self._refuse(key)
+            try:
+                self._write_new(source, version, seq, {"Bucket": self._bucket, "Key": self._prefix + key})
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") not in _UNMET:
+                    raise
+                there = self.head(key)
+                if there is None:  # then the source may be another one now, which this raises
+                    source.read(version, seq, 0, 1)
+                # where an answer was lost boto3 asks again, and then meets what it has written itself
+                if there is None or not self._is_copy(there, source, version, seq):
+                    self._refuse(key)
+
+    def _write_new(self, source: Place, version: Version, seq: int, to: dict[str, Any]) -> None:
+        """Each request that would make the object asks S3 to do so only where nothing is."""
+        # boto3's transfers know no such condition; this class is the only one here that uploads in parts
+        client().meta.events.register(
+            "before-parameter-build.s3.CompleteMultipartUpload", _where_nothing_is, unique_id="where-nothing-is"
+        )
+        if isinstance(source, Bucket) and version.size < _LARGEST_COPY:
+            copied: Any = {"CopySource": source._copy_source(version), "CopySourceIfMatch": _quoted(version)}  # noqa: SLF001 - another of this class
+            client().copy_object(**to, **copied, IfNoneMatch="*")
+        elif isinstance(source, Bucket):
+            parts = TransferConfig(multipart_chunksize=_COPY_PART)
+            client().copy(source._copy_source(version), **to, Config=parts)  # noqa: SLF001 - another of this class
+        elif version.size <= CHUNK:
+            with source.open(version, seq) as data:
+                client().put_object(**to, Body=data.read(), IfNoneMatch="*")
+        else:
+            with source.open(version, seq) as data:  # one part at a time: bounded memory
+                client().upload_fileobj(data, **to, Config=TransferConfig(use_threads=False))
+
+    def _is_copy(self, there: Version, source: Place, version: Version, seq: int) -> bool:
+        """By ETag, and a small object by its bytes; of a large one `moves` finds out when it is called again."""
+        if there.size != version.size or there.etag == version.etag:
+            return there.size == version.size
+        return version.size <= CHUNK and self.get(there.key) == source.read(version, seq)
+
+    def _refuse(self, key: str) -> NoReturn:
+        msg = f"{key!r} in {self.url} exists already and is not overwritten: give that object another name"
+        raise StorageError(msg)
 
     def delete(self, version: Version, seq: int) -> None:  # noqa: ARG002 - a folder needs it
         """By version id. The one version `null` is compared by its ETag first, a few milliseconds before."""
@@ -195,10 +223,9 @@ def _version(key: str, etag: str, version_id: str, size: int, modified: datetime
     return Version(key, etag.strip('"'), version_id, size, modified.astimezone(UTC))
 
 
+def _where_nothing_is(params: dict[str, Any], **_: Any) -> None:
+    params["IfNoneMatch"] = "*"
+
+
 def _quoted(version: Version) -> str:
     return f'"{version.etag}"'
-
-
-def _is_drop(key: str, size: int) -> bool:
-    last = key.rpartition("/")[2]
-    return bool(key) and (bool(last) or size > 0) and is_drop_name(last) and "\0" not in key

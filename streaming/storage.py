@@ -139,6 +139,15 @@ def is_drop_name(name: str) -> bool:
     return not name.startswith((".", "_")) and not name.endswith(_UNFINISHED)
 
 
+def is_drop_key(key: str, size: int) -> bool:
+    """Whether an object of a bucket is a drop: key relative to the prefix, size in bytes.
+
+    Not the prefix itself, a folder marker (an empty object whose key ends with `/`), or a key that holds NUL.
+    """
+    last = key.rpartition("/")[2]
+    return bool(key) and (bool(last) or size > 0) and is_drop_name(last) and "\0" not in key
+
+
 def open_place(url: str, *, settle: float = 0.0) -> Place:
     """The place that a location names: `s3://bucket/prefix` (or `s3a://`), a folder or a `file://` URI.
 

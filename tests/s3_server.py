@@ -41,9 +41,10 @@ class LikeS3:
     """What moto needs to answer as S3 does.
 
     The path as it was sent, or it would decode `%` in keys twice. Versions and delete markers of a listing in one
-    order, newest first; moto groups them. `If-None-Match: *` of CopyObject, which moto does not look at. And one
-    request at a time: moto checks a condition and writes in two steps, between which another one could write, and it
-    closes the bytes of what is overwritten while somebody reads them.
+    order, newest first; moto groups them. `If-None-Match: *` of CopyObject, which moto does not look at. HeadObject of
+    the version `null` in a bucket that never had others, which moto refuses. And one request at a time: moto checks a
+    condition and writes in two steps, between which another one could write, and it closes the bytes of what is
+    overwritten while somebody reads them.
     """
 
     def __init__(self, application: Any) -> None:
@@ -75,6 +76,8 @@ class LikeS3:
         _, bucket, key, *_ = [*path.split("/", 2), "", ""]
         if copied and environ.get("HTTP_IF_NONE_MATCH") == "*" and _stored(bucket, key) is not None:
             return error("precondition", method)
+        if method == "HEAD" and query.get("versionId") == ["null"] and not _versioned(bucket):
+            environ["QUERY_STRING"] = environ["QUERY_STRING"].replace("versionId=null", "")
         status, headers, body = self._answered(environ)
         if method == "GET" and "versions" in query:
             return status, [(k, v) for k, v in headers if k.lower() != "content-length"], _in_order(body, bucket)
@@ -108,6 +111,12 @@ def _stored(bucket: str, key: str) -> Any:
     """The object that has this key now; None also for a delete marker."""
     backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
     return backend.get_object(bucket, key) if bucket in backend.buckets else None
+
+
+def _versioned(bucket: str) -> bool:
+    """Whether the bucket has or had versions."""
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    return bucket in backend.buckets and backend.buckets[bucket].is_versioned
 
 
 def _in_order(body: bytes, bucket: str) -> bytes:

@@ -269,6 +269,26 @@ def test_a_newer_version_put_between_any_two_requests_stays_and_stays_current(
             return
 
 
+def test_a_receipt_written_in_its_place_between_any_two_requests_is_not_lost(desk: Desk) -> None:
+    """The job began anew and counts from 1 again: both files are moved, under names of their own."""
+    for at in itertools.count(2):  # before the first request the older receipt is overwritten unread
+        case, described = _begun(desk, small)
+        newer: list[Case] = []
+
+        def write(case: Case = case, newer: list[Case] = newer) -> None:
+            newer.append(desk.case(f"{case.key}/b.csv", b"newer", seq=case.seq, checkpoint="decaf"))
+
+        boundary = Boundary(at, "before", write)
+        assert boundary.call(desk, case) is Outcome.MOVED
+        if not boundary.reached:
+            check_ended(desk, case, described)
+            return
+        assert desk.moves(newer[0]).target == f"s3://{desk.buckets.success}/{newer[0].key}"
+        lying = {where: thing.data for where, thing in desk.lying(case).items()}
+        assert lying == {desk.target(case): case.data, desk.target(newer[0]): b"newer"}
+        assert desk.json(case.name) is None
+
+
 def test_without_versions_a_call_killed_after_any_request_is_made_good_too(loose: Desk) -> None:
     """As with versions."""
     assert len(_at_each(loose, failed, "after", kill)) >= 10

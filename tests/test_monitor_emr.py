@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import monitor_emr
 import pytest
+from botocore.exceptions import ClientError
+from copies import Limits
 from move_desk import PREFIX, Case, Desk, LocalS3, check_ended, check_safe, local_s3
+from receipt_moves import Moved, Outcome
 from waiting_drops import waiting
 
 from streaming.errors import SettingsError, StorageError
@@ -41,9 +45,11 @@ class Context:
 
     def __init__(self, *milliseconds: int) -> None:
         self._milliseconds = list(milliseconds) or [900_000]
+        self._lock = threading.Lock()
 
     def get_remaining_time_in_millis(self) -> int:
-        return self._milliseconds.pop(0) if len(self._milliseconds) > 1 else self._milliseconds[0]
+        with self._lock:
+            return self._milliseconds.pop(0) if len(self._milliseconds) > 1 else self._milliseconds[0]
 
 
 class StandardOutput:
@@ -109,6 +115,11 @@ def receipt_event(desk: Desk, key: str) -> dict[str, Any]:
 
 def handle(event: dict[str, Any], *milliseconds: int) -> dict[str, float]:
     return monitor_emr.handler(event, Context(*milliseconds))
+
+
+def waited(answer: dict[str, float], drops: int) -> dict[str, float]:
+    """What a sweep tells of so many drops; their age is what it is."""
+    return {"WaitingDrops": drops, "OldestWaitingSeconds": answer["OldestWaitingSeconds"]}
 
 
 def outcome(desk: Desk, *cases: Case) -> list[bool]:
@@ -180,7 +191,7 @@ def test_a_sweep_moves_what_has_a_receipt_and_nothing_else(desk: Desk, name: str
     before = desk.server.lying(desk.buckets.input)
     desk.put("7/not loaded.csv", b"x")
     answer = handle(document(name))
-    assert (answer["MovedDrops"], answer["WaitingDrops"], answer["MoveErrors"]) == (6, 1, 0)
+    assert (answer["MovedDrops"], answer["WaitingDrops"], answer["MoveErrors"]) == (6, 7, 0)
     for case in cases:
         check_ended(desk, case, before[desk.source(case)])
     assert [key for _, key, _ in desk.server.lying(desk.buckets.input)] == [f"{PREFIX}7/not loaded.csv"]
@@ -211,11 +222,11 @@ def test_what_is_no_receipt_is_told_and_left_alone(desk: Desk, told: Any) -> Non
     for key in ("receipts/000000001.json", "receipts/note.txt", "receipts/done/000000001.json", "receipts/"):
         desk.put(key, b"{not json", desk.buckets.state)
     answer = handle(document("scheduled-event"))
-    assert answer == SWEPT | {"UnreadableReceipts": 2, "MovedDrops": 1}
+    assert answer == SWEPT | {"UnreadableReceipts": 2, "MovedDrops": 1} | waited(answer, 1)
     assert handle(receipt_event(desk, "receipts/note.txt")) == NOTHING | {"UnreadableReceipts": 1}
     logged, metrics = told()
     assert metrics["UnreadableReceipts"] == (1.0, "Count")
-    assert [line["receipt"] for line in logged if line["level"] == "ERROR"] == [
+    assert sorted(line["receipt"] for line in logged if line["level"] == "ERROR") == [
         "receipts/000000001.json", "receipts/note.txt", "receipts/note.txt"
     ]  # fmt: skip
     assert outcome(desk, case) == [True]
@@ -226,9 +237,10 @@ def test_the_log_says_where_each_file_went(desk: Desk, told: Any) -> None:
     """JSON lines with the drop's key; a file that is gone is a warning, and counted; no secret."""
     case, gone = desk.case("ä.csv"), desk.case("gone.csv")
     desk.s3.delete_object(Bucket=desk.buckets.input, Key=f"{PREFIX}gone.csv", VersionId=gone.version)
-    assert handle(document("scheduled-event")) == SWEPT | {"MovedDrops": 1, "GoneDrops": 1}
+    answer = handle(document("scheduled-event"))
+    assert answer == SWEPT | {"MovedDrops": 1, "GoneDrops": 1} | waited(answer, 1)
     logged, metrics = told()
-    moved, warned = logged
+    moved, warned = sorted(logged, key=lambda line: line["receipt"])
     facts = {"receipt": case.name, "seq": 42, "drop": "ä.csv", "target": f"s3://{desk.buckets.success}/ä.csv"}
     assert moved.items() >= ({"level": "INFO", "message": "moved"} | facts).items()
     assert warned.items() >= {"level": "WARNING", "receipt": gone.name, "seq": 43, "drop": "gone.csv"}.items()
@@ -251,7 +263,10 @@ def test_a_sweep_measures_what_waits(desk: Desk, told: Any, monkeypatch: pytest.
 
 
 def test_only_drops_wait(desk: Desk) -> None:
-    """Every version counts; not what lies under a delete marker, unfinished names and what is outside the prefix."""
+    """Every version counts; not what lies under a delete marker, unfinished names and what is outside the prefix.
+
+    However the pages of the listing cut the versions of a key.
+    """
     for key in ("a.csv", "a.csv", "b/c.csv", ".hidden", "x/_y", "z.tmp", "folder/"):
         desk.put(key, b"" if key.endswith("/") else b"x")
     deleted = {key: desk.put(key, b"x") for key in ("deleted.csv", "back.csv")}
@@ -264,15 +279,19 @@ def test_only_drops_wait(desk: Desk) -> None:
     assert (desk.buckets.input, f"{PREFIX}back.csv", back) in desk.server.lying(desk.buckets.input)
     now = datetime.now(UTC) + timedelta(hours=1)
 
-    def found(limit: float) -> tuple[int, bool, list[str]]:
-        told = waiting(
-            desk.s3, desk.buckets.input, PREFIX, now=now, limit_seconds=limit, time_left=lambda: 900.0
-        )  # fmt: skip
-        return told.drops, 3595 < told.oldest_seconds < 3660, sorted(told.too_long)
+    def found(limit: float, page: int = 1000) -> tuple[int, bool, int, list[str]]:
+        s3 = desk.server.client()
+        s3.meta.events.register(
+            "before-parameter-build.s3.ListObjectVersions", lambda params, **_: params.update(MaxKeys=page)
+        )
+        told = waiting(s3, desk.buckets.input, PREFIX, now=now, limit_seconds=limit, time_left=lambda: 900.0)
+        return told.drops, 3595 < told.oldest_seconds < 3660, told.too_long, sorted(told.oldest)
 
     expected = sorted(PREFIX + key for key in ("a.csv", "a.csv", "b/c.csv", "back.csv"))
-    assert found(3500) == (4, True, expected)
-    assert found(3700) == (4, True, [])
+    assert found(3500) == (4, True, 4, expected)
+    assert found(3700) == (4, True, 0, [])
+    for size in range(1, 9):
+        assert found(3500, size) == (4, True, 4, expected)
 
 
 def test_a_sweep_ends_before_its_time_does(desk: Desk, told: Any) -> None:
@@ -280,15 +299,110 @@ def test_a_sweep_ends_before_its_time_does(desk: Desk, told: Any) -> None:
     cases = [desk.case(f"{n}.csv") for n in range(3)]
     for n in range(1001):
         desk.server.backend.put_object(desk.buckets.state, f"receipts/{n + 1000:09d}.json", b"{}")
-    answer = handle(document("scheduled-event"), 900_000, 50_000)
-    assert answer == SWEPT | {"PendingReceipts": 1004} | {
-        name: answer[name] for name in ("MovedDrops", "PendingReceipts", "WaitingDrops", "OldestWaitingSeconds")
-    }
+    answer = handle(document("scheduled-event"), 900_000, 900_000, 900_000, 900_000, 50_000)
+    assert answer == SWEPT | waited(answer, 3) | {name: answer[name] for name in ("MovedDrops", "PendingReceipts")}
     assert answer["MovedDrops"] + answer["PendingReceipts"] == 1004
-    assert answer["WaitingDrops"] == sum(not done for done in outcome(desk, *cases)) >= 2
+    assert answer["MovedDrops"] == sum(outcome(desk, *cases)) <= 1
     assert told()[1]["PendingReceipts"] == (float(answer["PendingReceipts"]), "Count")
     with pytest.raises(StorageError, match="no time is left to count what waits"):
         handle(document("scheduled-event"), 1_000)
+
+
+def test_a_sweep_that_dies_while_it_moves_has_told_what_waits(
+    desk: Desk, told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alarm rings by what is measured: it must not stay silent because a move takes all the time there is."""
+    monkeypatch.setenv("WAITING_LIMIT_SECONDS", "-1")
+    desk.case("a.csv")
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(monitor_emr.ReceiptMoves, "move", die)
+    with pytest.raises(KeyboardInterrupt):
+        handle(document("scheduled-event"))
+    assert told()[1]["DropsWaitingTooLong"] == (1.0, "Count")
+
+
+def test_neither_measuring_nor_moving_stops_the_other(desk: Desk, told: Any) -> None:
+    """What one of them meets is raised once both have done what they can."""
+    case = desk.case("a.csv")
+    s3 = monitor_emr.client_for(desk.server.endpoint)
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "List")
+
+    for operation, metric in (("ListObjectsV2", "WaitingDrops"), ("ListObjectVersions", "MovedDrops")):
+        s3.meta.events.register(f"before-call.s3.{operation}", refuse)
+        with pytest.raises(ClientError, match="AccessDenied"):
+            handle(document("scheduled-event"))
+        s3.meta.events.unregister(f"before-call.s3.{operation}", refuse)
+        assert told()[1][metric] == (1.0, "Count")
+    assert outcome(desk, case) == [True]
+
+
+def test_measuring_leaves_time_for_the_moves(desk: Desk) -> None:
+    """A listing without an end is given up after a quarter of the time; a file of any size is begun with the rest."""
+    case = desk.case("a.csv")
+    huge = {**desk.json(case.name), "size": 1 << 42}
+    desk.put(case.name, json.dumps(huge).encode(), desk.buckets.state)
+    with pytest.raises(StorageError, match="no time is left to count what waits"):
+        handle(document("scheduled-event"), 900_000, 679_000, 675_000)
+    assert outcome(desk, case) == [True]
+
+
+class Moves:
+    """Counts the receipts that have been moved; the first is not before the `others` are."""
+
+    def __init__(self, others: int) -> None:
+        self.ended, self._others = 0, others
+        self._lock, self._enough = threading.Lock(), threading.Event()
+
+    def move(self, name: str) -> Moved:
+        if name == "0" and not self._enough.wait(30):
+            raise TimeoutError
+        with self._lock:
+            self.ended += 1
+            if self.ended == self._others:
+                self._enough.set()
+        if name.endswith("7"):
+            raise ValueError(name)
+        return Moved(Outcome.MOVED)
+
+
+def test_a_sweep_takes_few_receipts_at_a_time_and_none_holds_up_the_others() -> None:
+    """Of 100,000 pending ones each would else wait in memory; of many errors the first is kept, all are counted."""
+    moves, taken, ahead = Moves(999), 0, 0
+
+    def names() -> Iterator[str]:
+        nonlocal taken, ahead
+        for n in range(1000):
+            taken, ahead = n, max(ahead, n - moves.ended)
+            yield str(n)
+
+    report = monitor_emr._moved(moves, names())  # noqa: SLF001 - what a sweep does with names
+    assert (taken, report.outcomes[Outcome.MOVED], report.errors) == (999, 900, 100)
+    assert ahead <= 100
+    assert str(report.first_error).endswith("7")
+
+
+def test_a_file_that_is_not_begun_for_its_size_is_told(desk: Desk, told: Any) -> None:
+    """With a short timeout it would be left for ever, and nobody would know which and why."""
+    case = desk.case("a.csv")
+    large = {**desk.json(case.name), "size": 20_000_000_000}
+    desk.put(case.name, json.dumps(large).encode(), desk.buckets.state)
+    assert handle(receipt_event(desk, case.name), 300_000) == NOTHING
+    (warning,) = told()[0]
+    assert warning.items() >= {"level": "WARNING", "receipt": case.name, "drop": "a.csv"}.items()
+    assert "needs more time" in warning["message"]
+
+
+def test_there_is_a_connection_for_each_part_and_no_thread_too_many(server: LocalS3) -> None:
+    """Lambda ends a process of more than 1,024 threads; a request without a connection of its own makes a new one."""
+    client = monitor_emr.client_for(server.endpoint)
+    at_once = monitor_emr._MOVES_AT_ONCE  # noqa: SLF001 - what may run together
+    assert client.meta.config.max_pool_connections >= at_once * Limits().parts_at_once
+    assert at_once * (1 + Limits().parts_at_once) < 1000
 
 
 def test_a_sweep_that_is_killed_is_made_good_by_the_next(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 import s3_objects
 from botocore.exceptions import ClientError
 from copies import Limits
-from move_desk import PREFIX, Desk, LocalS3, check_ended, local_s3
+from move_desk import PREFIX, Case, Desk, LocalS3, check_ended, local_s3
 from receipt_moves import Buckets, Moved, Outcome, ReceiptMoves
 from receipt_objects import UnreadableReceiptError
 from target_names import reason_key
@@ -203,6 +203,41 @@ def test_a_job_that_began_anew_counts_from_one_again(server: LocalS3, versioned:
     assert desk.moves(again).outcome is Outcome.ALREADY
 
 
+def test_a_receipt_that_was_written_meanwhile_stays(desk: Desk) -> None:
+    """A job that began anew counts from 1 again: its receipt may come just before the older one is removed."""
+    case = desk.case("a.csv", seq=1)
+    newer: list[Case] = []
+
+    def come(request: Any, **_: Any) -> None:
+        if "/receipts/" in request.url and not newer:
+            newer.append(desk.case("b.csv", b"newer", seq=1, checkpoint="decaf"))
+
+    assert desk.moves(case, on(desk, "before-send.s3.DeleteObject", come)).outcome is Outcome.MOVED
+    assert desk.json(case.name)["checkpoint_id"] == "decaf"
+    assert desk.moves(newer[0]).target == f"s3://{desk.buckets.success}/b.csv"
+    assert (desk.json(case.name), desk.server.lying(desk.buckets.input)) == (None, {})
+
+
+@pytest.mark.parametrize(("code", "requests"), [("ConditionalRequestConflict", 2), ("NoSuchKey", 1)])
+def test_a_receipt_that_somebody_else_removes_at_that_moment_is_done(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, code: str, requests: int
+) -> None:
+    """S3 says that there was another request for it, and is asked again, or that it is not there."""
+    monkeypatch.setattr(s3_objects.time, "sleep", lambda _: None)
+    case = desk.case("a.csv")
+    asked: list[str] = []
+
+    def refuse(request: Any, **_: Any) -> None:
+        if "/receipts/" in request.url:
+            asked.append(request.headers["If-Match"].decode())
+            if len(asked) == 1:
+                raise ClientError({"Error": {"Code": code}}, "DeleteObject")
+
+    assert desk.moves(case, on(desk, "before-send.s3.DeleteObject", refuse)).outcome is Outcome.MOVED
+    assert len(asked) == requests
+    assert (desk.json(case.name) is None) is (requests == 2)
+
+
 def test_an_object_uploaded_in_parts_is_copied_in_the_same_parts(desk: Desk) -> None:
     """So its ETag stays, and nothing is read to check the copy; headers, metadata and tags go along."""
     parts = [b"0123456789", b"9876543210", b"1"]
@@ -384,13 +419,32 @@ def test_a_comparison_ends_before_the_time_does(desk: Desk) -> None:
     assert desk.source(case) in desk.server.lying(desk.buckets.input)
 
 
+@pytest.mark.parametrize("parts", [0, 2])
+def test_a_copy_in_parts_ends_before_the_time_does(desk: Desk, parts: int) -> None:
+    """A file may be too large for one call: it is named, with what helps, nothing of the copy stays, the original does.
+
+    Whoever makes the copy by hand and deletes the original ends the receipt.
+    """
+    case = desk.case("a.csv", b"x" * 60, limits=Limits(largest_copy=20, part=10, parts_at_once=1))
+    times = itertools.chain([900.0] * (2 + parts), itertools.repeat(30.0))
+    where = rf"s3://input.*/a\.csv \(version {case.version}\) to s3://success.*/a\.csv after {10 * parts} of 60 bytes"
+    with pytest.raises(StorageError, match=f"no time is left to copy {where}; .* the file is too large for one call: "):
+        desk.moves(case, time_left=lambda: next(times))
+    assert desk.source(case) in desk.server.lying(desk.buckets.input)
+    assert desk.server.lying(desk.buckets.success) == {}
+    assert not desk.s3.list_multipart_uploads(Bucket=desk.buckets.success).get("Uploads")
+    desk.put("a.csv", case.data, desk.buckets.success)
+    desk.s3.delete_object(Bucket=desk.buckets.input, Key=PREFIX + case.key, VersionId=case.version)
+    assert desk.moves(case).target == f"s3://{desk.buckets.success}/a.csv"
+
+
 def test_a_move_is_begun_only_if_there_is_time_for_it(desk: Desk) -> None:
     """A minute, and more for a large file; else it is left for the next sweep and nothing is changed."""
     case = desk.case("a.csv")
     assert desk.moves(case, time_left=lambda: 59.0) == Moved(Outcome.LEFT)
     body = {**desk.json(case.name), "size": 3_000_000_000}
     desk.put(case.name, json.dumps(body).encode(), desk.buckets.state)
-    assert desk.moves(case, time_left=lambda: 89.0) == Moved(Outcome.LEFT, case.seq, "a.csv")
+    assert desk.moves(case, time_left=lambda: 119.0) == Moved(Outcome.LEFT, case.seq, "a.csv")
     assert desk.source(case) in desk.server.lying(desk.buckets.input)
     assert not list(desk.server.lying(desk.buckets.state, "moves/"))
 
@@ -452,6 +506,23 @@ def test_a_version_id_of_null_is_the_object_without_versions(server: LocalS3) ->
         assert desk.moves(case, on(desk, "after-call.s3.HeadObject", say_null)).outcome is Outcome.MOVED
         assert desk.server.lying(desk.buckets.success)[desk.target(case)].data == case.data
         assert {version for _, _, version in desk.server.lying(desk.buckets.input)} == left
+
+
+def test_a_version_null_below_a_delete_marker_is_moved(server: LocalS3) -> None:
+    """Versions were switched on since, then the key was deleted: the loaded file still lies there, the marker stays."""
+    for same in (True, False):
+        desk = Desk(server, versioned=False)
+        case = desk.case("a.csv")
+        if not same:
+            desk.put("a.csv", b"newer")
+        desk.s3.put_bucket_versioning(Bucket=desk.buckets.input, VersioningConfiguration={"Status": "Enabled"})
+        marker = desk.s3.delete_object(Bucket=desk.buckets.input, Key=f"{PREFIX}a.csv")["VersionId"]
+        assert desk.moves(case).outcome is (Outcome.MOVED if same else Outcome.GONE)
+        left = {version for _, _, version in desk.server.lying(desk.buckets.input)}
+        assert left == ({marker} if same else {marker, "null"})
+        assert {thing.data for thing in desk.server.lying(desk.buckets.success).values()} == (
+            {case.data} if same else set()
+        )
 
 
 def test_a_file_that_took_the_reasons_name_meanwhile_is_not_overwritten(desk: Desk) -> None:

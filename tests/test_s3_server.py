@@ -110,6 +110,27 @@ def test_a_copy_is_refused_only_where_something_is(s3: S3Server) -> None:
     client.close()
 
 
+def test_a_delete_can_name_the_etag_of_what_it_means(s3: S3Server) -> None:
+    """Another object stays, and that nothing is there is said too; docs.aws.amazon.com: conditional deletes."""
+    bucket, client = s3.bucket(versioned=False), _client(s3)
+    etag = client.put_object(Bucket=bucket, Key="a", Body=b"old")["ETag"]
+    client.put_object(Bucket=bucket, Key="a", Body=b"new")
+    assert _refused(client.delete_object, Bucket=bucket, Key="a", IfMatch=etag) == "PreconditionFailed"
+    etag = client.head_object(Bucket=bucket, Key="a")["ETag"]
+    assert _refused(client.delete_object, Bucket=bucket, Key="a", IfMatch=etag) is None
+    assert _refused(client.delete_object, Bucket=bucket, Key="a", IfMatch=etag) == "NoSuchKey"
+    client.close()
+
+
+def test_a_bucket_without_versions_has_the_version_null(s3: S3Server) -> None:
+    """HeadObject looks at it by this name, and says of what is not there that it is missing."""
+    bucket, client = s3.bucket(versioned=False), _client(s3)
+    client.put_object(Bucket=bucket, Key="a", Body=b"123")
+    assert client.head_object(Bucket=bucket, Key="a", VersionId="null")["ContentLength"] == 3
+    assert _refused(client.head_object, Bucket=bucket, Key="b", VersionId="null") == "404"
+    client.close()
+
+
 @pytest.mark.usefixtures("s3")
 def test_the_endpoint_serves_secrets_topics_and_metrics_too() -> None:
     """Secrets Manager, SNS and CloudWatch answer under AWS_ENDPOINT_URL, as boto3 asks them."""

@@ -11,18 +11,23 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streaming import aws_client
+from streaming import s3 as s3_place
 from streaming.entries import key_of, path_of, version_of
 from streaming.errors import SettingsError, StorageError, VanishedError
-from streaming.storage import Version, open_place
+from streaming.storage import Version, is_drop_key, open_place
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from fixture_s3 import S3Server
+
+    from streaming.storage import Place
 
 NOON = 1_700_000_000_000_000_000  # 2023-11-14 22:13:20 UTC, in nanoseconds
 
@@ -386,6 +391,25 @@ def test_s3_keys_of_any_characters(s3: S3Server) -> None:
     assert (place.exists("a b.csv"), place.exists("a"), place.get("a")) == (True, False, None)
 
 
+@pytest.mark.parametrize(
+    ("key", "size", "is_drop"),
+    [
+        ("a.csv", 0, True),
+        ("_old/e.csv", 1, True),
+        ("f/", 9, True),
+        ("f/", 0, False),
+        ("", 9, False),
+        ("sub/.a", 9, False),
+        ("_SUCCESS", 9, False),
+        ("b.tmp", 9, False),
+        ("a\0.csv", 9, False),
+    ],
+)
+def test_one_rule_says_which_keys_of_a_bucket_are_drops(key: str, size: int, is_drop: bool) -> None:  # noqa: FBT001
+    """For the job that reads them and for the monitor that counts them."""
+    assert is_drop_key(key, size) is is_drop
+
+
 def test_s3_names_that_are_no_drops(s3: S3Server) -> None:
     """Folder markers and hidden or unfinished last components are not drops, but are keys."""
     place = open_place(f"s3://{s3.bucket()}/in")
@@ -457,6 +481,94 @@ def test_an_overwritten_object_without_versioning_has_vanished(s3: S3Server) -> 
     assert place.read(new, 2) == b"new"
     place.delete(new, 2)
     assert place.versions() == []
+
+
+@pytest.fixture
+def before(s3: S3Server) -> Iterator[Callable[[str, Callable[[], object]], None]]:
+    """Registers what happens just before each request of an operation is sent."""
+    assert s3.endpoint
+    events = aws_client.client().meta.events
+    registered: list[tuple[str, Callable[..., None]]] = []
+
+    def register(operation: str, react: Callable[[], object]) -> None:
+        registered.append((f"before-call.s3.{operation}", lambda **_: react() and None))
+        events.register(*registered[-1])
+
+    yield register
+    for name, react in registered:
+        events.unregister(name, react)
+
+
+def _taken(source: str, target: str, data: bytes) -> tuple[Place, Callable[[], None]]:
+    """A place with one drop, and a call that takes it to `a.csv` of another."""
+    drops, place = open_place(source), open_place(target)
+    drops.check()
+    drops.put("a.csv", data)
+    (version,) = drops.versions()
+    drops.claim(version, 1)
+    return place, lambda: place.take(drops, version, 1, "a.csv")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("folder", 3, "PutObject"),
+        ("folder", 9 << 20, "CompleteMultipartUpload"),
+        ("bucket", 3, "CopyObject"),
+        ("bucket", 9 << 20, "CompleteMultipartUpload"),
+    ],
+)
+def test_an_object_that_comes_at_the_last_moment_is_not_overwritten(
+    case: tuple[str, int, str],
+    s3: S3Server,
+    before: Callable[[str, Callable[[], object]], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The key was free when it was looked at: the request itself is refused by S3, whichever it is."""
+    source, size, request_name = case
+    monkeypatch.setattr(s3_place, "_LARGEST_COPY", 8 << 20)
+    monkeypatch.setattr(s3_place, "_COPY_PART", 5 << 20)
+    bucket = s3.bucket()
+    url = str(tmp_path) if source == "folder" else f"s3://{s3.bucket()}/in"
+    target, take = _taken(url, f"s3://{bucket}/out", bytes(size))
+    before(request_name, lambda: s3.client.put_object(Bucket=bucket, Key="out/a.csv", Body=b"stranger's"))
+    with pytest.raises(StorageError, match=r"'a\.csv' in .*/out exists already and is not overwritten"):
+        take()
+    assert target.get("a.csv") == b"stranger's"
+    assert not s3.client.list_multipart_uploads(Bucket=bucket).get("Uploads")
+
+
+@pytest.mark.parametrize("source", ["folder", "bucket"])
+def test_a_copy_whose_answer_was_lost_is_known_again(source: str, s3: S3Server, tmp_path: Path) -> None:
+    """boto3 asks once more and is told that the object exists: it is its own."""
+    bucket = s3.bucket()
+    target, take = _taken(str(tmp_path) if source == "folder" else f"s3://{s3.bucket()}", f"s3://{bucket}", b"loaded")
+    lost = s3.faults(lose_answer=1.0, paths=f"/{bucket}/").get("lose_answer PUT", 0)
+    try:
+        take()
+    finally:
+        fired = s3.faults(lose_answer=0.0, paths="").get("lose_answer PUT", 0)
+    assert (target.get("a.csv"), fired - lost) == (b"loaded", 1)
+
+
+def test_a_source_that_was_replaced_has_vanished_for_a_copy(
+    s3: S3Server, before: Callable[[str, Callable[[], object]], None]
+) -> None:
+    """Without versions S3 refuses by the source's ETag with the same word as for a key that is taken."""
+    bucket = s3.bucket(versioned=False)
+    target, take = _taken(f"s3://{bucket}", f"s3://{s3.bucket()}", b"loaded")
+
+    def refuse() -> None:
+        raise ClientError({"Error": {"Code": "PreconditionFailed"}}, "CopyObject")
+
+    before("CopyObject", refuse)
+    with pytest.raises(StorageError, match="exists already"):  # it came and went
+        take()
+    s3.client.put_object(Bucket=bucket, Key="a.csv", Body=b"newer")
+    with pytest.raises(VanishedError, match="PreconditionFailed"):
+        take()
+    assert target.keys() == []
 
 
 def test_a_missing_bucket_is_a_plain_error(s3: S3Server) -> None:
