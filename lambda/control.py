@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+from s3_objects import BUSY, MISSING, TAKEN, code, read_with_etag
 from situation import Heartbeat
 from trigger_errors import ControlError
 from trigger_memory import Memory, dump, load
@@ -24,8 +25,7 @@ MEMORY = "control/trigger.json"
 HEARTBEAT = "control/heartbeat.json"
 STOP = "control/stop"
 REPLACE = "control/replace"
-_OVERTAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
-_ABSENT = {"NoSuchKey", "404"}
+_OVERTAKEN = TAKEN | BUSY | MISSING  # the latter: it was deleted since it was read
 
 
 class Control:
@@ -64,8 +64,7 @@ class Control:
         try:
             return self._s3.put_object(Bucket=self._bucket, Key=MEMORY, Body=text, **condition)["ETag"]
         except ClientError as error:
-            # 404: it was deleted since it was read
-            if error.response.get("Error", {}).get("Code") not in _OVERTAKEN | _ABSENT:
+            if code(error) not in _OVERTAKEN:
                 raise
         found = self._get(MEMORY)
         # the SDK's own second attempt after a lost answer meets what its first one wrote; ids make texts unique
@@ -97,10 +96,4 @@ class Control:
         return None if found is None else found[0].decode(errors="replace").strip()
 
     def _get(self, key: str) -> tuple[bytes, str] | None:
-        try:
-            found = self._s3.get_object(Bucket=self._bucket, Key=key)
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in _ABSENT:
-                return None
-            raise
-        return found["Body"].read(), found["ETag"]
+        return read_with_etag(self._s3, self._bucket, key)

@@ -10,7 +10,7 @@ import json
 from string import Template
 from typing import TYPE_CHECKING, Any, cast
 
-from botocore.exceptions import ClientError
+from s3_objects import read
 from trigger_errors import DocumentError
 
 if TYPE_CHECKING:
@@ -46,14 +46,11 @@ class Documents:
     def _read(self, name: str) -> dict[str, Any]:
         bucket, key = self._settings.artifacts_bucket, f"stocketl/{self._settings.version}/{name}"
         where = f"s3://{bucket}/{key}"
-        try:
-            text = self._s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") not in {"NoSuchKey", "NoSuchBucket", "404"}:
-                raise
+        text = read(self._s3, bucket, key)
+        if text is None:
             msg = f"{where} is not there: upload that version (make deploy), or correct ARTIFACT_VERSION"
-            raise DocumentError(msg) from error
-        return fill_in(text, dict(self._settings.values), where)
+            raise DocumentError(msg)
+        return fill_in(text.decode(), dict(self._settings.values), where)
 
 
 def fill_in(text: str, values: Mapping[str, str], where: str) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from situation import Policy
+from variables import number, seconds, text
 
 from streaming.errors import SettingsError
 
@@ -33,50 +33,26 @@ class Settings:
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
     """From the environment; raises SettingsError, which names the variable and its value."""
-    version = _text(environ, "ARTIFACT_VERSION")
+    version = text(environ, "ARTIFACT_VERSION")
     if not _VERSION.fullmatch(version):
         msg = f"ARTIFACT_VERSION: expected a version such as 1.2.3, got {version!r}"
         raise SettingsError(msg)
     policy = Policy(
         version=version,
-        stale=_seconds(environ, "STALE_SECONDS", 120),
-        start=_seconds(environ, "START_SECONDS", 600),
-        pending=_seconds(environ, "PENDING_SECONDS", 180),
-        cancel=_seconds(environ, "CANCEL_SECONDS", 120),
-        max_starts=int(_number(environ, "MAX_STARTS_PER_HOUR", 6)),
-        first_pause=_seconds(environ, "FIRST_PAUSE_SECONDS", 15),
-        longest_pause=_seconds(environ, "LONGEST_PAUSE_SECONDS", 900),
+        stale=seconds(environ, "STALE_SECONDS", 120),
+        start=seconds(environ, "START_SECONDS", 600),
+        pending=seconds(environ, "PENDING_SECONDS", 180),
+        cancel=seconds(environ, "CANCEL_SECONDS", 120),
+        max_starts=int(number(environ, "MAX_STARTS_PER_HOUR", 6)),
+        first_pause=seconds(environ, "FIRST_PAUSE_SECONDS", 15),
+        longest_pause=seconds(environ, "LONGEST_PAUSE_SECONDS", 900),
     )
     return Settings(
-        state_bucket=_text(environ, "STATE_BUCKET"),
-        artifacts_bucket=_text(environ, "ARTIFACTS_BUCKET"),
+        state_bucket=text(environ, "STATE_BUCKET"),
+        artifacts_bucket=text(environ, "ARTIFACTS_BUCKET"),
         version=version,
-        cluster_name=_text(environ, "CLUSTER_NAME", "stocketl"),
-        step_name=_text(environ, "STEP_NAME", "stocketl"),
+        cluster_name=text(environ, "CLUSTER_NAME", "stocketl"),
+        step_name=text(environ, "STEP_NAME", "stocketl"),
         policy=policy,
         values=tuple(sorted((k, v) for k, v in environ.items() if _FOR_DOCUMENTS.fullmatch(k))),
     )
-
-
-def _text(environ: Mapping[str, str], name: str, default: str | None = None) -> str:
-    value = environ.get(name, "").strip() or default
-    if value is None:
-        msg = f"{name} is not set: expected a text in the function's environment"
-        raise SettingsError(msg)
-    return value
-
-
-def _number(environ: Mapping[str, str], name: str, default: float) -> float:
-    text = environ.get(name, "").strip() or str(default)
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 1 <= value <= 1e6:
-        msg = f"{name}: expected a number from 1 to 1000000, got {text!r}"
-        raise SettingsError(msg)
-    return value
-
-
-def _seconds(environ: Mapping[str, str], name: str, default: float) -> timedelta:
-    return timedelta(seconds=_number(environ, name, default))

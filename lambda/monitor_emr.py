@@ -24,9 +24,10 @@ from botocore.config import Config
 from copies import Limits
 from receipt_moves import Buckets, Moved, Outcome, ReceiptMoves
 from receipt_objects import UnreadableReceiptError, is_pending, pending
+from variables import seconds, text
 from waiting_drops import waiting
 
-from streaming.errors import SettingsError, StorageError
+from streaming.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -174,7 +175,7 @@ def _tell(log: Logger, name: str, result: Moved) -> None:
 
 
 def _measured(s3: S3Client, buckets: Buckets, time_left: Callable[[], float]) -> dict[str, float]:
-    limit = _seconds("WAITING_LIMIT_SECONDS", "900")
+    limit = seconds(os.environ, "WAITING_LIMIT_SECONDS", 900).total_seconds()
     found = waiting(s3, buckets.input, buckets.prefix, now=datetime.now(UTC), limit_seconds=limit, time_left=time_left)
     if found.too_long > 0:
         facts = {"drops": found.oldest, "count": found.too_long}
@@ -196,29 +197,12 @@ def environment_buckets() -> Buckets:
     """The buckets that the function's environment names; raises `SettingsError` where one is missing."""
     prefix = os.environ.get("INPUT_PREFIX", "").rstrip("/")
     return Buckets(
-        state=_setting("STATE_BUCKET"),
-        input=_setting("INPUT_BUCKET"),
+        state=text(os.environ, "STATE_BUCKET"),
+        input=text(os.environ, "INPUT_BUCKET"),
         prefix=f"{prefix}/" if prefix else "",
-        success=_setting("SUCCESS_BUCKET"),
-        failed=_setting("FAILED_BUCKET"),
+        success=text(os.environ, "SUCCESS_BUCKET"),
+        failed=text(os.environ, "FAILED_BUCKET"),
     )
-
-
-def _setting(name: str) -> str:
-    value = os.environ.get(name)
-    if not value:
-        msg = f"{name} is not set in the function's environment; deploy the template again"
-        raise SettingsError(msg)
-    return value
-
-
-def _seconds(name: str, default: str) -> float:
-    value = os.environ.get(name) or default
-    try:
-        return float(value)
-    except ValueError:
-        msg = f"{name}: expected a number of seconds, got {value!r}; correct the function's environment"
-        raise SettingsError(msg) from None
 
 
 def _service() -> str:

@@ -22,7 +22,8 @@ MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "405", "MethodNotAllow
 TAKEN = frozenset({"412", "PreconditionFailed"})
 """The condition of the request does not hold."""
 
-_BUSY = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})  # two conditional writes at the same time
+BUSY = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
+"""Two conditional requests met."""
 T = TypeVar("T")
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 
@@ -112,6 +113,6 @@ def settled(request: Callable[[], T]) -> T:
             return request()
         except ClientError as error:
             pause = next(pauses, None)
-            if code(error) not in _BUSY or pause is None:
+            if code(error) not in BUSY or pause is None:
                 raise
             time.sleep(pause)

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streaming.errors import SettingsError
-from streaming.storage import _BUCKET
+from streaming.storage import BUCKET
 
 PREFIX = "STOCKETL_"
 LOCATIONS = ("input", "success", "failed", "receipts", "checkpoint", "lake")
@@ -65,7 +65,7 @@ def location(value: object) -> str:
         msg = f"expected a folder or s3://bucket/prefix; the scheme {scheme!r} is not known"
         raise ValueError(msg)
     bucket, _, prefix = rest.partition("/")
-    if not _BUCKET.fullmatch(bucket):
+    if not BUCKET.fullmatch(bucket):
         msg = "expected s3://bucket/prefix; there is no good bucket name after s3://"
         raise ValueError(msg)
     return f"s3://{bucket}/{prefix}".rstrip("/")

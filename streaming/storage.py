@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CHUNK = 8 << 20
 _UNFINISHED = (".tmp", ".part", "._COPYING_")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def open_place(url: str, *, settle: float = 0.0) -> Place:
     scheme, separator, rest = url.partition("://")
     if separator and scheme.lower() in {"s3", "s3a"}:
         bucket, _, prefix = rest.partition("/")
-        if not _BUCKET.fullmatch(bucket):
+        if not BUCKET.fullmatch(bucket):
             msg = f"{url!r}: expected s3://bucket/prefix, got the bucket name {bucket!r}; correct the location"
             raise SettingsError(msg)
         from streaming.s3 import Bucket  # noqa: PLC0415 - boto3 takes 0.3 s to load and is needed only for S3

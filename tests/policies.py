@@ -159,7 +159,7 @@ def _s3(call: Call, _tags: Mapping[str, str]) -> Iterator[Need]:
     yield Need(actions[call.operation], bucket if of_bucket else thing)
     if call.operation in {"GetObject", "HeadObject"}:
         yield Need("s3:ListBucket", bucket)  # else S3 says 403 instead of 404 of what is not there
-    if params.get("IfMatch") and call.operation == "PutObject":
+    if params.get("IfMatch") and call.operation in {"PutObject", "DeleteObject"}:
         yield Need("s3:GetObject", thing)  # docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
     if params.get("Tagging") or call.operation == "CopyObject":
         yield Need("s3:PutObjectTagging", thing)

@@ -22,6 +22,7 @@ from streaming.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import tzinfo
 
     from fixture_s3 import S3Server
 
@@ -248,6 +249,14 @@ def test_the_log_says_where_each_file_went(desk: Desk, told: Any) -> None:
     assert "a-secret" not in json.dumps(logged)
 
 
+class Later(datetime):
+    """Two hours ahead: whatever was dropped has waited for too long."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) + timedelta(hours=2)
+
+
 def test_a_sweep_measures_what_waits(desk: Desk, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of drops in the input, the age of the oldest, and how many are older than the limit."""
     desk.put("new.csv", b"x")
@@ -256,7 +265,7 @@ def test_a_sweep_measures_what_waits(desk: Desk, told: Any, monkeypatch: pytest.
     assert (logged, metrics["WaitingDrops"], metrics["DropsWaitingTooLong"]) == ([], (1.0, "Count"), (0.0, "Count"))
     assert 0 <= metrics["OldestWaitingSeconds"][0] < 600
     assert metrics["OldestWaitingSeconds"][1] == "Seconds"
-    monkeypatch.setenv("WAITING_LIMIT_SECONDS", "-1")
+    monkeypatch.setattr(monitor_emr, "datetime", Later)
     assert handle(document("scheduled-event"))["DropsWaitingTooLong"] == 1
     (warning,) = told()[0]
     assert (warning["drops"], warning["count"]) == ([f"{PREFIX}new.csv"], 1)
@@ -312,7 +321,7 @@ def test_a_sweep_that_dies_while_it_moves_has_told_what_waits(
     desk: Desk, told: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The alarm rings by what is measured: it must not stay silent because a move takes all the time there is."""
-    monkeypatch.setenv("WAITING_LIMIT_SECONDS", "-1")
+    monkeypatch.setattr(monitor_emr, "datetime", Later)
     desk.case("a.csv")
 
     def die(*_: Any) -> None:
@@ -467,7 +476,11 @@ def test_two_sweeps_at_once_over_the_network(s3: S3Server, monkeypatch: pytest.M
     [
         ("STATE_BUCKET", None, "STATE_BUCKET is not set"),
         ("FAILED_BUCKET", "", "FAILED_BUCKET is not set"),
-        ("WAITING_LIMIT_SECONDS", "an hour", "WAITING_LIMIT_SECONDS: expected a number of seconds, got 'an hour'"),
+        (
+            "WAITING_LIMIT_SECONDS",
+            "an hour",
+            "WAITING_LIMIT_SECONDS: expected a number from 1 to 1000000, got 'an hour'",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named(

@@ -177,10 +177,16 @@ def test_the_settings_have_defaults_for_all_times() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"STATE_BUCKET": ""}, "STATE_BUCKET is not set: expected a text in the function's environment"),
+        ({"STATE_BUCKET": ""}, "STATE_BUCKET is not set in the function's environment; deploy the template again"),
         ({"ARTIFACT_VERSION": "1 2"}, "ARTIFACT_VERSION: expected a version such as 1.2.3, got '1 2'"),
-        ({"STALE_SECONDS": "two"}, "STALE_SECONDS: expected a number from 1 to 1000000, got 'two'"),
-        ({"MAX_STARTS_PER_HOUR": "0"}, "MAX_STARTS_PER_HOUR: expected a number from 1 to 1000000, got '0'"),
+        (
+            {"STALE_SECONDS": "two"},
+            "STALE_SECONDS: expected a number from 1 to 1000000, got 'two'; correct the function's environment",
+        ),
+        (
+            {"MAX_STARTS_PER_HOUR": "0"},
+            "MAX_STARTS_PER_HOUR: expected a number from 1 to 1000000, got '0'; correct the function's environment",
+        ),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(change: dict[str, str], message: str) -> None:
