@@ -24,7 +24,7 @@ from emr_world import Emr, acting_client, looking_client
 from environment import Settings, read_settings
 from keep_alive import decide, settle
 from situation import CancelStep, Decision, StartCluster, StartStep, Wait, World
-from trigger_errors import ControlError, RefusedError, UnansweredError
+from trigger_errors import ControlError, DocumentError, RefusedError, UnansweredError
 from trigger_memory import Intention, Memory
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ class Trigger:
         Raises TriggerError for what a person must mend, and whatever boto3 raises while nothing has been done yet: the
         next invocation starts anew.
         """
-        self._looked = self._clock()
         memory, etag = self._control.memory()  # before the look: what others do meanwhile then shows in the ETag
         now = self._clock()
         world = self._look(memory, now)
+        self._looked = now
         settled = settle(memory, world, now, self._policy)
         decision = decide(world, settled, now, self._policy)
         if isinstance(decision, Wait):
@@ -115,7 +115,12 @@ class Trigger:
 
     def _act(self, decision: Decision, world: World, memory: Memory, etag: str | None) -> Report:
         """The intention, the call, its outcome: three calls, each of which may be the last one."""
-        did, call, intention = self._prepare(decision)
+        try:
+            did, call, intention = self._prepare(decision)
+        except DocumentError as error:
+            if not (isinstance(decision, CancelStep) and decision.replaced):
+                raise
+            return Report(world, "nothing", decision.why, f"not done, the step stays: {error}")
         memory = memory.intend(intention, self._policy.memorable, {step.id for step in world.live})
         etag = self._control.save(memory, etag)
         if etag is None:

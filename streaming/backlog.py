@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streaming.admission import EMPTY_OFFSET, digest, is_open
-from streaming.errors import StorageError
+from streaming.errors import CheckpointError, StorageError
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Backlog(threading.Thread):
         metrics: Metrics,
         stop: threading.Event,
     ) -> None:
-        super().__init__(name="backlog")
+        super().__init__(name="backlog", daemon=True)  # a long listing must not keep an ended job alive
         self._input = open_place(settings.input)
         self._every = settings.heartbeat_every
         self._checkpoint = checkpoint
@@ -75,7 +75,7 @@ class Backlog(threading.Thread):
     def _look(self) -> None:
         try:
             self.waiting = self._found(self._committed())
-        except StorageError as error:
+        except (StorageError, CheckpointError) as error:  # the latter: Spark has purged the offset of a batch so old
             self.waiting = None
             log.warning("what waits is not known this time: %s", error)
         else:

@@ -51,10 +51,11 @@ class Drained:
         self._next_look = time.monotonic() + _LOOK_SECONDS
         try:
             left = {digest(version): version for version in self._place.versions()}
+            is_open = self._checkpoint.is_open()
         except StorageError:
             return False
         waiting = [version for key, version in left.items() if key in self._wanted]
-        if self._checkpoint.is_open():
+        if is_open:
             return False
         if not waiting or self._moves:
             return not waiting

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from streaming.admission import Span
-from streaming.errors import StorageError
+from streaming.errors import SettingsError, StorageError
 from streaming.reading import ReadOptions, Row, outcome, rows_of
 from streaming.storage import open_place
 from streaming.ticks import failed
@@ -51,6 +51,8 @@ def _run(spans: list[Span], input_url: str, options: ReadOptions) -> list[Row] |
     if process.returncode == os.EX_TEMPFAIL:
         msg = f"the storage behind {input_url} did not answer while drops were read one by one"
         raise StorageError(msg)
+    if process.returncode == os.EX_CONFIG:
+        raise SettingsError(process.stdout.decode())
     if process.returncode:
         return f"ended with {'signal' if process.returncode < 0 else 'code'} {abs(process.returncode)}"
     return pickle.loads(base64.b64decode(process.stdout))  # type: ignore[no-any-return]  # noqa: S301 (our child wrote it)
@@ -63,6 +65,9 @@ def _main() -> None:
         rows = [row for fields in request["spans"] for row in rows_of(Span.from_json(fields), place, options)]
     except StorageError:
         sys.exit(os.EX_TEMPFAIL)
+    except SettingsError as error:
+        sys.stdout.buffer.write(str(error).encode())
+        sys.exit(os.EX_CONFIG)
     sys.stdout.buffer.write(base64.b64encode(pickle.dumps(rows)))
 
 

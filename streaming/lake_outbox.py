@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from streaming import faults, lake_files
+from streaming.errors import StorageError
 from streaming.lake_files import REJECTS, TICKS, RowsFile
 from streaming.storage import discard, open_place
 
@@ -178,10 +179,14 @@ class LakeOutbox(threading.Thread):
                 return False
             self._appended = last
             faults.reach("appended")
-        for kept in batches:
-            discard(self._place, f"{kept.batch_id}.json")
-            for file in [*kept.files[TICKS], *kept.files[REJECTS]]:
-                discard(self._place, file.key)
+        try:
+            for kept in batches:
+                discard(self._place, f"{kept.batch_id}.json")
+                for file in [*kept.files[TICKS], *kept.files[REJECTS]]:
+                    discard(self._place, file.key)
+        except StorageError as error:
+            log.warning("what the lake has is not removed from %s yet: %s", self._url, _short(error))
+            return False
         with self._wake:
             for kept in batches:
                 del self._kept[kept.batch_id]

@@ -1,7 +1,7 @@
 """What the job measures of itself, and CloudWatch as the place where the figures go.
 
-Delivery: at most once; figures that CloudWatch does not take within some attempts are dropped with a warning. Nothing
-waits for them.
+Delivery: at least once while the job lives: what CloudWatch does not take goes with the next flush, up to 100,000
+distinct values of a metric. Nothing waits for them.
 """
 
 from __future__ import annotations

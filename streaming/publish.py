@@ -96,7 +96,10 @@ class Publish:
 
     def _publish(self, batch: Batch, batch_id: int, clock: Stopwatch) -> None:
         number_lines(batch, self._lines_before(batch, batch_id))
-        written = self._transactions.run(lambda cur: self._write(cur, batch, batch_id))
+        attempts: list[Written | None] = []
+        self._transactions.run(lambda cur: attempts.append(self._write(cur, batch, batch_id)))
+        # None after an attempt: that one's COMMIT worked, only its answer was lost
+        written = next(filter(None, reversed(attempts)), None)
         visible = datetime.now(UTC)
         faults.reach("published")
         clock.lap("transaction")
@@ -112,7 +115,7 @@ class Publish:
         clock.lap("lake")
         self._handover.remove(batch.handed_over)
         _log_batch(batch, batch_id, written, clock.seconds)
-        if written is not None:  # else it was told before
+        if written is not None:  # else it was told by the job that wrote it, if that came so far
             self._metrics.batch(batch.facts, written.ended, sum(clock.seconds.values()), visible)
         self.batches += 1
         self._published(batch_id)

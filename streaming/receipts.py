@@ -113,13 +113,24 @@ class ReceiptWriter(threading.Thread):
                 self._transactions.run(lambda cur: ledger.check_epoch(cur, self._epoch))
                 while not self.idle and not self._stop_event.wait(self._poll):
                     batch_id = self._done + 1
-                    if self._checkpoint.is_committed(batch_id):
+                    if self._is_committed(batch_id):
                         self._deliver(batch_id)
                         self._done = batch_id
         except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for this one)
             self.error = error
         finally:
             self._pool.shutdown()
+
+    def _is_committed(self, batch_id: int) -> bool:
+        """Spark begins a batch only once it has committed the one before, and keeps the last 100 commits."""
+        if batch_id < self._published:
+            return True
+        try:
+            return self._checkpoint.is_committed(batch_id)
+        except StorageError as error:
+            log.warning("whether batch %d is committed is not known: %s", batch_id, error)
+            self._stop_event.wait(_RETRY_SECONDS)
+            return False
 
     def _deliver(self, batch_id: int) -> None:
         while not self._stop_event.is_set():

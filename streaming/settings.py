@@ -117,9 +117,7 @@ class Settings(BaseSettings):
     failed: Location = Field(description="where failed drops go")
     receipts: Location = Field(description="where receipts are written, one JSON object per drop")
     checkpoint: Location = Field(description="where Spark keeps its state and offsets")
-    lake: Annotated[str | None, BeforeValidator(_location_or_none)] = Field(
-        description="where Delta tables go; none = no lake"
-    )
+    lake: OptionalLocation = Field(description="where Delta tables go; none = no lake")
     database: Annotated[str | None, BeforeValidator(_database)] = Field(
         default=None, description="PostgreSQL URI; without it the embedded server of the home"
     )

@@ -140,9 +140,9 @@ def _few_arenas() -> None:
 
     Of glibc, by whose variable the processes to come know it, and by its call this one, which has begun already.
     """
-    arenas = int(os.environ.setdefault("MALLOC_ARENA_MAX", "2"))
-    with contextlib.suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, arenas)
+    arenas = os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+    with contextlib.suppress(AttributeError, ValueError):  # another C library, or a number that only glibc can read
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, int(arenas))
 
 
 def frozen_properties() -> dict[str, str]:

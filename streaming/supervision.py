@@ -76,7 +76,7 @@ def supervise(
     stop: threading.Event,
     spark_log: Path,
 ) -> None:
-    """Runs the query until `stop` is set or `drained()` says that all is done; restarts it after a mishap of a worker.
+    """Runs the query until `stop` is set or `drained()` says that all is done; restarts it where that may help.
 
     start: begins the query, with drops parsed in isolation or not. Raises what `publish`, a follower or `superseded`
     raised, or QueryFailedError.
@@ -85,15 +85,21 @@ def supervise(
     query = start(isolate)
     for follower in followers:
         follower.start()
+    reason: BaseException | None = None
     try:
         while not stop.wait(_LOOK_SECONDS) and not drained():
             _raise_error_of(followers)
             if not query.isActive:
-                reason = _reason(query, publish, superseded, spark_log)
+                reason = reason or _reason(query, publish, superseded, spark_log)
                 pause = restarts.pause_after(reason)
                 log.warning("the batch is tried again in %.0f s: %s", pause, _first_line(reason))
-                stop.wait(pause)
-                query = start(restarts.isolate)
+                if stop.wait(pause):
+                    break
+                publish.error = reason = None
+                try:
+                    query = start(restarts.isolate)
+                except StorageError as error:  # it does not answer yet
+                    reason = error
         if stop.is_set():
             log.info("stopping: what is not committed yet is loaded at the next start")
     finally:
@@ -107,16 +113,18 @@ class _Restarts:
     def __init__(self, publish: Publish, *, isolate: bool) -> None:
         self.isolate = isolate
         self._publish = publish
-        self._count = self._published = 0
+        self._count = self._others = self._published = 0
 
     def pause_after(self, reason: BaseException) -> float:
         """Seconds to wait before the next start. Raises the reason where that would not help."""
         if self._publish.batches > self._published:  # this is another mishap, not the last one again
-            self._count, self._published = 0, self._publish.batches
-        if not _is_worth_a_restart(reason, self._count):
+            self._count = self._others = 0
+            self._published = self._publish.batches
+        if not _is_worth_a_restart(reason, self._others):
             raise reason
         self._count += 1
-        if self._count > 1 and any(sign in str(reason) for sign in _WORKER_DIED):
+        self._others += not _is_of_the_storage(reason)
+        if self._others > 1 and any(sign in str(reason) for sign in _WORKER_DIED):
             self.isolate = True
         doubled = min(self._count, 10)  # a storage may be away for days, and a float ends at 2 ** 1023
         return min(_RESTART_PAUSE_SECONDS * 2.0**doubled, _LONGEST_PAUSE_SECONDS)
@@ -152,9 +160,14 @@ def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], No
 
 def _is_worth_a_restart(reason: BaseException, restarts: int) -> bool:
     """A storage that does not answer is waited for; any other mishap gets a few tries."""
-    if isinstance(reason, StorageError) or _STORAGE_FAILED in str(reason):
-        return True
-    return restarts < _RESTARTS and any(sign in str(reason) for sign in _WORTH_A_RESTART)
+    few = restarts < _RESTARTS and any(sign in str(reason) for sign in _WORTH_A_RESTART)
+    return few or _is_of_the_storage(reason)
+
+
+def _is_of_the_storage(reason: BaseException) -> bool:
+    """By its class where it is an error of ours; Spark hands on only the text."""
+    own = isinstance(reason, StockETLError) and not isinstance(reason, QueryFailedError)
+    return isinstance(reason, StorageError) if own else _STORAGE_FAILED in str(reason)
 
 
 def _first_line(text: object) -> str:

@@ -58,7 +58,8 @@ _WAITING_EVENTS = 20
 class World:
     """The system while the context lasts. faults: of EMR; chance: of all else; dropped: bytes by version id.
 
-    steps: all that EMR has run. lost, repeated: S3 events that met that fate.
+    steps: all that EMR has run; losing: the share of S3 events that are lost, and as many are repeated; counts: of
+    what happened, by a name for people.
     """
 
     def __init__(self, folder: Path, s3: S3Server, database: str, seed: int) -> None:

@@ -106,6 +106,13 @@ def test_a_look_that_fails_leaves_it_unknown(home: Path, caplog: pytest.LogCaptu
     assert [record.getMessage() for record in caplog.records] == ["what waits is not known this time: no answer"]
 
 
+def test_an_offset_that_spark_has_purged_leaves_it_unknown(home: Path) -> None:
+    """Receipts were held up for more batches than it keeps: they come, and then it is known again."""
+    (home / "checkpoint" / "offsets").mkdir(parents=True)
+    backlog, told = _looked(home, Checkpoint(str(home / "checkpoint"), "id", 2, text_ids=False), [21])
+    assert (backlog.waiting, told.waited) == (None, [])
+
+
 def test_what_waiting_does_not_mend_is_kept_for_the_job(home: Path) -> None:
     """A checkpoint that is not the job's any more."""
     stop = threading.Event()

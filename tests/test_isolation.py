@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from streaming.admission import EMPTY_OFFSET, Limits, admit, spans
+import pytest
+
+from streaming.admission import EMPTY_OFFSET, Limits, Span, admit, spans
+from streaming.errors import SettingsError
 from streaming.folder import Folder
 from streaming.isolation import parse_isolated
 from streaming.packets import Ticks
 from streaming.reading import FACTS, TICKS, ReadOptions, rows_of
+from streaming.storage import Version
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 OPTIONS = ReadOptions(buckets=2, text_ids=False, unpacked_limit=1 << 20)
 LIMITS = Limits(batch_bytes=1 << 20, split_bytes=1 << 20)
@@ -37,6 +40,17 @@ def test_the_drop_that_kills_its_parser_fails_and_the_others_load(
         "3.csv": None,
     }
     assert [Ticks.from_buffer(row[-1]).price.tolist() for row in rows if row[3] == TICKS] == [[1.5], [2.5], [4.5]]
+
+
+def test_what_a_person_must_mend_is_no_poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without credentials no drop can be read: the job ends, and none of them fails."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    span = Span(1, Version("a.csv", "e", "v1", 40, datetime.now(UTC)), 0, 40, whole=True)
+    with pytest.raises(SettingsError, match="set AWS_ACCESS_KEY_ID"):
+        list(parse_isolated([span], "s3://bucket/in", OPTIONS))
 
 
 def test_isolation_changes_nothing_for_good_drops(tmp_path: Path) -> None:

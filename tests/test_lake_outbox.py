@@ -12,18 +12,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from streaming import lake_files
+from streaming import lake_files, lake_outbox
 from streaming.checkpoint import open_checkpoint
-from streaming.errors import SupersededError
+from streaming.errors import StorageError, SupersededError
 from streaming.lake_files import outbox_of
 from streaming.lake_outbox import LakeOutbox
-from streaming.storage import open_place
+from streaming.storage import discard, open_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from streaming.checkpoint import Checkpoint
+    from streaming.storage import Place
 
 DEADLINE = 30.0
 NONE = pa.table({"seq": pa.array([], pa.int64())})
@@ -125,6 +126,27 @@ def test_what_a_crash_left_is_appended_one_batch_at_a_time(checkpoint: Checkpoin
         drain(outbox)
     assert lake.appends == [(0, [0]), (1, [1]), (2, [2])]
     assert left(checkpoint) == []
+
+
+def test_what_cannot_be_removed_from_the_outbox_for_a_moment_is_removed_later_and_not_appended_again(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The storage of the checkpoint fails just after the append."""
+    lake, refused = DeltaLike(), []
+
+    def discard_later(place: Place, key: str) -> None:
+        refused.append(key)
+        if len(refused) == 1:
+            msg = "SlowDown"
+            raise StorageError(msg)
+        discard(place, key)
+
+    monkeypatch.setattr(lake_outbox, "discard", discard_later)
+    with running(lake, checkpoint) as outbox:
+        put(outbox, 0)
+        drain(outbox)
+        assert outbox.error is None
+    assert (lake.appends, left(checkpoint)) == ([(0, [0])], [])
 
 
 @pytest.mark.parametrize("fails_after_append", [False, True], ids=["not appended", "answer lost"])

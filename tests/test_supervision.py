@@ -1,17 +1,24 @@
-"""Which mishaps of the query are worth another start, after which pause, and how."""
+"""Which mishaps of the query are worth another start, after which pause, and how; without Spark."""
 
 from __future__ import annotations
 
 import itertools
+import threading
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from streaming import supervision
 from streaming.errors import StorageError
-from streaming.supervision import QueryFailedError, _Restarts
+from streaming.supervision import QueryFailedError, _Restarts, supervise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WORKER_DIED = QueryFailedError("the query ended: Python worker exited unexpectedly")
+NO_ANSWER = "streaming.errors.StorageError: no answer"
 
 
 def _restarts() -> tuple[_Restarts, Any]:
@@ -29,10 +36,12 @@ def test_a_storage_that_does_not_answer_is_waited_for_as_long_as_it_takes() -> N
 
 
 def test_a_batch_that_ends_its_worker_gets_a_few_starts_the_later_ones_in_isolation() -> None:
-    """Until a batch is published: what comes then is another mishap."""
+    """However often the storage was away before; until a batch is published, then it is another mishap."""
     restarts, publish = _restarts()
     isolated = []
     for _ in range(2):
+        for _ in range(3):
+            restarts.pause_after(StorageError("no answer"))
         for _ in range(3):
             restarts.pause_after(WORKER_DIED)
             isolated.append(restarts.isolate)
@@ -52,3 +61,83 @@ def test_what_a_start_does_not_mend_ends_the_job_at_once() -> None:
             restarts.pause_after(mishap)
         with pytest.raises(QueryFailedError, match="disk full of errors"):
             restarts.pause_after(QueryFailedError("the query ended: disk full of errors"))
+
+
+class Query:
+    """One that ended with what it told, or goes on."""
+
+    def __init__(self, told: str | None = None) -> None:
+        self.isActive = told is not None and told == ""
+        self._told = told
+
+    def exception(self) -> str | None:
+        return self._told
+
+    def stop(self) -> None:
+        self.isActive = False
+
+
+GOES_ON = ""
+
+
+def _supervised(
+    monkeypatch: pytest.MonkeyPatch,
+    fates: list[str | StorageError],
+    *,
+    error: Exception | None = None,
+    stop: threading.Event | None = None,
+    pause: float = 0.001,
+) -> tuple[list[bool], Callable[[], None]]:
+    """The starts, each with whether it was told to stop by then; and what supervises queries that have these fates."""
+    monkeypatch.setattr(supervision, "_RESTART_PAUSE_SECONDS", pause)
+    monkeypatch.setattr(supervision, "_LOOK_SECONDS", 0.001)
+    ends, starts = stop or threading.Event(), []
+    publish: Any = SimpleNamespace(batches=0, error=error)
+
+    def start(_isolate: bool) -> Any:  # noqa: FBT001 - as `supervise` has it
+        starts.append(ends.is_set())
+        fate = fates[min(len(starts), len(fates)) - 1]
+        if isinstance(fate, StorageError):
+            raise fate
+        if fate == GOES_ON:
+            ends.set()
+        return Query(fate)
+
+    def run() -> None:
+        supervise(
+            start,
+            isolate=False,
+            publish=publish,
+            followers=[],
+            superseded=lambda: None,
+            drained=lambda: False,
+            stop=ends,
+            spark_log=Path("spark.log"),
+        )
+
+    return starts, run
+
+
+def test_a_storage_that_is_still_away_at_the_next_start_is_waited_for_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start itself reads the checkpoint."""
+    away = StorageError("cannot list s3://state/checkpoint/offsets: no answer")
+    starts, run = _supervised(monkeypatch, [NO_ANSWER, away, away, NO_ANSWER, GOES_ON])
+    run()
+    assert len(starts) == 5
+
+
+def test_an_error_of_an_earlier_batch_hides_no_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The storage failed while a batch was published; the next query ends for good before it publishes anything."""
+    starts, run = _supervised(monkeypatch, [NO_ANSWER, "STATE_STORE_CORRUPT"], error=StorageError("no answer"))
+    with pytest.raises(QueryFailedError, match="STATE_STORE_CORRUPT"):
+        run()
+    assert len(starts) == 2
+
+
+def test_nothing_is_started_once_the_job_is_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause may be long."""
+    stop = threading.Event()
+    starts, run = _supervised(monkeypatch, [NO_ANSWER], stop=stop, pause=30.0)
+    threading.Timer(0.2, stop.set).start()
+    run()
+    assert starts == [False]

@@ -1,0 +1,63 @@
+"""What is told of a batch that is published, on a real PostgreSQL and without Spark."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import pytest
+
+from streaming import ledger
+from streaming.batch import Batch
+from streaming.checkpoint import Checkpoint
+from streaming.packets import Changes
+from streaming.postgres import Transactions
+from streaming.publish import Publish, Stopwatch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FAILED = {
+    "seq": 1, "part": 0, "last": True, "whole": True, "key": "1.csv", "etag": "e", "version": "v", "size": 10,
+    "modified": "2024-01-02T03:04:05.000006+00:00", "start": 0, "end": 10, "lines": 1, "first_date": None,
+    "last_date": None, "failure": "no-header: the first line is data", "ignored": [], "rejects": [], "rows_read": 0,
+    "rows_loaded": 0, "rows_duplicate": 0, "rows_rejected": 0, "reasons": {},
+}  # fmt: skip
+
+
+class LosesAnAnswer(Transactions):
+    """A COMMIT that works, of which nobody hears, once `lose` is set."""
+
+    lose = False
+
+    def _once(self, work: Any) -> Any:
+        result = super()._once(work)
+        if self.lose:
+            self.lose = False
+            self.close()
+            msg = "server closed the connection unexpectedly"
+            raise psycopg2.OperationalError(msg)
+        return result
+
+
+@pytest.mark.parametrize("lose", [False, True], ids=["answered", "answer lost"])
+def test_a_batch_is_told_once_also_where_the_answer_to_its_commit_was_lost(
+    database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, *, lose: bool
+) -> None:
+    """The second attempt finds the batch in the ledger; its figures and the drops that failed are told all the same."""
+    told: list[Any] = []
+    metrics: Any = SimpleNamespace(batch=lambda _facts, ended, *_: told.append([drop["fate"] for drop in ended]))
+    checkpoint = Checkpoint(str(tmp_path), "c", 2, text_ids=False)
+    with contextlib.closing(LosesAnAnswer(database, threading.Event())) as transactions:
+        transactions.run(ledger.create)
+        epoch = ledger.take_over(transactions._login, threading.Event())  # noqa: SLF001 - as the job does
+        publish = Publish(transactions, None, checkpoint, epoch, published=int, metrics=metrics)
+        transactions.lose = lose
+        publish._publish(Batch(Changes.empty(), [FAILED], {}, [], {}), 0, Stopwatch())  # noqa: SLF001
+    assert told == [["failed"]]
+    assert [record.getMessage() for record in caplog.records if "1.csv" in record.getMessage()] == [
+        "drop 1.csv failed: no-header: the first line is data"
+    ]
