@@ -28,12 +28,19 @@ NEEDED = ("main.py", "stocketl.zip", "requirements.txt", "bootstrap.sh", LAMBDA,
 # How long a bucket may take until it is versioned, and answer now and then that an object is not there:
 # docs.aws.amazon.com/AmazonS3/latest/userguide/manage-versioning-examples.html
 _VERSIONED_MINUTES = 15
+_LONGEST_BUCKET_NAME = 63
 _PAUSE_SECONDS = 10
 
 
 def bucket_name(stack: str, account: str, region: str) -> str:
-    """The bucket of a stack's versions; names are shared by all accounts."""
-    return f"{stack.lower()}-artifacts-{account}-{region}"
+    """The bucket of a stack's versions; names are shared by all accounts. Raises DeployError for a stack's too long."""
+    name = f"{stack.lower()}-artifacts-{account}-{region}"
+    if (excess := len(name) - _LONGEST_BUCKET_NAME) > 0:
+        msg = (
+            f"the stack name {stack!r} is too long for the name of its bucket; at most {len(stack) - excess} characters"
+        )
+        raise DeployError(msg)
+    return name
 
 
 def tls_only(bucket: str, partition: str) -> dict[str, Any]:

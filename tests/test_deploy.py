@@ -274,3 +274,12 @@ def test_concurrency_is_reserved_where_there_is_enough() -> None:
             return {"AccountLimit": {"UnreservedConcurrentExecutions": self.limit}}
 
     assert [concurrency(Account(limit)) for limit in (10, 1000)] == ["shared", "reserved"]
+
+
+def test_a_stack_name_is_as_long_as_the_name_of_its_bucket_allows() -> None:
+    """S3 takes 63 characters."""
+    account, region = "123456789012", "ap-southeast-1"
+    assert artifacts.bucket_name("Stocks", account, region) == f"stocks-artifacts-{account}-{region}"
+    assert len(artifacts.bucket_name("s" * 25, account, region)) == 63
+    with pytest.raises(DeployError, match=r"is too long for the name of its bucket; at most 25 characters"):
+        artifacts.bucket_name("s" * 26, account, region)
