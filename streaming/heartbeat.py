@@ -45,7 +45,7 @@ class Heartbeat(threading.Thread):
         waiting: Callable[[], Waiting | None],
         stop: threading.Event,
     ) -> None:
-        super().__init__(name="heartbeat")
+        super().__init__(name="heartbeat", daemon=True)  # a storage that is slow must not keep an ended job alive
         self._place = place
         self._every = every
         self._epoch = epoch
