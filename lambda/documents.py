@@ -50,7 +50,7 @@ class Documents:
         if text is None:
             msg = f"{where} is not there: upload that version (make deploy), or correct ARTIFACT_VERSION"
             raise DocumentError(msg)
-        return fill_in(text.decode(), dict(self._settings.values), where)
+        return fill_in(text.decode(errors="replace"), dict(self._settings.values), where)
 
 
 def fill_in(text: str, values: Mapping[str, str], where: str) -> dict[str, Any]:

@@ -84,7 +84,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, float]:
     moves = ReceiptMoves(s3, buckets, time_left, Limits())
     if named is None:
         return _swept(s3, buckets, moves, time_left)
-    report = _moved(moves, named)
+    report = Report()
+    _move(moves, named, report)
     done = _counts(report)
     _publish(done)
     if report.first_error is not None:
@@ -103,9 +104,12 @@ def _swept(s3: S3Client, buckets: Buckets, moves: ReceiptMoves, time_left: Calla
     try:
         measured = _measured(s3, buckets, lambda: time_left() - keep)
     finally:
-        report = _moved(moves, pending(s3, buckets.state))
-        done = _counts(report) | {"PendingReceipts": report.outcomes[Outcome.LEFT] + report.errors}
-        _publish(done)
+        report = Report()
+        try:
+            _move(moves, pending(s3, buckets.state), report)
+        finally:
+            done = _counts(report) | {"PendingReceipts": report.outcomes[Outcome.LEFT] + report.errors}
+            _publish(done)
     return done | measured
 
 
@@ -139,9 +143,11 @@ def receipts_named(event: dict[str, Any], state: str) -> list[str] | None:
     return [key] if detail["bucket"]["name"] == state and is_pending(key) else []
 
 
-def _moved(moves: ReceiptMoves, names: Iterable[str]) -> Report:
-    """One receipt that fails does not stop the others, one that takes long does not hold them up."""
-    report = Report()
+def _move(moves: ReceiptMoves, names: Iterable[str], report: Report) -> None:
+    """One receipt that fails does not stop the others, one that takes long does not hold them up.
+
+    What was begun is reported also where the names break off with an error.
+    """
 
     def one(name: str) -> tuple[str, Moved | Exception]:
         try:
@@ -151,15 +157,16 @@ def _moved(moves: ReceiptMoves, names: Iterable[str]) -> Report:
 
     begun: set[Future[tuple[str, Moved | Exception]]] = set()
     with ThreadPoolExecutor(_MOVES_AT_ONCE) as pool:
-        for name in names:
-            if len(begun) == _RECEIPTS_AT_ONCE:
-                ended, begun = wait(begun, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    report.add(*future.result())
-            begun.add(pool.submit(one, name))
-        for future in begun:
-            report.add(*future.result())
-    return report
+        try:
+            for name in names:
+                if len(begun) == _RECEIPTS_AT_ONCE:
+                    ended, begun = wait(begun, return_when=FIRST_COMPLETED)
+                    for future in ended:
+                        report.add(*future.result())
+                begun.add(pool.submit(one, name))
+        finally:
+            for future in begun:
+                report.add(*future.result())
 
 
 def _tell(log: Logger, name: str, result: Moved) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3_objects import Found, create, look, read
 
-from streaming.moves import numbered
+from streaming.moves import numbered, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ class TargetNames:
                 yield key
 
     def _candidates(self) -> Iterator[str]:
-        key, seq = self._receipt.key, self._receipt.seq
+        key, seq = within(self._receipt.key), self._receipt.seq
         yield key
         yield numbered(key, seq)
         for n in range(2, _NAMES):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from streaming.errors import StorageError
 from streaming.storage import is_drop_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from mypy_boto3_s3.client import S3Client
@@ -34,8 +34,8 @@ def waiting(
 ) -> Waiting:
     """Looks at every version under the prefix; those at or under a delete marker and unfinished names are no drops.
 
-    limit_seconds: the age above which a drop is too old. The memory it takes does not depend on their number. Raises
-    `StorageError` when time_left (seconds) runs out.
+    limit_seconds: the age above which a drop is too old. The memory it takes does not depend on their number, but for
+    the versions of one key. Raises `StorageError` when time_left (seconds) runs out.
     """
     drops = too_long = 0
     oldest: list[tuple[float, str]] = []
@@ -51,36 +51,36 @@ def waiting(
     return Waiting(drops, longest, too_long, [key for age, key in oldest if age > limit_seconds])
 
 
+@dataclass(slots=True)
+class _Key:
+    """The versions of one key that may be drops (last modified, whether the newest), and its delete markers.
+
+    marked: last modified of the newest marker; deleted: whether it is on top.
+    """
+
+    versions: list[tuple[datetime, bool]] = field(default_factory=list)
+    marked: datetime | None = None
+    deleted: bool = False
+
+    def lying(self) -> list[datetime]:
+        """Of those on top of all markers. Times tell, in seconds; a multipart upload has the time of its beginning."""
+        if self.deleted:
+            return []
+        return [at for at, newest in self.versions if newest or self.marked is None or at >= self.marked]
+
+
 def _lying(pages: Iterable[Any], prefix: str) -> Iterator[list[tuple[str, datetime]]]:
     """The drops that wait, a page at a time; the last key of a page comes with the next, which may go on with it."""
-    versions: list[Mapping[str, Any]] = []
-    markers: list[Mapping[str, Any]] = []
+    seen: dict[str, _Key] = {}
     for page in pages:
-        versions += page.get("Versions", ())
-        markers += page.get("DeleteMarkers", ())
+        for version in page.get("Versions", ()):
+            if is_drop_key(version["Key"][len(prefix) :], version["Size"]):
+                found = seen.setdefault(version["Key"], _Key())
+                found.versions.append((version["LastModified"], version["IsLatest"]))
+        for marker in page.get("DeleteMarkers", ()):
+            found = seen.setdefault(marker["Key"], _Key())
+            found.marked = max(marker["LastModified"], found.marked or marker["LastModified"])
+            found.deleted |= marker["IsLatest"]
         last = page.get("NextKeyMarker") if page["IsTruncated"] else None
-        yield _on_top(
-            [entry for entry in versions if entry["Key"] != last],
-            [entry for entry in markers if entry["Key"] != last],
-            prefix,
-        )
-        versions = [entry for entry in versions if entry["Key"] == last]
-        markers = [entry for entry in markers if entry["Key"] == last]
-
-
-def _on_top(
-    versions: list[Mapping[str, Any]], markers: list[Mapping[str, Any]], prefix: str
-) -> list[tuple[str, datetime]]:
-    marked: dict[str, datetime] = {}
-    for marker in markers:
-        at = marker["LastModified"]
-        marked[marker["Key"]] = max(at, marked.get(marker["Key"], at))
-    deleted = {marker["Key"] for marker in markers if marker["IsLatest"]}
-    # times have seconds: of what was put and deleted in the same one, what is on top counts
-    return [
-        (entry["Key"], entry["LastModified"])
-        for entry in versions
-        if is_drop_key(entry["Key"][len(prefix) :], entry["Size"])
-        and entry["Key"] not in deleted
-        and entry["LastModified"] >= marked.get(entry["Key"], entry["LastModified"])
-    ]
+        yield [(key, at) for key, found in seen.items() if key != last for at in found.lying()]
+        seen = {key: found for key, found in seen.items() if key == last}

@@ -17,7 +17,7 @@ from streaming.errors import StorageError, VanishedError
 from streaming.storage import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from typing import BinaryIO
 
     from streaming.storage import Place, Version
@@ -30,17 +30,31 @@ _SUFFIXES = re.compile(r"(?:\.[A-Za-z][^./]{0,15})?(?i:\.gz)?\Z")
 _LITERAL_BACKSLASH = re.compile(r"\\(?!x(?:5C|[89A-F][0-9A-F]))")
 
 
-def free_name(target: Place, key: str, seq: int) -> str:
-    """A key for the file that nothing has at the target.
+def free_name(target: Place, key: str, seq: int, taken: Collection[str] = frozenset()) -> str:
+    """A key for the file that nothing has at the target, and that is none of those `taken`.
 
     Its own key if that is free, else with the seq before the suffixes: `a.csv.gz`, `a.12.csv.gz`. For a folder, what
     could lead out of it or cannot be a file name is escaped (`..` becomes `%2E.`, nothing becomes `%2F`, a backslash
-    `%5C`) or cut, and where a file stands in the way of a folder all `/` become `%2F`.
+    `%5C`) or cut, and where a file stands in the way of a folder all `/` become `%2F`. For S3 see `within`.
     """
     flat = key.replace("/", "%2F")
     more = (numbered(flat, f"{seq}-{n}") for n in itertools.count(2))
     names = itertools.chain((key, numbered(key, seq), numbered(flat, seq)), more)
-    return next(name for name in (_fitted(name, target) for name in names) if target.free(name))
+    fitted = (_fitted(name, target) for name in names)
+    return next(name for name in fitted if name not in taken and target.free(name))
+
+
+def within(key: str) -> str:
+    """The key as any bucket takes it: S3 refuses one that leads out of the bucket from left to right, and `soap`.
+
+    docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+    """
+    depth, segments = 0, key.split("/")
+    for segment in segments:
+        depth += -1 if segment == ".." else segment not in {"", "."}
+        if depth < 0:
+            return "/".join("%2E." if segment == ".." else segment for segment in segments)
+    return "%73oap" if key == "soap" else key
 
 
 def numbered(key: str, number: int | str) -> str:
@@ -80,7 +94,7 @@ def move(source: Place, version: Version, seq: int, target: Place, name: str) ->
 
 
 def _is_the_copy(source: Place, version: Version, seq: int, target: Place, there: Version) -> bool:
-    """Whether a crash has left our copy there. If the original is gone, the copy was whole before it went."""
+    """Whether a crash has left our copy there. If the original alone is gone, the copy was whole before it went."""
     if there.size != version.size:
         return False
     if there.etag == version.etag:
@@ -89,7 +103,7 @@ def _is_the_copy(source: Place, version: Version, seq: int, target: Place, there
         with source.open(version, seq) as original, target.open(there, None) as copy:
             return all(a == b for a, b in itertools.zip_longest(_chunks(original), _chunks(copy)))
     except VanishedError:
-        return True
+        return target.head(there.key) == there
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
@@ -98,6 +112,7 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
 
 def _fitted(name: str, target: Place) -> str:
     if target.longest_component is None:
+        name = within(name)
         return _cut(name, target.longest_key, len(name.encode()))
     components = [_shortened(_escaped(component), target.longest_component) for component in name.split("/")]
     return _cut("/".join(components), target.longest_key, target.longest_component)

@@ -163,14 +163,14 @@ class ReceiptWriter(threading.Thread):
     def _names(self, rows: list[Receipt]) -> dict[int, str]:
         """A free name at its target for each drop; what was chosen before a crash stays chosen."""
         names = {row.seq: row.moved_to for row in rows if row.moved_to is not None}
-        taken = {(row.fate, row.moved_to) for row in rows}
+        taken: dict[str, set[str]] = {fate: set() for fate in ("success", "failed")}
+        for row in rows:
+            if row.moved_to is not None:
+                taken[row.fate].add(row.moved_to)
         for row in rows:
             if row.moved_to is None:
-                name = moves.free_name(self._destination(row), row.key, row.seq)
-                if (row.fate, name) in taken:
-                    name = moves.numbered(name, row.seq)
-                taken.add((row.fate, name))
-                names[row.seq] = name
+                names[row.seq] = moves.free_name(self._destination(row), row.key, row.seq, taken[row.fate])
+                taken[row.fate].add(names[row.seq])
         return names
 
     def _destination(self, row: Receipt) -> Place:

@@ -168,8 +168,9 @@ class Bucket:
             copied: Any = {"CopySource": source._copy_source(version), "CopySourceIfMatch": _quoted(version)}  # noqa: SLF001 - another of this class
             client().copy_object(**to, **copied, IfNoneMatch="*")
         elif isinstance(source, Bucket):
-            parts = TransferConfig(multipart_chunksize=_COPY_PART)
-            client().copy(source._copy_source(version), **to, Config=parts)  # noqa: SLF001 - another of this class
+            parts: Any = {"Config": TransferConfig(multipart_chunksize=_COPY_PART)}
+            parts["ExtraArgs"] = {"CopySourceIfMatch": _quoted(version)}
+            client().copy(source._copy_source(version), **to, **parts)  # noqa: SLF001 - another of this class
         elif version.size <= CHUNK:
             with source.open(version, seq) as data:
                 client().put_object(**to, Body=data.read(), IfNoneMatch="*")

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from copies import Limits
 from move_desk import PREFIX, Case, Desk, LocalS3, check_ended, check_safe, local_s3
 from receipt_moves import Moved, Outcome
-from waiting_drops import waiting
+from waiting_drops import _lying, waiting
 
 from streaming.errors import SettingsError, StorageError
 
@@ -303,6 +303,16 @@ def test_only_drops_wait(desk: Desk) -> None:
         assert found(3500, size) == (4, True, 4, expected)
 
 
+def test_an_upload_in_parts_that_began_before_a_delete_marker_waits_all_the_same() -> None:
+    """Its time is that of its beginning; what is on top is on top."""
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    version = {"Key": "a.csv", "Size": 9, "LastModified": noon}
+    marker = {"Key": "a.csv", "LastModified": noon + timedelta(minutes=5), "IsLatest": False}
+    page = {"DeleteMarkers": [marker], "IsTruncated": False}
+    versions = [version | {"IsLatest": True}, version | {"IsLatest": False}]
+    assert list(_lying([page | {"Versions": versions}], "")) == [[("a.csv", noon)]]
+
+
 def test_a_sweep_ends_before_its_time_does(desk: Desk, told: Any) -> None:
     """What is left is for the next sweep; more than a page of receipts (1,000) is no matter."""
     cases = [desk.case(f"{n}.csv") for n in range(3)]
@@ -389,10 +399,29 @@ def test_a_sweep_takes_few_receipts_at_a_time_and_none_holds_up_the_others() -> 
             taken, ahead = n, max(ahead, n - moves.ended)
             yield str(n)
 
-    report = monitor_emr._moved(moves, names())  # noqa: SLF001 - what a sweep does with names
+    report = monitor_emr.Report()
+    monitor_emr._move(moves, names(), report)  # noqa: SLF001 - what a sweep does with names
     assert (taken, report.outcomes[Outcome.MOVED], report.errors) == (999, 900, 100)
     assert ahead <= 100
     assert str(report.first_error).endswith("7")
+
+
+def test_what_was_moved_is_told_also_where_the_listing_breaks_off(
+    desk: Desk, told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 may fail between two pages of the pending receipts."""
+    cases = [desk.case(f"{n}.csv") for n in range(3)]
+
+    def pages(*_: Any) -> Iterator[str]:
+        yield from (case.name for case in cases)
+        msg = "SlowDown"
+        raise StorageError(msg)
+
+    monkeypatch.setattr(monitor_emr, "pending", pages)
+    with pytest.raises(StorageError, match="SlowDown"):
+        handle(document("scheduled-event"))
+    logged, metrics = told()
+    assert (len(logged), metrics["MovedDrops"]) == (3, (3.0, "Count"))
 
 
 def test_a_file_that_is_not_begun_for_its_size_is_told(desk: Desk, told: Any) -> None:

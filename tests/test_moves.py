@@ -24,6 +24,7 @@ from streaming.storage import CHUNK, open_place
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import BinaryIO
 
     from fixture_s3 import S3Server
 
@@ -253,6 +254,46 @@ def test_an_s3_drop_is_copied_by_s3_itself(s3: S3Server, monkeypatch: pytest.Mon
         assert (found["Body"].read() == body, found["Metadata"]) == (True, {"from": "feed"})
 
 
+def test_a_copy_that_is_taken_away_while_it_is_compared_costs_no_file(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a crash the copy is compared with its original, which must not be taken for the one that is gone."""
+    desk.target.take(desk.source, desk.version, 12, "a.csv")
+    opened = desk.target.open
+
+    def gone(there: Version, seq: int | None) -> BinaryIO:
+        os.unlink(path_of(desk.target.url, "a.csv"))  # noqa: PTH108 - a key is no Path
+        return opened(there, seq)
+
+    monkeypatch.setattr(desk.target, "open", gone)
+    with pytest.raises(StorageError, match="another file has appeared"):
+        desk.move()
+    monkeypatch.undo()
+    assert desk.move() is True
+    assert desk.state() == ({}, {"a.csv": b"loaded"}, set())
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("../x.csv", "%2E./x.csv"), ("a/../../x.csv", "a/%2E./%2E./x.csv"), ("a/../x.csv", "a/../x.csv"),
+        ("./../x.csv", "./%2E./x.csv"), ("soap", "%73oap"), ("soap/x.csv", "soap/x.csv"), ("..x", "..x"),
+    ],
+)  # fmt: skip
+def test_a_key_that_s3_refuses_without_the_prefix_of_the_input_gets_another_name(
+    key: str, name: str, s3: S3Server
+) -> None:
+    """`drops/../x.csv` is a key; `../x.csv` leads out of the bucket, and `soap` is not served."""
+    assert moves.within(key) == name
+    assert moves.free_name(open_place(f"s3://{s3.bucket()}"), key, 1) == name
+
+
+def test_a_name_that_is_taken_is_not_given(desk: Desk) -> None:
+    """Whether it lies at the target or was given to another drop of the same batch."""
+    desk.target.put("a.7-2.csv", b"of an earlier life")
+    assert moves.free_name(desk.target, "a.csv", 7, {"a.csv", "a.7.csv"}) == "a.7-3.csv"
+
+
 def test_bytes_that_are_gone_everywhere_are_not_moved(tmp_path: Path, s3: S3Server) -> None:
     """There is nothing to move: False, nothing at the target, no claim; the receipt has told that it vanished."""
     desk = _desk(f"{tmp_path}/in", f"{tmp_path}/success")
@@ -336,13 +377,14 @@ def test_names_go_on_until_one_is_free(tmp_path: Path) -> None:
     ],
 )
 def test_hostile_keys_stay_inside_the_target(key: str, expected: str, tmp_path: Path, s3: S3Server) -> None:
-    """For a folder they are escaped, for a bucket they are keys like any other."""
+    """For a folder they are escaped, for a bucket they are keys like any other, if they do not lead out of it."""
     target = open_place(f"{tmp_path}/deep/success")
     name = moves.free_name(target, key, 12)
     assert name == expected
     target.put(name, b"x")
     assert (target.keys(), [path.name for path in tmp_path.iterdir()]) == ([expected], ["deep"])
-    assert moves.free_name(open_place(f"s3://{s3.bucket()}"), key, 12) == key
+    leads_out = key.startswith("a/../..")
+    assert moves.free_name(open_place(f"s3://{s3.bucket()}"), key, 12) == (expected if leads_out else key)
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,13 @@ def test_a_file_goes_where_its_fate_says_under_its_own_key(desk: Desk, key: str,
     assert places == [set(), set() if failed else {key}, {key, f"{key}.reason.json"} if failed else set()]
 
 
+def test_a_key_that_would_lead_out_of_the_bucket_gets_another_name(desk: Desk) -> None:
+    """Below the prefix of the input it does not, at the target S3 would refuse it each time."""
+    case = desk.case("../a.csv", failed=True)
+    assert desk.moves(case).target == f"s3://{desk.buckets.failed}/%2E./a.csv"
+    assert keys(desk, desk.buckets.failed) == {"%2E./a.csv", "%2E./a.csv.reason.json"}
+
+
 def test_the_done_receipt_and_the_reason_say_what_the_receipt_said(desk: Desk) -> None:
     """The done receipt adds where the file is; the reason is the receipt as it was."""
     case = desk.case("a.csv", failed=True)

@@ -13,6 +13,7 @@ from streaming.draining import Drained
 from streaming.errors import StorageError
 from streaming.receipts import ReceiptWriter
 from streaming.settings import load
+from streaming.storage import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +48,23 @@ def _done(writer: ReceiptWriter, batch_id: int) -> bool:
     while writer.done < batch_id and writer.error is None and time.monotonic() < end:
         time.sleep(0.01)
     return writer.error is None and writer.done == batch_id
+
+
+def test_drops_of_one_batch_never_get_the_same_name(tmp_path: Path) -> None:
+    """Two versions of a key and a file that is called as the second one would be; nor one that was chosen before."""
+    place = open_place(str(tmp_path / "success"))
+    checkpoint = Checkpoint(str(tmp_path), "id", 2, text_ids=False)
+    to: Any = SimpleNamespace(move=True, receipts=None, success=place, failed=open_place(str(tmp_path / "failed")))
+    writer = ReceiptWriter(NoReceipts(), 1, checkpoint, to, threading.Event())
+    rows: Any = [
+        SimpleNamespace(seq=seq, key=key, fate=fate, moved_to=moved_to)
+        for seq, key, fate, moved_to in (
+            (5, "a.7.csv", "success", None), (6, "a.csv", "success", None), (7, "a.csv", "success", None),
+            (8, "a.csv", "failed", None), (9, "b.csv", "success", None), (10, "x.csv", "success", "b.csv"),
+        )
+    ]  # fmt: skip
+    names = {5: "a.7.csv", 6: "a.csv", 7: "a.7-2.csv", 8: "a.csv", 9: "b.9.csv", 10: "b.csv"}
+    assert writer._names(rows) == names  # noqa: SLF001 - before anything is moved
 
 
 class HardToSee(Checkpoint):

@@ -571,6 +571,19 @@ def test_a_source_that_was_replaced_has_vanished_for_a_copy(
     assert target.keys() == []
 
 
+def test_a_source_that_was_replaced_is_not_copied_in_parts_either(
+    s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without versions the newer bytes would pass for the drop's."""
+    monkeypatch.setattr(s3_place, "_LARGEST_COPY", 8 << 20)
+    bucket = s3.bucket(versioned=False)
+    target, take = _taken(f"s3://{bucket}", f"s3://{s3.bucket()}", bytes(9 << 20))
+    s3.client.put_object(Bucket=bucket, Key="a.csv", Body=b"n" * (9 << 20))
+    with pytest.raises(VanishedError):
+        take()
+    assert target.keys() == []
+
+
 def test_a_missing_bucket_is_a_plain_error(s3: S3Server) -> None:
     """It names the bucket, what was asked and what to check."""
     assert s3.endpoint
