@@ -46,7 +46,10 @@ class Documents:
     def _read(self, name: str) -> dict[str, Any]:
         bucket, key = self._settings.artifacts_bucket, f"stocketl/{self._settings.version}/{name}"
         where = f"s3://{bucket}/{key}"
-        text = read(self._s3, bucket, key)
+        try:
+            text = read(self._s3, bucket, key)
+        except self._s3.exceptions.NoSuchBucket:
+            text = None
         if text is None:
             msg = f"{where} is not there: upload that version (make deploy), or correct ARTIFACT_VERSION"
             raise DocumentError(msg)

@@ -62,6 +62,7 @@ def _client_of(service: str, _process: int) -> Any:
     region = os.environ.get("AWS_REGION") or None
     made: Any = boto3.session.Session(region_name=region).client(service, config=Config(**options))  # type: ignore[call-overload]
     made.meta.events.register("before-parse.s3.ListObjectVersions", _keep_order)
+    made.meta.events.register("before-parameter-build.s3.CompleteMultipartUpload", _only_where_nothing_is)
     return made
 
 
@@ -69,6 +70,11 @@ def _keep_order(response_dict: dict[str, Any], customized_response_dict: dict[st
     # boto3 gives versions and delete markers as two lists and so loses which of them is newer: LastModified has
     # seconds, and for a multipart upload it is the time of its start.
     customized_response_dict["Order"] = _ENTRY.findall(response_dict["body"])
+
+
+def _only_where_nothing_is(params: dict[str, Any], **_: Any) -> None:
+    # boto3's transfers know no such condition, and what is uploaded in parts here never replaces an object
+    params["IfNoneMatch"] = "*"
 
 
 @contextmanager

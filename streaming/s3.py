@@ -159,11 +159,7 @@ class Bucket:
                     self._refuse(key)
 
     def _write_new(self, source: Place, version: Version, seq: int, to: dict[str, Any]) -> None:
-        """Each request that would make the object asks S3 to do so only where nothing is."""
-        # boto3's transfers know no such condition; this class is the only one here that uploads in parts
-        client().meta.events.register(
-            "before-parameter-build.s3.CompleteMultipartUpload", _where_nothing_is, unique_id="where-nothing-is"
-        )
+        """Each request that makes the object asks S3 to do so only where nothing is; in parts the client adds that."""
         if isinstance(source, Bucket) and version.size < _LARGEST_COPY:
             copied: Any = {"CopySource": source._copy_source(version), "CopySourceIfMatch": _quoted(version)}  # noqa: SLF001 - another of this class
             client().copy_object(**to, **copied, IfNoneMatch="*")
@@ -222,10 +218,6 @@ def _body(request: dict[str, Any]) -> bytes:
 
 def _version(key: str, etag: str, version_id: str, size: int, modified: datetime) -> Version:
     return Version(key, etag.strip('"'), version_id, size, modified.astimezone(UTC))
-
-
-def _where_nothing_is(params: dict[str, Any], **_: Any) -> None:
-    params["IfNoneMatch"] = "*"
 
 
 def _quoted(version: Version) -> str:

@@ -317,6 +317,14 @@ def test_a_missing_document_is_told_and_leaves_no_intention(stage: Stage, name: 
     assert stage.emr.history == before
 
 
+def test_artifacts_that_are_gone_with_their_bucket_are_told(s3: Any, stage: Stage) -> None:
+    for entry in s3.list_objects_v2(Bucket=ARTIFACTS)["Contents"]:
+        s3.delete_object(Bucket=ARTIFACTS, Key=entry["Key"])
+    s3.delete_bucket(Bucket=ARTIFACTS)
+    with pytest.raises(DocumentError, match=r"s3://artifacts/stocketl/1.2.3/cluster.json is not there: upload"):
+        stage.invoke()
+
+
 def test_a_document_that_emr_would_not_take_is_told_and_counts_as_refused(stage: Stage) -> None:
     stage.put("stocketl/1.2.3/cluster.json", '{"Instances": {"Subnet": "${SUBNET_ID}"}}', bucket=ARTIFACTS)
     report = stage.invoke()
