@@ -2,7 +2,7 @@
 
 Delivery: exactly once into Spark. An offset carries the list of the drops of its batch, so a replay reads the
 same bytes (S3: the version id; folder: the claim made at admission) whatever has happened to the prefix since.
-API: https://spark.apache.org/docs/4.1.1/api/python/tutorial/sql/python_data_source.html
+API: https://spark.apache.org/docs/4.1.4/api/python/tutorial/sql/python_data_source.html
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from streaming.errors import SettingsError
 from streaming.java import java_home
 from streaming.wrappers import cache_folder
 
-DELTA = "io.delta:delta-spark_2.13:4.2.0"
+DELTA = "io.delta:delta-spark_4.1_2.13:4.4.0"
 FOLDERS = "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0"  # see `spark`
 S3A = "org.apache.hadoop:hadoop-aws:3.4.2"
 _SHIPPED_WITH_SPARK = (

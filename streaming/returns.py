@@ -1,7 +1,7 @@
 """The stateful step: packets of ticks in, packets of changes out, the price history of each bucket in Spark's state.
 
 State: one value `index` and one map `chunks` per bucket (see `history`). Facts and rejects pass through untouched.
-API: https://spark.apache.org/docs/4.1.1/streaming/structured-streaming-transform-with-state.html
+API: https://spark.apache.org/docs/4.1.4/streaming/structured-streaming-transform-with-state.html
 """
 
 from __future__ import annotations
