@@ -1,0 +1,105 @@
+"""A wait for something outside of the job that does not answer: told at once, then again and again until it is over.
+
+A wait that is told only once looks like an idle job. So each one repeats its line, first often, then once a minute:
+what is waited for, for how long, how many tries there were, what the last one met, and what to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 60.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HeldUp:
+    """A wait under way: what for, since how many seconds, how many tries, what the last one met."""
+
+    what: str
+    seconds: float
+    tries: int
+    reason: str
+
+
+class Waiting:
+    """One thing that may have to be waited for again and again. For several threads.
+
+    what: its name at the beginning of a line, `PostgreSQL`; clock: seconds.
+    """
+
+    def __init__(self, what: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._what = what
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tries = 0
+        self._since = self._next_line = self._pause = 0.0
+        self._reason = ""
+
+    def failed(self, reason: str, advice: str = "") -> None:
+        """Another try has failed: tells it if the last line is long enough ago.
+
+        reason: one line with the SQLSTATE, errno or code; advice: what a person can do, a whole sentence.
+        """
+        with self._lock:
+            now = self._clock()
+            if not self._tries:
+                self._since = self._next_line = now
+                self._pause = FIRST_PAUSE_SECONDS
+                _register(self)
+            self._tries, self._reason = self._tries + 1, reason
+            if now < self._next_line:
+                return
+            self._next_line, self._pause = now + self._pause, min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+            seconds, tries = now - self._since, self._tries
+        so_far = "" if tries == 1 else f" for {seconds:.0f} s ({tries} tries)"
+        told = {"waiting_for": self._what, "seconds": round(seconds, 1), "tries": tries}
+        log.warning("waiting for %s%s, nothing is lost: %s", self._what, so_far, _joined(reason, advice), extra=told)
+
+    def over(self) -> None:
+        """It answers again, or is no longer wanted: says so if there was a wait."""
+        with self._lock:
+            if not self._tries:
+                return
+            seconds, tries, self._tries = self._clock() - self._since, self._tries, 0
+            _forget(self)
+        told = {"waited_for": self._what, "seconds": round(seconds, 1), "tries": tries}
+        log.warning("%s is back after %.1f s: going on", self._what, seconds, extra=told)
+
+    def held_up(self) -> HeldUp:
+        """How it stands now."""
+        with self._lock:
+            return HeldUp(self._what, self._clock() - self._since, self._tries, self._reason)
+
+
+def under_way() -> list[HeldUp]:
+    """Every wait of this process, the longest first: what a heartbeat or a status may show."""
+    with _registry_lock:
+        waits = list(_registry)
+    return sorted((wait.held_up() for wait in waits), key=lambda held: -held.seconds)
+
+
+_registry: dict[Waiting, None] = {}
+_registry_lock = threading.Lock()
+
+
+def _register(wait: Waiting) -> None:
+    with _registry_lock:
+        _registry[wait] = None
+
+
+def _forget(wait: Waiting) -> None:
+    with _registry_lock:
+        _registry.pop(wait, None)
+
+
+def _joined(reason: str, advice: str) -> str:
+    return f"{reason.rstrip('.')}. {advice}" if advice else reason
