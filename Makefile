@@ -6,8 +6,9 @@ READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint quick test-aws bench bench-quick build deploy undeploy clean
+.PHONY: help setup demo test check lint quick test-aws soak soak-short bench bench-quick build deploy undeploy clean
 SEEDS ?= 3
+SOAK ?= long
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +34,12 @@ quick: setup ## the tests that need no Spark
 
 test-aws: setup ## the whole system on a local AWS while parts of it are killed; SEEDS=10 for ten random orders
 	@SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/test_aws_system.py --log-level=INFO --log-cli-level=INFO
+
+soak: setup ## thousands of batches, random faults, torn checkpoints (hours); soak-short is what CI runs
+	@SOAK=$(SOAK) $(BIN)/python -m pytest tests/soak --log-level=INFO --log-cli-level=INFO $(ARGS)
+
+soak-short: ## the short form of the same (under 25 minutes)
+	@$(MAKE) --no-print-directory soak SOAK=short
 
 bench: setup ## measure beside polars + COPY, print the table with its targets (under 40 minutes)
 	@$(BIN)/python -m bench $(ARGS)

@@ -51,6 +51,11 @@ class Job:
         return self._output.read_text(errors="replace")
 
     @property
+    def pid(self) -> int:
+        """Of the command: the leader of the session in which all runs."""
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         """Whether the command has not ended."""
         return self._process.poll() is None

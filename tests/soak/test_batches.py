@@ -1,0 +1,66 @@
+"""Thousands of batches in one process: what the job holds stays the same, and every file is loaded once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from gauges import Series, files_below, of_processes
+from job_process import Job, drop
+from outcome import rows
+from soak_form import form
+from tables import assert_same, expected, stored
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.soak
+
+log = logging.getLogger(__name__)
+
+HEADER = "date,id,price,trade_volume\n"
+AHEAD = 12  # files that wait: enough that the job never idles, few enough that listing them costs nothing
+SAMPLES = 100
+# Two files are more than that, and one is not: each batch takes one whole file.
+BATCH_BYTES = 150
+
+
+def _content(number: int) -> bytes:
+    """A new date for four tickers, and a correction of the date before for one of them: some 100 bytes."""
+    day, before = (dt.date(2000, 1, 1) + dt.timedelta(number - back) for back in (0, 1))
+    lines = [f"{day},{ticker},{1 + (number + place) % 97 / 8},{number}" for place, ticker in enumerate("ABCD")]
+    return (HEADER + "\n".join([*lines, f"{before},A,{2 + number % 89 / 8},"]) + "\n").encode()
+
+
+def _loaded(home: Path) -> int:
+    return len(list((home / "receipts").glob("*.json")))
+
+
+def test_what_the_job_holds_stays_the_same_over_thousands_of_batches(tmp_path: Path, database: str) -> None:
+    """Descriptors, sockets, threads, processes, memory and files of the checkpoint are flat once the job is warm."""
+    batches, home = form(short=500, long=3_000), tmp_path / "home"
+    contents = [_content(number) for number in range(batches)]
+    assert all(BATCH_BYTES / 2 < len(content) <= BATCH_BYTES for content in contents)
+    series, began, dropped, loaded = Series(), time.monotonic(), 0, 0
+    with Job(home, database, "--max-batch-bytes", str(BATCH_BYTES), "--trigger", "100ms") as job:
+        while loaded < batches:
+            while dropped < min(loaded + AHEAD, batches):
+                drop(home / "input", f"{dropped:05}.csv", contents[dropped], dropped)
+                dropped += 1
+            before = loaded
+            job.wait_for("another receipt", lambda before=before: _loaded(home) > before)
+            loaded = _loaded(home)
+            if loaded // (batches // SAMPLES) > len(series.samples):
+                figures = of_processes(job.pid)
+                figures["checkpoint files"] = files_below(home / "checkpoint")
+                series.add(loaded, figures)
+                log.info("%d batches in %.0f s: %s", loaded, time.monotonic() - began, dict(figures))
+        job.terminate()
+        assert job.wait_exit() in {0, 143}
+    (counted,) = rows(database, "SELECT count(*) AS batches, sum(drops) AS drops FROM stocketl.batches WHERE drops > 0")
+    assert counted == {"batches": batches, "drops": batches}
+    assert_same(stored(database), expected(contents))
+    assert series.growth({}, (0.3, 0.45), (0.85, 1.0)) == []
