@@ -22,6 +22,7 @@ from streaming.metrics import NoMetrics, cloudwatch
 from streaming.postgres import Transactions
 from streaming.publish import Publish
 from streaming.receipts import ReceiptWriter, destinations
+from streaming.sign import own_name, sign_of_life
 from streaming.spark import hadoop_url, parse_tasks, partitions, session
 from streaming.storage import open_place
 from streaming.supervision import stop_on_signals, supervise
@@ -48,10 +49,12 @@ def run(settings: Settings) -> int:
     with contextlib.ExitStack() as stack:
         stop = threading.Event()
         stack.enter_context(stop_on_signals(stop))
+        stack.enter_context(sign_of_life(settings))
         to = destinations(settings)
         login = stack.enter_context(database(settings))
         of_batches, of_receipts, of_lake, of_supervisor = (
-            stack.enter_context(contextlib.closing(Transactions(own, stop))) for own in login.copies(4)
+            stack.enter_context(contextlib.closing(Transactions(own, stop, process=own_name())))
+            for own in login.copies(4)
         )
         checkpoint = open_checkpoint(settings.checkpoint, buckets=partitions(), text_ids=settings.text_ids)
         epoch = take_over(of_supervisor, checkpoint, settings, login, stop)

@@ -81,6 +81,7 @@ def connect(
     uri: str,
     *,
     application_name: str = "stocketl",
+    process: str = "",
     lock_timeout: float = 5.0,
     idle_in_transaction_timeout: float = 60.0,
     statement_timeout: float = 900.0,
@@ -88,7 +89,8 @@ def connect(
     """A new connection, outside a transaction; times in seconds.
 
     Raises DatabaseError for what waiting does not mend (also a server_encoding other than UTF8), psycopg2's own error
-    for what it does. What the URI itself says (keepalives, connect_timeout, application_name) wins.
+    for what it does. What the URI itself says (keepalives, connect_timeout, application_name) wins;
+    `process` is put after the application_name, whoever gave it: whether a job's sessions are there is seen by it.
     """
     defaults: dict[str, Any] = {
         "application_name": application_name,
@@ -99,7 +101,10 @@ def connect(
         "tcp_user_timeout": "30000",
     }
     try:
-        opened: connection = psycopg2.connect(**{**defaults, **_parsed(uri), "client_encoding": "UTF8"})
+        options = {**defaults, **_parsed(uri), "client_encoding": "UTF8"}
+        if process:  # PostgreSQL cuts the name at 63 bytes
+            options["application_name"] = f"{options['application_name'][: 62 - len(process)]} {process}"
+        opened: connection = psycopg2.connect(**options)
     except psycopg2.Error as error:
         if transient(error):
             raise

@@ -1,0 +1,145 @@
+"""The sign of life that a job leaves in its home: who runs, since when, what it waits for now.
+
+Two small files. `.job.lock` is locked for as long as the job lives: the system frees it when the process ends, however
+that happens, so a process id that another program has by now deceives nobody. `.job.json` says who holds it and is
+written again every few seconds. Both work while the database is down.
+
+Delivery: none is promised. A home that cannot be written costs a warning and the sign, never the job.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import socket
+import struct
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from streaming import waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from streaming.settings import Settings
+
+LOCK, DOCUMENT = ".job.lock", ".job.json"
+EVERY_SECONDS = 5.0
+
+_FLOCK = "hhqqi4x"  # struct flock of Linux on 64 bits: type, whence, start, length, process
+
+log = logging.getLogger(__name__)
+
+
+def own_name() -> str:
+    """This process as the database lists it: the end of the application_name of a job's sessions."""
+    return name_of(os.getpid(), socket.gethostname())
+
+
+def name_of(process_id: int, host: str) -> str:
+    """A job's process, short enough for an application_name (63 bytes) with something before it."""
+    return f"{process_id}@{host[:32]}"
+
+
+@contextlib.contextmanager
+def sign_of_life(settings: Settings) -> Iterator[None]:
+    """Says in the home that this process is its job, until the block ends."""
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        handle = os.open(settings.home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        log.warning("`stocketl status` will not see this job by its home: %s", error)
+        yield
+        return
+    ended = threading.Event()
+    writer = _Writer(settings, ended)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks: the document alone remains
+            # shared: a job that takes over holds it beside the one that ends
+            fcntl.fcntl(handle, fcntl.F_OFD_SETLK, _flock(fcntl.F_RDLCK))
+        writer.start()
+        yield
+    finally:
+        ended.set()
+        writer.join()
+        os.close(handle)
+
+
+def read_document(home: Path) -> dict[str, Any] | None:
+    """What the last job of this home wrote last; None if none did. Raises OSError where it may not be read."""
+    try:
+        document = json.loads((home / DOCUMENT).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def is_locked(home: Path) -> bool | None:
+    """Whether a living job holds the lock of this home; None where the file system has no locks. Raises OSError."""
+    try:
+        handle = os.open(home / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        found = fcntl.fcntl(handle, fcntl.F_OFD_GETLK, _flock(fcntl.F_WRLCK))
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+    return bool(struct.unpack(_FLOCK, found)[0] != fcntl.F_UNLCK)
+
+
+class _Writer(threading.Thread):
+    """Writes the document now, every few seconds, and a last time with `ended_at`."""
+
+    def __init__(self, settings: Settings, ended: threading.Event) -> None:
+        super().__init__(name="sign of life", daemon=True)
+        self._home = settings.home
+        self._ended = ended
+        self._told = False
+        self._facts = {
+            "process_id": os.getpid(),
+            "host": socket.gethostname(),
+            "home": str(settings.home),
+            "input": settings.input,
+            "database": settings.shown_database,
+            "started_at": _now(),
+        }
+
+    def run(self) -> None:
+        """Until the event is set."""
+        self._write({})
+        while not self._ended.wait(EVERY_SECONDS):
+            self._write({})
+        self._write({"ended_at": _now()})
+
+    def _write(self, more: dict[str, Any]) -> None:
+        waits = [vars(held) for held in waiting.under_way()]
+        document = self._facts | {"seen_at": _now(), "waits": waits} | more
+        fresh = self._home / f"{DOCUMENT}.{os.getpid()}.tmp"
+        try:
+            if more and (read_document(self._home) or {}).get("process_id") != os.getpid():
+                return  # a job that took over writes it now
+            fresh.write_text(json.dumps(document, default=str), encoding="utf-8")
+            fresh.replace(self._home / DOCUMENT)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            if not self._told:
+                log.warning("no sign of life can be left in %s: %s", self._home, error)
+            self._told = True
+        else:
+            self._told = False
+
+
+def _flock(kind: int) -> bytes:
+    return struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 0, 0)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
