@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_JOB_SUFFIXES = {".py", ".sql", ".conf", ".properties"}
+_JOB_SUFFIXES = {".py", ".sql", ".lock", ".conf", ".properties"}
 
 
 def job_sources(root: Path) -> dict[str, Path]:

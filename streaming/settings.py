@@ -23,6 +23,7 @@ LOCATIONS = ("input", "success", "failed", "receipts", "checkpoint", "lake")
 DEFAULT_HOME = "./stocketl-home"
 
 _INTERNAL = {"STOCKETL_FAULT"}  # streaming.faults
+_BESIDE = {"STOCKETL_MAVEN_MIRROR"}  # streaming.maven: read before there are settings
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}
 _BYTES = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _MIB = 1 << 20
@@ -212,7 +213,7 @@ def option_name(field: str) -> str:
 
 
 def _refuse_unknown_variables() -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | _INTERNAL
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | _BESIDE | _INTERNAL
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             near = difflib.get_close_matches(name.upper(), known - _INTERNAL, 1)
