@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from psycopg2 import sql
 from rich.table import Table
 
+from streaming.connect import connect
 from streaming.console import screen
 from streaming.errors import StockETLError
 from streaming.home import database
 from streaming.jars import jars
-from streaming.postgres import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,9 +13,9 @@ from streaming.storage import open_place
 if TYPE_CHECKING:
     from streaming.checkpoint import Checkpoint
     from streaming.lake_outbox import LakeOutbox
-    from streaming.postgres import Transactions
     from streaming.receipts import ReceiptWriter
     from streaming.settings import Settings
+    from streaming.transactions import Transactions
 
 _LOOK_SECONDS = 0.25
 

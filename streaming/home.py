@@ -60,19 +60,22 @@ def reading(settings: Settings) -> Iterator[connection]:
         raise NoDatabaseError(msg)
     import psycopg2  # noqa: PLC0415 (`--help` needs none of it)
 
-    from streaming import postgres  # noqa: PLC0415 (as above)
+    from streaming.connect import Limits, begin, connect  # noqa: PLC0415 (as above)
+    from streaming.sqlstates import plain  # noqa: PLC0415 (as above)
 
     try:
-        with database(settings) as login, contextlib.closing(postgres.connect(login.uri())) as connected:
-            connected.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
+        with database(settings) as login, contextlib.closing(connect(login.uri(), read_only=True)) as connected:
+            connected.set_session(isolation_level="REPEATABLE READ", readonly=True)
             with connected.cursor() as cur:
+                # a person reads as long as it takes
+                begin(cur, Limits(idle_in_transaction_session_timeout=0, statement_timeout=0), read_only=True)
                 cur.execute("SELECT to_regclass('stocketl.receipts') IS NOT NULL")
                 if cur.fetchall() != [(True,)]:
                     msg = f"no job has used this database yet ({settings.shown_database}); `stocketl run` begins"
                     raise NoDatabaseError(msg)
             yield connected
     except psycopg2.Error as error:
-        raise postgres.plain(error) from None
+        raise plain(error) from None
 
 
 def start_and_leave_up(settings: Settings) -> str:

@@ -19,7 +19,6 @@ from streaming.home import database
 from streaming.lake import Lake
 from streaming.lake_outbox import LakeOutbox
 from streaming.metrics import NoMetrics, cloudwatch
-from streaming.postgres import Transactions
 from streaming.publish import Publish
 from streaming.receipts import ReceiptWriter, destinations
 from streaming.sign import own_name, sign_of_life
@@ -27,6 +26,7 @@ from streaming.spark import hadoop_url, parse_tasks, partitions, session
 from streaming.storage import open_place
 from streaming.supervision import stop_on_signals, supervise
 from streaming.takeover import still_writer, take_over
+from streaming.transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -36,7 +36,7 @@ from streaming.drop_ledger import (
     unwritten_receipts,
 )
 from streaming.errors import CheckpointError, DatabaseError, SupersededError
-from streaming.postgres import Transactions
+from streaming.transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from streaming.drop_ledger import Body
     from streaming.lake_outbox import LakeOutbox
     from streaming.metrics import Metrics
-    from streaming.postgres import Transactions
+    from streaming.transactions import Transactions
 
 log = logging.getLogger(__name__)
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from streaming.checkpoint import Checkpoint
     from streaming.ledger import Receipt
-    from streaming.postgres import Transactions
     from streaming.settings import Settings
     from streaming.storage import Place
+    from streaming.transactions import Transactions
 
 log = logging.getLogger(__name__)
 

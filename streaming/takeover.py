@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from streaming.checkpoint import Checkpoint
     from streaming.login import Login
-    from streaming.postgres import Transactions
     from streaming.settings import Settings
+    from streaming.transactions import Transactions
 
 
 def take_over(

@@ -74,6 +74,13 @@ class Waiting:
         told = {"waited_for": self._what, "seconds": round(seconds, 1), "tries": tries}
         log.warning("%s is back after %.1f s: going on", self._what, seconds, extra=told)
 
+    def given_up(self) -> None:
+        """The wait has ended without an answer: nothing is said."""
+        with self._lock:
+            if self._tries:
+                self._tries = 0
+                _forget(self)
+
     def held_up(self) -> HeldUp:
         """How it stands now."""
         with self._lock:

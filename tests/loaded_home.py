@@ -10,9 +10,9 @@ from streaming import ledger, moves, wide
 from streaming.admission import Span, batch_digest
 from streaming.history import History
 from streaming.packets import Rejects, Ticks
-from streaming.postgres import Transactions
 from streaming.reading import FACTS, REJECTS, TICKS, ReadOptions, rows_of
 from streaming.storage import open_place
+from streaming.transactions import Transactions
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor

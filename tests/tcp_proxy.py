@@ -72,6 +72,10 @@ class TcpProxy:
         """Ends `refuse`."""
         self._refusing = False
 
+    def lead_to(self, target: str) -> None:
+        """New connections go to another server, as if the name had another address."""
+        self._target = psycopg2.extensions.parse_dsn(target)
+
     def cut(self) -> None:
         """Cuts what is open."""
         for connection in self._connections:

@@ -16,16 +16,17 @@ import psycopg2.extensions
 import pytest
 from job_process import drop
 
-from streaming import drops, ledger, postgres, returns
+from streaming import drops, ledger, returns
+from streaming import transactions as database_transactions
 from streaming.admission import Limits
 from streaming.checkpoint import open_checkpoint
 from streaming.lake import Lake
 from streaming.lake_outbox import LakeOutbox
 from streaming.metrics import NoMetrics
-from streaming.postgres import Transactions
 from streaming.publish import Publish
 from streaming.reading import ReadOptions
 from streaming.spark import hadoop_url, partitions
+from streaming.transactions import Transactions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,14 +71,14 @@ class CountingCursor(psycopg2.extensions.cursor):
 
 def costs(spark: SparkSession, home: Path, database: str, tickers: int, monkeypatch: pytest.MonkeyPatch) -> list[Cost]:
     """The costs of the last drops of `HISTORY + MEASURED` days."""
-    plain = postgres.connect
+    plain = database_transactions.connect
 
     def counted(*arguments: Any, **options: Any) -> Any:
         connected = plain(*arguments, **options)
         connected.cursor_factory = CountingCursor
         return connected
 
-    monkeypatch.setattr(postgres, "connect", counted)
+    monkeypatch.setattr(database_transactions, "connect", counted)
     checkpoint = open_checkpoint(str(home / "checkpoint"), buckets=partitions(), text_ids=False)
     stop = threading.Event()
     transactions = Transactions(database, stop)

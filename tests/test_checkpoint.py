@@ -11,8 +11,8 @@ import pytest
 from streaming import ledger
 from streaming.admission import batch_digest
 from streaming.checkpoint import Checkpoint, open_checkpoint
+from streaming.connect import connect
 from streaming.errors import CheckpointError
-from streaming.postgres import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,8 @@ import pytest
 
 from streaming import ledger
 from streaming.errors import CheckpointError, DatabaseError, SupersededError
-from streaming.postgres import Transactions
 from streaming.storage import Version
+from streaming.transactions import Transactions
 
 Run = Callable[[Callable[[Any], Any]], Any]
 

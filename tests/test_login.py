@@ -12,9 +12,10 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
+from streaming.connect import RefusedLoginError, connect
 from streaming.errors import SettingsError, StorageError
 from streaming.login import ROTATION_SECONDS, Login, filled
-from streaming.postgres import RefusedLoginError, StoppedError, Transactions, connect
+from streaming.transactions import StoppedError, Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,8 +17,10 @@ import pytest
 from tcp_proxy import TcpProxy
 
 from streaming import embedded
+from streaming.connect import Limits, begin, connect
 from streaming.errors import DatabaseError, SupersededError
-from streaming.postgres import StoppedError, Transactions, connect, plain, transient
+from streaming.sqlstates import plain, transient
+from streaming.transactions import StoppedError, Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,8 +92,9 @@ def test_a_connection_has_its_limits_and_no_open_transaction(database: str) -> N
         for setting in ("synchronous_commit = off", "default_transaction_isolation = 'serializable'"):
             cur.execute(f"ALTER DATABASE {name} SET {setting}")
         cur.execute(f"ALTER DATABASE {name} SET DateStyle = 'SQL, DMY'")
-    with contextlib.closing(connect(database, lock_timeout=0.5)) as opened, opened.cursor() as cur:
+    with contextlib.closing(connect(database)) as opened, opened.cursor() as cur:
         assert opened.status == psycopg2.extensions.STATUS_READY
+        begin(cur, Limits(lock_timeout=0.5))
         names = ("client_encoding", "lock_timeout", "idle_in_transaction_session_timeout", "statement_timeout")
         names += ("synchronous_commit", "transaction_isolation", "application_name")
         shown = []
@@ -185,10 +188,9 @@ def test_a_server_that_refuses_for_a_while_is_waited_for(
         threading.Timer(1.0, proxy.accept).start()
         through.run(insert)
     assert count(database) == 3
-    messages = [record.message for record in caplog.records if record.name == "streaming.postgres"]
+    messages = [record.message for record in caplog.records if record.name == "streaming.waiting"]
     assert len(messages) == 2
-    assert messages[0].startswith("PostgreSQL: ")
-    assert messages[0].endswith("Waiting for it, nothing is lost")
+    assert messages[0].startswith("waiting for PostgreSQL, nothing is lost: ")
     assert messages[1].startswith("PostgreSQL is back after ")
 
 
@@ -222,11 +224,40 @@ def test_a_table_that_is_locked_is_waited_for(database: str, stop: threading.Eve
                 holder.rollback()
             insert(cur)
 
-        with contextlib.closing(Transactions(database, stop, lock_timeout=0.05)) as impatient:
+        with contextlib.closing(Transactions(database, stop, limits=Limits(lock_timeout=0.05))) as impatient:
             impatient.run(work)
     assert len(attempts) == 3
     assert len(set(attempts)) == 1
     assert count(database) == 1
+
+
+@pytest.mark.usefixtures("transactions")
+def test_a_lock_that_is_waited_for_names_who_holds_it(
+    database: str, stop: threading.Event, caplog: pytest.LogCaptureFixture, transactions: Transactions
+) -> None:
+    """Its process, user, application, since when, and what: enough to go and ask that person."""
+    transactions.run(lambda cur: cur.execute("CREATE TABLE prices (n int)"))
+    with contextlib.closing(psycopg2.connect(database, application_name="a dashboard")) as holder:
+        with holder.cursor() as cur:
+            cur.execute("LOCK TABLE prices")
+        pid = holder.info.backend_pid
+        attempts = []
+
+        def work(cur: Any) -> None:
+            attempts.append(1)
+            if len(attempts) == 2:
+                holder.rollback()
+            cur.execute("INSERT INTO prices VALUES (1)")
+
+        with contextlib.closing(Transactions(database, stop, of="batches", limits=Limits(lock_timeout=0.05))) as one:
+            one.run(work)
+    first, last = [record.getMessage() for record in caplog.records]
+    assert first.startswith(
+        "waiting for PostgreSQL (batches), nothing is lost: canceling statement due to lock timeout [55P03]. "
+        f"Held by pid {pid} (user postgres, application a dashboard, idle in transaction, since 2"
+    )
+    assert "): AccessExclusiveLock on prices. If one hangs: SELECT pg_terminate_backend(<pid>)." in first
+    assert last.startswith("PostgreSQL (batches) is back after ")
 
 
 def test_a_deadlock_is_tried_again(database: str, stop: threading.Event, transactions: Transactions) -> None:

@@ -14,8 +14,8 @@ from streaming import ledger
 from streaming.batch import Batch
 from streaming.checkpoint import Checkpoint
 from streaming.packets import Changes
-from streaming.postgres import Transactions
 from streaming.publish import Publish, Stopwatch
+from streaming.transactions import Transactions
 
 if TYPE_CHECKING:
     from pathlib import Path

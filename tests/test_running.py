@@ -18,8 +18,8 @@ import psycopg2
 import pytest
 
 from streaming import ledger, running, sign
-from streaming.postgres import Transactions
 from streaming.settings import Settings, load
+from streaming.transactions import Transactions
 from streaming.waiting import Waiting
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from psycopg2 import sql
 from streaming import ledger, wide
 from streaming.errors import DatabaseError
 from streaming.packets import Changes
-from streaming.postgres import Transactions
+from streaming.transactions import Transactions
 
 DAY = dt.date(2024, 1, 1)
 HOSTILE = ['"; DROP TABLE prices; --', "%s", "%(x)s", "xmin", "DATE", "{}", "a\\b'c", "é" * 29 + "x", "NULL", "t.v[1]"]

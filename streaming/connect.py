@@ -1,0 +1,139 @@
+"""Connections to PostgreSQL: to the server that writes, with nothing set that outlives a transaction.
+
+What a transaction needs is set inside of it (`begin`). So a pooler in transaction mode gives nothing of the job to
+strangers, and what the administrator has set for the role or the database holds for all others.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+from psycopg2.extensions import parse_dsn
+
+from streaming.errors import DatabaseError
+from streaming.sqlstates import of_a_standby, plain, transient
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection, cursor
+
+_REFUSED_LOGIN = re.compile(r"authentication failed|no password supplied|role \".*\" does not exist")
+
+_DEFAULTS: dict[str, Any] = {
+    "application_name": "stocketl",
+    "connect_timeout": "10",
+    # a server that is gone without a word is noticed after 30 s
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+    # of several servers, or several addresses of one name, the one that writes
+    "target_session_attrs": "read-write",
+}
+_TRANSACTION_TIMEOUT_SINCE = 17_00_00
+
+
+class RefusedLoginError(DatabaseError):
+    """PostgreSQL does not know this user and password."""
+
+
+class NotTheWriterError(psycopg2.OperationalError):
+    """The server behind this connection takes no writes at the moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a transaction may take, in seconds; the names are those of PostgreSQL's settings."""
+
+    lock_timeout: float = 5.0
+    idle_in_transaction_session_timeout: float = 60.0
+    statement_timeout: float = 900.0
+
+
+def connect(uri: str, *, process: str = "", read_only: bool = False) -> connection:
+    """A new connection, outside a transaction, to a server that writes; each transaction on it begins with `begin`.
+
+    What the URI itself says (keepalives, target_session_attrs, application_name …) wins. read_only: a standby will do
+    if no writer is there; process: put after the application_name, whoever gave it, since whether a job's sessions are
+    there is seen by it. Raises DatabaseError for what waiting does not mend (also a server_encoding other than
+    UTF8), psycopg2's own error for what it does.
+    """
+    given = {**_DEFAULTS, **_parsed(uri), "client_encoding": "UTF8"}
+    if process:  # PostgreSQL cuts the name at 63 bytes
+        given["application_name"] = f"{given['application_name'][: 62 - len(process)]} {process}"
+    try:
+        opened = _open(given, read_only=read_only)
+    except psycopg2.Error as error:
+        if transient(error):
+            raise
+        refused = RefusedLoginError if _REFUSED_LOGIN.search(str(error)) else DatabaseError
+        raise refused(str(plain(error))) from None  # the original may quote the URI
+    encoding = opened.get_parameter_status("server_encoding")
+    if encoding != "UTF8":
+        msg = (
+            f"the database {opened.info.dbname!r} has the encoding {encoding}, expected UTF8. "
+            "Make another one: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
+        opened.close()
+        raise DatabaseError(msg)
+    # on the client's side only. READ COMMITTED: the epoch must be read as it is once its lock is held, not as at BEGIN
+    opened.set_session(isolation_level="READ COMMITTED")
+    return opened
+
+
+def begin(cur: cursor, limits: Limits | None = None, *, read_only: bool = False) -> None:
+    """The first statement of a transaction: its settings, for this transaction alone.
+
+    Raises NotTheWriterError if the server is a standby or the transaction is read-only by default: to read there could
+    already mean to read what is old.
+    """
+    asked = limits or Limits()
+    settings = {field.name: str(round(getattr(asked, field.name) * 1000)) for field in fields(asked)}
+    settings |= {"client_min_messages": "warning", "extra_float_digits": "1", "DateStyle": "ISO, YMD"}
+    if cur.connection.server_version >= _TRANSACTION_TIMEOUT_SINCE:
+        settings["transaction_timeout"] = "0"  # what is too long for it would be too long at every try
+    calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
+    cur.execute(
+        # Spark forgets a batch once it is committed here: the commit must be on the disk
+        f"""
+        SELECT current_setting('transaction_read_only') = 'on', pg_is_in_recovery(), {calls},
+               set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
+                          ELSE current_setting('synchronous_commit') END, true)
+        """,
+        [text for setting in settings.items() for text in setting],
+    )
+    (closed, standby), *_ = [row[:2] for row in cur.fetchall()]
+    if closed and not read_only:
+        why = "it is a standby" if standby else "default_transaction_read_only is on"
+        msg = f"the server takes no writes: {why}"
+        raise NotTheWriterError(msg)
+
+
+def _open(given: dict[str, Any], *, read_only: bool) -> connection:
+    try:
+        writer: connection = psycopg2.connect(**given)
+    except psycopg2.Error as error:
+        if not read_only or not of_a_standby(error):
+            raise
+    else:
+        return writer
+    reader: connection = psycopg2.connect(**given | {"target_session_attrs": "any"})
+    return reader
+
+
+def _parsed(uri: str) -> dict[str, str]:
+    """The own messages of libpq may quote the URI or a part of the password: none of them is passed on."""
+    try:
+        parsed = parse_dsn(uri)
+    except psycopg2.Error:
+        parsed = None
+    if parsed is None or "@" in parsed.get("host", "") or not re.fullmatch(r"[\d,]*", parsed.get("port", "")):
+        msg = (
+            "the database URI cannot be read: expected postgresql://user:password@host:port/database (several servers: "
+            "user:password@a:5432,b:5432), with special characters of the password percent-encoded (@ is %40, / is "
+            "%2F, % is %25)"
+        )
+        raise DatabaseError(msg)
+    return parsed
