@@ -53,8 +53,8 @@ def run(settings: Settings) -> int:
         to = destinations(settings)
         login = stack.enter_context(database(settings))
         of_batches, of_receipts, of_lake, of_supervisor = (
-            stack.enter_context(contextlib.closing(Transactions(own, stop, process=own_name())))
-            for own in login.copies(4)
+            stack.enter_context(contextlib.closing(Transactions(own, stop, of=of, process=own_name())))
+            for own, of in zip(login.copies(4), ("batches", "receipts", "lake", "supervisor"), strict=True)
         )
         checkpoint = open_checkpoint(settings.checkpoint, buckets=partitions(), text_ids=settings.text_ids)
         epoch = take_over(of_supervisor, checkpoint, settings, login, stop)
