@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from streaming import ledger
 from streaming.admission import EMPTY_OFFSET, batch_digest
 from streaming.errors import START_AGAIN, CheckpointError
+from streaming.inspection import damaged, inspect
 from streaming.state_keys import state_keys
 from streaming.storage import open_place
 
@@ -64,16 +65,20 @@ class Checkpoint:
 
     def is_open(self) -> bool:
         """Whether a batch is planned and not yet committed."""
-        return self._open_batch() is not None
+        return self.open_batch() is not None
+
+    def open_batch(self) -> int | None:
+        """The batch that is planned and not yet committed."""
+        last = max(self.planned(), default=-1)
+        return last if last > self.committed() else None
 
     def starts_of_open_batch(self) -> int:
         """Counts this start: how often a job has begun with the same planned but uncommitted batch."""
-        open_batch = self._open_batch()
+        open_batch = self.open_batch()
         if open_batch is None:
             return 0
         place = open_place(self.url)
-        before = json.loads(place.get("open-batch.json") or b"{}")
-        starts = before["starts"] + 1 if before.get("batch") == open_batch else 1
+        starts = _starts_before(place.get("open-batch.json"), open_batch) + 1
         place.put("open-batch.json", json.dumps({"batch": open_batch, "starts": starts}).encode())
         return int(starts)
 
@@ -122,13 +127,15 @@ class Checkpoint:
                 )
                 raise CheckpointError(msg)
 
-    def _open_batch(self) -> int | None:
-        last = max(self.planned(), default=-1)
-        return last if last > self.committed() else None
-
     def _compare_digests(self, recorded: dict[int, str], planned: list[int]) -> None:
         for batch_id in sorted(recorded.keys() & set(planned)):
-            if (found := batch_digest(self.offset(batch_id)["drops"])) != recorded[batch_id]:
+            try:
+                found = batch_digest(self.offset(batch_id)["drops"])
+            except CheckpointError:
+                if batch_id >= planned[-1] - 1:
+                    raise
+                continue  # damaged, and so old that nobody needs it any more
+            if found != recorded[batch_id]:
                 msg = (
                     f"batch {batch_id}: the offset log of {self.url} lists other drops (digest {found[:12]}) than the "
                     f"ledger ({recorded[batch_id][:12]}). Two jobs may have used one checkpoint; a file could be "
@@ -140,13 +147,17 @@ class Checkpoint:
 def open_checkpoint(url: str, *, buckets: int, text_ids: bool) -> Checkpoint:
     """The checkpoint at `url`, made if there is none.
 
-    Raises CheckpointError for a checkpoint of something else or with another reading of ids.
+    Raises CheckpointError for a checkpoint of something else, a damaged one, or one with another reading of ids.
     """
+    inspect(url)
     place = open_place(url)
     data = place.get("stocketl.json")
     if data is None:
         if _numbers(f"{url}/offsets"):
-            msg = f"{url} holds a Spark checkpoint without stocketl.json: not this job's. Give another --checkpoint."
+            msg = (
+                f"{url} holds a Spark checkpoint without stocketl.json: another program's, or the file is gone. Give "
+                f"another --checkpoint if it is another program's. Else {START_AGAIN}."
+            )
             raise CheckpointError(msg)
         made: dict[str, Any] = {
             "id": uuid.uuid4().hex,
@@ -156,7 +167,7 @@ def open_checkpoint(url: str, *, buckets: int, text_ids: bool) -> Checkpoint:
         }
         place.put("stocketl.json", json.dumps(made).encode())
         return Checkpoint(url, **made)
-    found = Checkpoint(url, **json.loads(data))
+    found = _as_written(url, data)
     if found.text_ids != text_ids:
         msg = (
             f"the checkpoint {url} was begun {'with' if found.text_ids else 'without'} --text-ids: the tickers of its "
@@ -164,6 +175,28 @@ def open_checkpoint(url: str, *, buckets: int, text_ids: bool) -> Checkpoint:
         )
         raise CheckpointError(msg)
     return found
+
+
+def _as_written(url: str, data: bytes) -> Checkpoint:
+    """Raises CheckpointError where the file is damaged: without its keys the state cannot be read."""
+    try:
+        fields = json.loads(data)
+        found = Checkpoint(url, **fields)
+        keys = list(range(found.buckets)) if found.keys is None else found.keys
+        if isinstance(found.id, str) and found.id and len(keys) == found.buckets and isinstance(found.text_ids, bool):
+            return found
+    except (ValueError, TypeError):
+        pass
+    raise damaged(url, "stocketl.json", f"is not what the job wrote there: {data.decode(errors='replace'):.80}")
+
+
+def _starts_before(data: bytes | None, batch_id: int) -> int:
+    """How often this batch was begun; 0 where the file, which matters to nothing else, says nothing of it."""
+    try:
+        before = json.loads(data or b"")
+        return int(before["starts"]) if before["batch"] == batch_id else 0
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 def _numbers(url: str) -> list[int]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from streaming.errors import CheckpointError
+from streaming.errors import START_AGAIN, CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +140,7 @@ def broken(where: str, expected: str, got: str) -> CheckpointError:
     """The error for bytes that cannot be what was written; `where` names them."""
     msg = (
         f"{where}: expected {expected}, got {got}. The checkpoint cannot be read: go on with the version of stocketl "
-        "that wrote it, or restore it from a copy, or begin again with an empty database and a new checkpoint."
+        f"that wrote it, or restore it from a copy, or begin again: {START_AGAIN}."
     )
     return CheckpointError(msg)
 

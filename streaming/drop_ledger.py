@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from streaming.errors import CheckpointError
+from streaming.errors import START_AGAIN, CheckpointError
 from streaming.storage import Version
 from streaming.ticks import every_row_rejected
 
@@ -154,7 +154,7 @@ def _begun(cur: cursor, checkpoint_id: str, facts: list[dict[str, Any]]) -> dict
             msg = (
                 f"drop {seq} ({fact['key']!r}), part {fact['part']}: expected {wanted} of it in stocketl.drops, found "
                 f"{found}. The checkpoint and the database do not belong together: restore both from the same moment, "
-                "or start anew with both empty."
+                f"or start anew: {START_AGAIN}."
             )
             raise CheckpointError(msg)
     return {seq: body for seq, (_, _, body) in known.items()}

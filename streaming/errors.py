@@ -1,6 +1,6 @@
 """The errors a person who runs StockETL can meet: one tree, each message says what to do next."""
 
-START_AGAIN = "README, 'Start again from the files', says how to begin anew without losing a row"
+START_AGAIN = "`stocketl rebuild` loads all files again without losing a row; it says first what it will do, and asks"
 
 
 class StockETLError(Exception):

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from streaming.storage import Place
 
 TICKS, REJECTS = "ticks", "rejects"
+OUTBOX = "lake-outbox"
 
 
 def outbox_of(checkpoint_url: str) -> str:
     """Where the files wait."""
-    return f"{checkpoint_url}/lake-outbox"
+    return f"{checkpoint_url}/{OUTBOX}"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,17 @@ def write(place: Place, name: str, batch_id: int, rows: pa.Table) -> RowsFile:
     """Writes the rows with the column `batch_id` as `<batch>-<name>.parquet`, again after a replay."""
     numbered = rows.append_column("batch_id", pa.repeat(pa.scalar(batch_id, pa.int64()), rows.num_rows))
     sink = pa.BufferOutputStream()
-    pq.write_table(numbered, sink, use_dictionary=["id", "date", "key", "reason"])
+    pq.write_table(numbered, sink, use_dictionary=["id", "date", "key", "reason"], write_page_checksum=True)
     file = RowsFile(f"{batch_id}-{name}.parquet", rows.num_rows)
     place.put(file.key, bytes(sink.getvalue()))
     return file
+
+
+def is_whole(place: Place, file: RowsFile) -> bool:
+    """Whether the file is there with every row that was written. Raises StorageError where this cannot be known."""
+    data = place.get(file.key)
+    try:
+        found = pq.read_table(pa.BufferReader(data or b""), page_checksum_verification=True)
+    except (pa.ArrowException, OSError):
+        return False
+    return bool(found.num_rows == file.rows)

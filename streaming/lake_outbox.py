@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from streaming import faults, lake_files
 from streaming.errors import StorageError
+from streaming.inspection import damaged
 from streaming.lake_files import REJECTS, TICKS, RowsFile
 from streaming.storage import discard, open_place
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from streaming.checkpoint import Checkpoint
+    from streaming.errors import CheckpointError
     from streaming.lake import Lake
 
 log = logging.getLogger(__name__)
@@ -82,11 +84,12 @@ class LakeOutbox(threading.Thread):
         self._place = open_place(self._url)
         self._place.check()
         self._stop_event = stop
+        self._checkpoint_url = checkpoint.url
         self._perhaps_there = max(checkpoint.planned(), default=-1)
         self._appended = -1
         self._appends = 0
         self._wake = threading.Condition()
-        self._kept = {kept.batch_id: kept for kept in self._left_from_before()}
+        self._kept = {kept.batch_id: kept for kept in self._left_from_before(checkpoint)}
         self._batches_under_way = 0
         self._quiet_since = self._waiting_since = time.monotonic()
         self.error: BaseException | None = None
@@ -174,6 +177,7 @@ class LakeOutbox(threading.Thread):
             try:
                 self._append(batches)
             except Exception as error:  # noqa: BLE001 (Spark's errors have no common class; the rows are kept)
+                self._refuse_damaged(batches)
                 log.warning("the lake waits, %d batches are kept in %s: %s", len(self._kept), self._url, _short(error))
                 self._perhaps_there = max(self._perhaps_there, last)
                 return False
@@ -206,9 +210,28 @@ class LakeOutbox(threading.Thread):
         if self._appends % _COMPACT_EVERY == 0:
             self._lake.compact()
 
-    def _left_from_before(self) -> list[_Kept]:
-        entries = [key for key in self._place.keys() if _ENTRY.fullmatch(key)]  # noqa: SIM118 (a method of a place)
-        return [_Kept.from_json(self._place.get(key) or b"") for key in entries]
+    def _left_from_before(self, checkpoint: Checkpoint) -> list[_Kept]:
+        """All but the open batch, which its replay puts here again, whatever lies here now."""
+        found = (_ENTRY.fullmatch(key) for key in self._place.keys())  # noqa: SIM118 (a method of a place)
+        numbers = sorted(int(entry[1]) for entry in found if entry)
+        return [self._entry(f"{number}.json") for number in numbers if number != checkpoint.open_batch()]
+
+    def _entry(self, key: str) -> _Kept:
+        try:
+            return _Kept.from_json(self._place.get(key) or b"")
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._damaged(key) from error
+
+    def _refuse_damaged(self, batches: list[_Kept]) -> None:
+        """Raises CheckpointError where waiting does not help: what should be appended is not there any more."""
+        for kept in batches:
+            for file in [*kept.files[TICKS], *kept.files[REJECTS]]:
+                if not lake_files.is_whole(self._place, file):
+                    raise self._damaged(file.key)
+
+    def _damaged(self, key: str) -> CheckpointError:
+        why = "cannot be read: rows that are in the tables are missing in the lake without it"
+        return damaged(self._checkpoint_url, f"{lake_files.OUTBOX}/{key}", why)
 
 
 def _short(error: BaseException) -> str:

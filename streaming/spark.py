@@ -71,6 +71,8 @@ _ALWAYS_PROPERTIES = {
     "spark.sql.streaming.checkpointFileManagerClass": (
         "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
     ),
+    # the rows in the lake's outbox carry sums: damaged ones are noticed instead of read
+    "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
     # S3 and, in a folder, Hadoop keep a checksum of each file already
     "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
 }

@@ -8,6 +8,7 @@ import re
 import signal
 from typing import TYPE_CHECKING, Any, Protocol
 
+from streaming.damage import told_by_spark
 from streaming.errors import StockETLError, StorageError
 
 if TYPE_CHECKING:
@@ -154,6 +155,8 @@ def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], No
         return error
     told: Any = query.exception()
     text = str(publish.error or told or "it ended without a reason")
+    if (damaged := told_by_spark(f"{text}\n{told}")) is not None:
+        return damaged
     signs = [sign for sign in _WORTH_A_RESTART if sign in str(told)]
     return QueryFailedError(f"the query ended: {_first_line(text)} {' '.join(signs)} (details: {spark_log})")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streaming import ledger
+from streaming.inspection import relocate
 
 if TYPE_CHECKING:
     import threading
@@ -25,6 +26,7 @@ def take_over(
     checkpoint.refuse_leftovers(settings.lake, settings.receipts)
     epoch = ledger.take_over(login, stop)
     transactions.run(checkpoint.agree_with_ledger)
+    relocate(checkpoint.url)
     return epoch
 
 

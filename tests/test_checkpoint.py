@@ -88,7 +88,7 @@ def test_a_planned_batch_that_is_not_published_agrees(tmp_path: Path, cur: curso
 def test_a_lost_checkpoint_is_refused_with_the_way_out(tmp_path: Path, cur: cursor) -> None:
     """The new state knows no prices: it would write wrong returns."""
     ledger.begin_batch(cur, "the-old-one", 0, 1, "d", 1)
-    with pytest.raises(CheckpointError, match=r"filled from the checkpoint the-old-one.*Start again from the files"):
+    with pytest.raises(CheckpointError, match=r"filled from the checkpoint the-old-one.*stocketl rebuild"):
         opened(tmp_path).agree_with_ledger(cur)
 
 

@@ -1,0 +1,53 @@
+"""Spark's words on files of the checkpoint that it cannot read, said plainly: which file, what is wrong, what to do.
+
+Spark gives Python only the text of its errors. Most damage is found by `inspection` before Spark starts; this is for
+what happens under a running job, and for what only Spark reads.
+"""
+
+from __future__ import annotations
+
+import re
+
+from streaming.errors import START_AGAIN, CheckpointError
+
+_KEY = r"(?:state/\d+/[^\s`'\",;)]+|offsets/\d+|commits/\d+|metadata)"
+_FILES = [
+    re.compile(before + rf"(?P<path>{start}[^`'\n]*?/{_KEY})")
+    for before, start in (("file:/*?", "/"), ("", "s3a://"), (r"[`'\s]", "/"))
+]
+# in this order: the cause is more telling than what Spark wraps around it
+_SIGNS = {
+    "AccessDeniedException": "may not be read",
+    "Permission denied": "may not be read",
+    "NoSuchFileException": "is missing",
+    "FileNotFoundException": "is missing",
+    "does not exist": "is missing",
+    "ChecksumException": "does not fit its checksum",
+    "ZipException": "is cut off or damaged",
+    "EOFException": "is cut off",
+    "Corruption": "is damaged",
+    "MalformedInputException": "is damaged",
+    "Is a directory": "is a folder: expected a file",
+}
+_READING = "Error reading streaming state file"
+_OF_THE_STATE = ("CANNOT_LOAD_STATE_STORE", "STATE_STORE_", "RocksDBException: Corruption", "STREAMING_STATE")
+
+
+def told_by_spark(text: str) -> CheckpointError | None:
+    """The error, or None where the text is not about a damaged file of the checkpoint."""
+    said = next((plain for sign, plain in _SIGNS.items() if sign in text), None)
+    if said is None:
+        return None
+    lines = [line for line in text.splitlines() if any(sign in line for sign in (*_SIGNS, _READING))]
+    found = [path["path"] for line in lines for file in _FILES if (path := file.search(line))]
+    if found:
+        return _error(f"{found[0]} {said}")
+    return _error(f"a file in its folder `state` {said}") if any(sign in text for sign in _OF_THE_STATE) else None
+
+
+def _error(what: str) -> CheckpointError:
+    msg = (
+        f"the checkpoint is damaged: {what}. If you have a copy of the whole checkpoint and of the database from the "
+        f"same moment, restore both. Else {START_AGAIN}."
+    )
+    return CheckpointError(msg)
