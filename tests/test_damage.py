@@ -18,7 +18,7 @@ CHANGES = "state/0/1/12_ac3aaa11-cb29-42e8-a53f-36b02f730c8c.changelog"
             f"/a b/ü/checkpoint/{CHANGES} is missing",
         ),
         (
-            f"[CANNOT_LOAD_STATE_STORE.X] Error reading streaming state file of file:/h/checkpoint/{CHANGES} does not exist.",
+            f"X Error reading streaming state file of file:/h/checkpoint/{CHANGES} does not exist.",
             f"/h/checkpoint/{CHANGES} is missing",
         ),
         (
