@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from streaming.errors import VanishedError
+from streaming.errors import DropError
 from streaming.storage import Version
 from streaming.ticks import splittable
 
@@ -147,7 +147,7 @@ def _first_span(version: Version, seq: int, place: Place, limits: Limits) -> Spa
 def _is_splittable(version: Version, seq: int, place: Place) -> bool:
     try:
         return splittable(place.read(version, seq, 0, _MAGIC_BYTES))
-    except VanishedError:
+    except DropError:
         return False  # the read proper gives it its fate
 
 

@@ -1,5 +1,7 @@
 """The errors a person who runs StockETL can meet: one tree, each message says what to do next."""
 
+from typing import ClassVar
+
 START_AGAIN = "`stocketl rebuild` loads all files again without losing a row; it says first what it will do, and asks"
 
 
@@ -23,8 +25,34 @@ class CheckpointError(StockETLError):
     """Checkpoint, offset log and ledger disagree: to go on would write wrong returns."""
 
 
-class VanishedError(StockETLError):
-    """A drop's bytes are gone, or are no longer the bytes that were admitted."""
+class DropError(StockETLError):
+    """One drop cannot be read, and waiting does not mend it; `word` is the fate that it gets."""
+
+    word: ClassVar[str]
+
+
+class VanishedError(DropError):
+    """A drop's bytes are gone."""
+
+    word = "vanished"
+
+
+class ChangedError(VanishedError):
+    """Something else lies under a drop's name, and the bytes that were admitted are gone."""
+
+    word = "changed"
+
+
+class UnreadableError(DropError):
+    """A drop's bytes are there, but this user may not read them, while others of the same place can be read."""
+
+    word = "unreadable"
+
+
+class SymbolicLinkError(DropError):
+    """A drop is a symbolic link, and a symbolic link is not read."""
+
+    word = "symbolic-link"
 
 
 class StorageError(StockETLError):

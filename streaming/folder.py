@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from streaming import files
 from streaming.entries import EPOCH, etag_of, key_of, modified_ns, path_of, version_of, walk
-from streaming.errors import SettingsError, StorageError, VanishedError
+from streaming.errors import ChangedError, SettingsError, StorageError, SymbolicLinkError, VanishedError
 from streaming.storage import CHUNK, is_drop_name
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Folder:
         with self._plainly(f"read {version.key!r} in"):
             if files.is_link(self._find(version, seq)[1]):
                 msg = f"{version.key!r} in {self.url} is a symbolic link, and a symbolic link is not read"
-                raise VanishedError(msg)
+                raise SymbolicLinkError(msg)
             with self.open(version, seq) as file:
                 before = etag_of(os.fstat(file.fileno()))
                 file.seek(start)
@@ -234,7 +234,9 @@ class Folder:
         raise self._lost(version)
 
     def _lost(self, version: Version) -> VanishedError:
-        return VanishedError(f"{version.key!r} in {self.url} is gone or no longer what it was when it was admitted")
+        if os.path.lexists(path_of(self.url, version.key)):
+            return ChangedError(f"{version.key!r} in {self.url} is no longer what it was when it was admitted")
+        return VanishedError(f"{version.key!r} in {self.url} is gone")
 
     def _claim(self, seq: int) -> str:
         return f"{self.url}/{_CLAIMS}/{seq}"

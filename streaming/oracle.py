@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from psycopg2.extras import RealDictCursor
 
-from streaming.errors import VanishedError
+from streaming.errors import DropError
 from streaming.packets import UNKNOWN_VOLUME, Float64, Int32, Int64, Ticks, concat_ids
 from streaming.storage import Version, open_place
 from streaming.ticks import parse
@@ -127,7 +127,7 @@ def _bytes_of(drop: dict[str, Any], source: Place, success: Place) -> bytes | No
     """A drop that was not moved (or not by the job) may lie in either place; None if it is in neither."""
     if drop["moved_at"] is None:  # first: under its key in success another drop of this key may lie
         version = Version(drop["key"], drop["etag"], drop["version_id"], drop["size"], drop["last_modified"])
-        with contextlib.suppress(VanishedError):
+        with contextlib.suppress(DropError):
             return source.read(version, drop["seq"])
     return success.get(drop["moved_to"] or drop["key"])
 

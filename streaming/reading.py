@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from streaming import faults
-from streaming.errors import VanishedError
+from streaming.errors import DropError
 from streaming.ticks import Parsed, by_bucket, failed, parse, parse_split, wrong_name
 
 if TYPE_CHECKING:
@@ -63,11 +63,12 @@ def outcome(span: Span, parsed: Parsed, options: ReadOptions) -> Iterator[Row]:
 
 def _parsed(span: Span, place: Place, options: ReadOptions) -> Parsed:
     version, seq = span.version, span.seq
-    if span.whole and version.size > options.unpacked_limit:
-        return failed(f"too-large: {version.size:,} bytes that cannot be split, limit {options.unpacked_limit:,}")
     if (misnamed := wrong_name(version.key)) is not None:
         return failed(misnamed)
     try:
+        if span.whole and version.size > options.unpacked_limit:
+            place.read(version, seq, 0, 1)  # it may be whole because it could not be looked at
+            return failed(f"too-large: {version.size:,} bytes that cannot be split, limit {options.unpacked_limit:,}")
         if span.whole:
             data = place.read(version, seq)
             return parse(data, key=version.key, text_ids=options.text_ids, unpacked_limit=options.unpacked_limit)
@@ -78,8 +79,8 @@ def _parsed(span: Span, place: Place, options: ReadOptions) -> Parsed:
             version.size,
             text_ids=options.text_ids,
         )
-    except VanishedError as error:
-        return failed(f"vanished: {error}")
+    except DropError as error:
+        return failed(f"{error.word}: {error}")
 
 
 def _facts(span: Span, parsed: Parsed) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
 from streaming.aws_client import client, plain_errors
-from streaming.errors import StorageError, VanishedError
+from streaming.errors import ChangedError, StorageError, VanishedError
+from streaming.refusals import Refusals, absent, may_be_of_one_object
 from streaming.storage import CHUNK, Ranges, Version, is_drop_key
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Bucket:
         self._prefix = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
         self.url = f"s3://{bucket}/{self._prefix}".rstrip("/")
         self.longest_key = 1024 - len(self._prefix.encode())
+        self._refusals = Refusals(self.url, absent(bucket, self._prefix), self._readable)
 
     def __reduce__(self) -> tuple[type[Bucket], tuple[str, str]]:
         return Bucket, (self._bucket, self._prefix)
@@ -87,11 +89,23 @@ class Bucket:
             return b""
         part = {"Range": f"bytes={start}-{stop - 1}"} if version.size else {}
         with self._plainly(f"read {version.key!r} in"):
-            data = _body(self._exactly(version) | part)
+            data = self._given(self._exactly(version), part)
         if len(data) == max(stop - start, 0):
             return data
         msg = f"{version.key!r} in {self.url}: expected {stop - start} bytes from {start}, got {len(data)}"
-        raise VanishedError(msg)
+        raise ChangedError(msg)
+
+    def _given(self, exactly: dict[str, Any], part: dict[str, Any]) -> bytes:
+        try:
+            return _body(exactly | part)
+        except ClientError as error:
+            if not may_be_of_one_object(error):
+                raise
+            raise self._refusals.judged(exactly, error) from error
+
+    def _readable(self) -> Iterator[dict[str, Any]]:
+        """The requests for what is a drop here."""
+        return (self._exactly(version) for version in self.versions())
 
     def open(self, version: Version, seq: int | None) -> BinaryIO:
         """As `Place` says, in ranges of 8 MiB."""

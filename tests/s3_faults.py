@@ -19,6 +19,19 @@ _ERRORS = {
     "precondition": ("412 Precondition Failed", "PreconditionFailed", _UNMET),
     "range": ("400 Bad Request", "InvalidRequest", _NO_RANGE),
 }
+_REFUSALS = {
+    "AccessDenied": ("403 Forbidden", "User: job is not authorized to perform: kms:Decrypt on resource: key/theirs"),
+    "ExpiredToken": ("400 Bad Request", "The provided token has expired."),
+    "InvalidObjectState": ("403 Forbidden", "The operation is not valid for the object's storage class"),
+    "InvalidRequest": ("400 Bad Request", "The object was stored using a form of Server Side Encryption. The correct "
+                       "parameters must be provided to retrieve the object."),
+    "KMS.DisabledException": ("400 Bad Request", "key/theirs is disabled."),
+    "KMS.ThrottlingException": ("400 Bad Request", "You have exceeded the rate at which you may call KMS."),
+    "MethodNotAllowed": ("405 Method Not Allowed", "The specified method is not allowed against this resource."),
+    "NotImplemented": ("501 Not Implemented", "A header you provided implies functionality that is not implemented"),
+    "RequestTimeTooSkewed": ("403 Forbidden", "The difference between the request time and the current time is large."),
+}  # fmt: skip
+_ERRORS |= {code: (status, code, message) for code, (status, message) in _REFUSALS.items()}
 _PROBABILITIES = ("slow_down", "fail", "conflict", "lose_answer")
 _CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
 
@@ -28,12 +41,13 @@ class S3Faults:
 
     slow_down: 503 SlowDown; fail: 500; conflict: a conditional write is refused with 409, as one that lost a race may
     be; lose_answer: a write takes effect and is answered with 500. paths: a regular expression that is to be found in
-    `/bucket/key`.
+    `/bucket/key`. refuse: S3's words by regular expressions that are to be found in `METHOD /bucket/key?query` (of a
+    copy, its source stands behind a blank): what fits is always answered so.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._set({"seed": 0, "paths": ""} | dict.fromkeys(_PROBABILITIES, 0.0))
+        self._set({"seed": 0, "paths": "", "refuse": {}} | dict.fromkeys(_PROBABILITIES, 0.0))
         self.counts: Counter[str] = Counter()
 
     def control(self, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -48,6 +62,11 @@ class S3Faults:
     def drawn(self, environ: dict[str, Any], path: str) -> str | None:
         """The fault that this request meets, counted but for `lose_answer`, which is one only if there is an effect."""
         settings, method = self._settings, environ["REQUEST_METHOD"]
+        asked = f"{method} {path}?{environ.get('QUERY_STRING', '')} {environ.get('HTTP_X_AMZ_COPY_SOURCE', '')}"
+        for pattern, word in settings["refuse"].items():
+            if re.search(pattern, asked):
+                self.count(word, method)
+                return word
         if not any(settings[name] for name in _PROBABILITIES) or not re.search(settings["paths"], path):
             return None
         with self._lock:
