@@ -113,6 +113,11 @@ class Checkpoint:
             raise CheckpointError(msg)
         self._compare_digests(ledger.batch_digests(cur, self.id, _COMPARED_BATCHES), planned)
 
+    def recorded_fates(self, cur: cursor) -> dict[int, str]:
+        """Why drops of the open batch have failed, by seq, if the ledger has the batch already."""
+        open_batch = self._open_batch()
+        return {} if open_batch is None else ledger.recorded_fates(cur, self.id, open_batch)
+
     def refuse_leftovers(self, lake: str | None, receipts: str) -> None:
         """Raises CheckpointError where a new checkpoint would number its drops into what an older one has left."""
         if self.planned():

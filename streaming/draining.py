@@ -54,7 +54,12 @@ class Drained:
             is_open = self._checkpoint.is_open()
         except StorageError:
             return False
-        waiting = [version for key, version in left.items() if key in self._wanted]
+        refused = self._receipts.refused
+        waiting = [
+            version
+            for key, version in left.items()
+            if key in self._wanted and (version.key, version.etag, version.version) not in refused
+        ]
         if is_open:
             return False
         if not waiting or self._moves:

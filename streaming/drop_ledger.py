@@ -82,6 +82,17 @@ def recorded(cur: cursor, checkpoint_id: str, batch_id: int) -> dict[int, Body]:
     return {seq: dict(zip(("status", *_COUNTS), values, strict=True)) for seq, *values in cur.fetchall()}
 
 
+def recorded_fates(cur: cursor, checkpoint_id: str, batch_id: int) -> dict[int, str]:
+    """Why drops of this batch failed before a row was read: for what the storage said, or as poison."""
+    cur.execute(
+        "SELECT seq, reason FROM stocketl.drops"
+        " WHERE checkpoint_id = %s AND batch_id = %s AND status = 'failed' AND rows_read = 0"
+        " AND split_part(reason, ':', 1) IN ('vanished', 'changed', 'unreadable', 'poison')",
+        (checkpoint_id, batch_id),
+    )
+    return dict(cur.fetchall())
+
+
 def lines_before(cur: cursor, checkpoint_id: str, batch_id: int, seqs: Collection[int]) -> dict[int, int]:
     """Lines that batches before this one have read, for each of these drops that has begun before."""
     cur.execute(

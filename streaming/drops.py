@@ -48,13 +48,23 @@ class SourceOptions:
     resume: dict[str, Any]
 
     @classmethod
-    def of(cls, settings: Settings, checkpoint: Checkpoint, tasks: int, *, isolate: bool) -> SourceOptions:
-        """As the settings say, going on at the checkpoint. tasks: that parse at once; isolate: in child processes."""
+    def of(
+        cls, settings: Settings, checkpoint: Checkpoint, tasks: int, *, isolate: bool, fates: dict[int, str]
+    ) -> SourceOptions:
+        """As the settings say, going on at the checkpoint.
+
+        tasks: that parse at once; isolate: in child processes; fates: see `ReadOptions`.
+        """
         return cls(
             input=settings.input,
             settle=settings.settle,
             limits=Limits(settings.max_batch_bytes, settings.split_bytes),
-            read=ReadOptions(checkpoint.buckets, settings.text_ids, settings.unpacked_limit),
+            read=ReadOptions(
+                checkpoint.buckets,
+                settings.text_ids,
+                settings.unpacked_limit,
+                {str(seq): reason for seq, reason in fates.items()},
+            ),
             keys=checkpoint.keys or list(range(checkpoint.buckets)),
             tasks=tasks,
             isolate=isolate,

@@ -68,7 +68,8 @@ def run(settings: Settings) -> int:
         followers += _signs_of_life(settings, checkpoint, epoch, receipts, metrics=metrics, stop=stop)
 
         def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (the one argument of a callback)
-            options = drops.SourceOptions.of(settings, checkpoint, parse_tasks(spark), isolate=isolate)
+            fates = of_supervisor.run(checkpoint.recorded_fates)
+            options = drops.SourceOptions.of(settings, checkpoint, parse_tasks(spark), isolate=isolate, fates=fates)
             packets = drops.stream(spark, options)
             changes = returns.changes(packets, checkpoint_url=checkpoint.url, with_loaded=lake is not None)
             query = changes.writeStream.foreachBatch(publish).queryName("stocketl")

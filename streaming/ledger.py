@@ -32,6 +32,7 @@ from streaming.drop_ledger import (
     receipt_written,
     record_drops,
     recorded,
+    recorded_fates,
     unmoved,
     unwritten_receipts,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "receipt_written",
     "record_drops",
     "recorded",
+    "recorded_fates",
     "take_over",
     "unmoved",
     "unwritten_receipts",

@@ -7,16 +7,17 @@ be there, and the target of each move before it begins, so a crash at any point 
 from __future__ import annotations
 
 import json
-import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streaming import faults, ledger, moves
-from streaming.errors import StorageError
+from streaming.errors import DropError, SettingsError, StockETLError, StorageError
 from streaming.settings import is_s3
 from streaming.storage import open_place
+from streaming.waiting import LONGEST_PAUSE_SECONDS, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
     from streaming.storage import Place
     from streaming.transactions import Transactions
 
-log = logging.getLogger(__name__)
-
 _POLL_SECONDS, _POLL_SECONDS_ON_S3 = 0.02, 0.25
 _RETRY_SECONDS = 2.0
 _EPOCH_SECONDS = 1.0
 _WRITERS = 8
+_IN_VAIN = 3  # so many files in a row that the storage does not move: the others are for the next time
+
+Version = tuple[str, str, str | None]
 
 
 def receipt_name(seq: int) -> str:
@@ -68,7 +70,11 @@ def destinations(settings: Settings) -> Destinations:
 
 
 class ReceiptWriter(threading.Thread):
-    """Follows the batches from publication to Spark's commit, then to receipts and moves."""
+    """Follows the batches from publication to Spark's commit, then to receipts and moves.
+
+    A file that cannot be moved holds up no other: it is tried again and again. `refused`: (key, etag, version id) of
+    those whose move the storage refuses for a reason that waiting alone does not mend.
+    """
 
     def __init__(
         self, transactions: Transactions, epoch: int, checkpoint: Checkpoint, to: Destinations, stop: threading.Event
@@ -83,6 +89,13 @@ class ReceiptWriter(threading.Thread):
         self._wake = threading.Condition()
         self._published = self._done = checkpoint.committed()
         self._pool = ThreadPoolExecutor(_WRITERS)
+        self._commits_wait = Waiting(f"the checkpoint {checkpoint.url}")
+        self._receipts_wait = Waiting("the place of the receipts")
+        self._moves_wait = Waiting("the move of files")
+        self._unmoved: set[int] = set()
+        self._held_up = False
+        self._next_move, self._pause = 0.0, _RETRY_SECONDS
+        self.refused: frozenset[Version] = frozenset()
         self.delivering = False
         self.error: BaseException | None = None
 
@@ -99,8 +112,8 @@ class ReceiptWriter(threading.Thread):
 
     @property
     def idle(self) -> bool:
-        """Whether every published batch has its receipts and moves."""
-        return self._done == self._published
+        """Whether every published batch has its receipts, and its moves but for those that are refused."""
+        return self._done == self._published and not self._held_up
 
     def run(self) -> None:
         """Until the stop event; an error that waiting does not mend is kept in `error`."""
@@ -111,11 +124,13 @@ class ReceiptWriter(threading.Thread):
                 with self._wake:
                     self._wake.wait_for(lambda: not self.idle, timeout=_EPOCH_SECONDS)
                 self._transactions.run(lambda cur: ledger.check_epoch(cur, self._epoch))
-                while not self.idle and not self._stop_event.wait(self._poll):
+                while self._done < self._published and not self._stop_event.wait(self._poll):
                     batch_id = self._done + 1
                     if self._is_committed(batch_id):
                         self._deliver(batch_id)
                         self._done = batch_id
+                if self._unmoved and time.monotonic() >= self._next_move:
+                    self._move(self._done)
         except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for this one)
             self.error = error
         finally:
@@ -126,22 +141,25 @@ class ReceiptWriter(threading.Thread):
         if batch_id < self._published:
             return True
         try:
-            return self._checkpoint.is_committed(batch_id)
-        except StorageError as error:
-            log.warning("whether batch %d is committed is not known: %s", batch_id, error)
+            committed = self._checkpoint.is_committed(batch_id)
+        except (StorageError, SettingsError) as error:
+            self._commits_wait.failed(f"whether batch {batch_id} is committed is not known: {error}")
             self._stop_event.wait(_RETRY_SECONDS)
             return False
+        self._commits_wait.over()
+        return committed
 
     def _deliver(self, batch_id: int) -> None:
         while not self._stop_event.is_set():
             try:
                 self._write(batch_id)
-                if self._to.move:
-                    self._move(batch_id)
-            except StorageError as error:
-                log.warning("receipts of batch %d wait: %s", batch_id, error)
+            except (StorageError, SettingsError) as error:  # its check at the start has found no wrong setting
+                self._receipts_wait.failed(f"receipts of batch {batch_id}: {error}")
                 self._stop_event.wait(_RETRY_SECONDS)
             else:
+                self._receipts_wait.over()
+                if self._to.move:
+                    self._move(batch_id)
                 return
 
     def _write(self, batch_id: int) -> None:
@@ -152,26 +170,63 @@ class ReceiptWriter(threading.Thread):
         self._mark(ledger.receipt_written, [(row.seq,) for row in rows])
 
     def _move(self, batch_id: int) -> None:
+        """One try for each file; those that failed the last time come last."""
         rows = self._transactions.run(lambda cur: ledger.unmoved(cur, self._checkpoint.id, batch_id))
-        names = self._names(rows)
-        self._mark(ledger.move_intended, [(row.seq, names[row.seq]) for row in rows if row.moved_to is None])
+        rows = sorted(rows, key=lambda row: (row.seq in self._unmoved, row.seq))
+        names, failed = self._names(rows)
+        self._mark(ledger.move_intended, [(row.seq, names[row.seq]) for row in _named(rows, names)])
+        in_vain = 0
         for row in rows:
-            if not moves.move(self._to.input, row.version, row.seq, self._destination(row), names[row.seq]):
-                self._mark(ledger.move_intended, [(row.seq, None)])  # its bytes are gone: there is nothing to move
-        self._mark(ledger.moved, [(row.seq,) for row in rows])
+            if row.seq not in failed and (in_vain >= _IN_VAIN or self._stop_event.is_set()):
+                failed[row.seq] = StorageError("not tried yet")
+            elif row.seq not in failed:
+                error = self._moved(row, names[row.seq])
+                in_vain = in_vain + 1 if isinstance(error, StorageError) else 0
+                if error is not None:
+                    failed[row.seq] = error
+        self._mark(ledger.moved, [(row.seq,) for row in rows if row.seq not in failed])
+        self._note(rows, failed)
 
-    def _names(self, rows: list[Receipt]) -> dict[int, str]:
-        """A free name at its target for each drop; what was chosen before a crash stays chosen."""
+    def _moved(self, row: Receipt, name: str) -> StockETLError | None:
+        """Moves one file; why not, if it cannot be done now."""
+        try:
+            if not moves.move(self._to.input, row.version, row.seq, self._destination(row), name):
+                self._mark(ledger.move_intended, [(row.seq, None)])  # its bytes are gone: there is nothing to move
+        except (StorageError, SettingsError, DropError) as error:
+            return error
+        return None
+
+    def _names(self, rows: list[Receipt]) -> tuple[dict[int, str], dict[int, StockETLError]]:
+        """A free name at its target for each drop, or why there is none now; what was chosen before stays chosen."""
         names = {row.seq: row.moved_to for row in rows if row.moved_to is not None}
         taken: dict[str, set[str]] = {fate: set() for fate in ("success", "failed")}
+        away: dict[str, StockETLError] = {}
         for row in rows:
             if row.moved_to is not None:
                 taken[row.fate].add(row.moved_to)
         for row in rows:
-            if row.moved_to is None:
-                names[row.seq] = moves.free_name(self._destination(row), row.key, row.seq, taken[row.fate])
-                taken[row.fate].add(names[row.seq])
-        return names
+            if row.moved_to is None and row.fate not in away:
+                try:
+                    names[row.seq] = moves.free_name(self._destination(row), row.key, row.seq, taken[row.fate])
+                    taken[row.fate].add(names[row.seq])
+                except (StorageError, SettingsError) as error:
+                    away[row.fate] = error
+        return names, {row.seq: away[row.fate] for row in rows if row.seq not in names}
+
+    def _note(self, rows: list[Receipt], failed: dict[int, StockETLError]) -> None:
+        """Tells what could not be moved, and when it is tried again."""
+        refused = [row.version for row in rows if isinstance(failed.get(row.seq), SettingsError | DropError)]
+        self.refused = frozenset((version.key, version.etag, version.version) for version in refused)
+        self._unmoved = set(failed)
+        self._held_up = len(failed) > len(refused)
+        if not failed:
+            self._pause = _RETRY_SECONDS
+            self._moves_wait.over()
+            return
+        self._next_move, self._pause = time.monotonic() + self._pause, min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        seq, error = next(iter(failed.items()))
+        others = f" ({len(failed)} files in all)" if len(failed) > 1 else ""
+        self._moves_wait.failed(f"drop {seq}{others}: {error}", "The others are moved meanwhile.")
 
     def _destination(self, row: Receipt) -> Place:
         return self._to.success if row.fate == "success" else self._to.failed
@@ -186,3 +241,8 @@ class ReceiptWriter(threading.Thread):
 
         if rows:
             self._transactions.run(work)
+
+
+def _named(rows: list[Receipt], names: dict[int, str]) -> list[Receipt]:
+    """Those that have got their name now."""
+    return [row for row in rows if row.moved_to is None and row.seq in names]

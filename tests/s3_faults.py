@@ -23,14 +23,13 @@ _REFUSALS = {
     "AccessDenied": ("403 Forbidden", "User: job is not authorized to perform: kms:Decrypt on resource: key/theirs"),
     "ExpiredToken": ("400 Bad Request", "The provided token has expired."),
     "InvalidObjectState": ("403 Forbidden", "The operation is not valid for the object's storage class"),
-    "InvalidRequest": ("400 Bad Request", "The object was stored using a form of Server Side Encryption. The correct "
-                       "parameters must be provided to retrieve the object."),
+    "InvalidRequest": ("400 Bad Request", "The object was stored using a form of Server Side Encryption."),
     "KMS.DisabledException": ("400 Bad Request", "key/theirs is disabled."),
     "KMS.ThrottlingException": ("400 Bad Request", "You have exceeded the rate at which you may call KMS."),
     "MethodNotAllowed": ("405 Method Not Allowed", "The specified method is not allowed against this resource."),
     "NotImplemented": ("501 Not Implemented", "A header you provided implies functionality that is not implemented"),
     "RequestTimeTooSkewed": ("403 Forbidden", "The difference between the request time and the current time is large."),
-}  # fmt: skip
+}
 _ERRORS |= {code: (status, code, message) for code, (status, message) in _REFUSALS.items()}
 _PROBABILITIES = ("slow_down", "fail", "conflict", "lose_answer")
 _CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")

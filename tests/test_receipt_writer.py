@@ -5,21 +5,26 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from streaming import moves
 from streaming.checkpoint import Checkpoint
 from streaming.draining import Drained
-from streaming.errors import StorageError
+from streaming.drop_ledger import Receipt
+from streaming.errors import SettingsError, StockETLError, StorageError, UnreadableError
 from streaming.receipts import ReceiptWriter
 from streaming.settings import load
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import pytest
+    from streaming.storage import Version
 
 DEADLINE = 60.0
 
@@ -32,9 +37,9 @@ class NoReceipts:
 
 
 @contextlib.contextmanager
-def _following(checkpoint: Any) -> Iterator[ReceiptWriter]:
+def _following(checkpoint: Any, outbox: Any = None) -> Iterator[ReceiptWriter]:
     stop = threading.Event()
-    writer = ReceiptWriter(NoReceipts(), 1, checkpoint, SimpleNamespace(move=False, receipts=None), stop)
+    writer = ReceiptWriter(outbox or NoReceipts(), 1, checkpoint, SimpleNamespace(move=False, receipts=None), stop)
     writer.start()
     try:
         yield writer
@@ -64,7 +69,7 @@ def test_drops_of_one_batch_never_get_the_same_name(tmp_path: Path) -> None:
         )
     ]  # fmt: skip
     names = {5: "a.7.csv", 6: "a.csv", 7: "a.7-2.csv", 8: "a.csv", 9: "b.9.csv", 10: "b.csv"}
-    assert writer._names(rows) == names  # noqa: SLF001 - before anything is moved
+    assert writer._names(rows) == (names, {})  # noqa: SLF001 - before anything is moved
 
 
 class HardToSee(Checkpoint):
@@ -88,9 +93,143 @@ def test_a_checkpoint_that_cannot_be_looked_at_for_a_moment_ends_nothing(
     with _following(HardToSee(str(tmp_path), "id", 2, text_ids=False)) as writer:
         writer.published(0)
         assert _done(writer, 0), writer.error
-    assert [record.getMessage() for record in caplog.records] == [
-        "whether batch 0 is committed is not known: no answer"
-    ]
+    told = [record.getMessage() for record in caplog.records]
+    told_first = f"waiting for the checkpoint {tmp_path}, nothing is lost: whether batch 0 is committed is not known: "
+    assert told[0] == f"{told_first}no answer"
+    assert "is back after" in told[1]
+
+
+class Outbox:
+    """A ledger with these finished drops, whose statements are done here."""
+
+    def __init__(self, *rows: Receipt) -> None:
+        self.rows = {row.seq: row for row in rows}
+        self.moved: list[int] = []
+
+    def run(self, work: Callable[[Any], Any]) -> Any:
+        return work(self)
+
+    def attach(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Takes the place of the ledger's functions."""
+        does = {
+            "unmoved": lambda *_: [row for seq, row in self.rows.items() if seq not in self.moved],
+            "unwritten_receipts": lambda *_: [],
+            "move_intended": lambda _, seq, name: self.rows.update({seq: replace(self.rows[seq], moved_to=name)}),
+            "moved": lambda _, seq: self.moved.append(seq),
+            "check_epoch": lambda *_: None,
+        }
+        for name, function in does.items():
+            monkeypatch.setattr(f"streaming.ledger.{name}", function)
+
+
+def _lying(folder: Path, fates: dict[str, str]) -> list[Receipt]:
+    """A claimed file for each key, seq from 1, and its finished drop."""
+    place, rows = open_place(str(folder)), []
+    for key in fates:
+        (folder / key).write_bytes(key.encode())
+    for seq, version in enumerate(sorted(place.versions(), key=lambda version: version.key), start=1):
+        place.claim(version, seq)
+        rows.append(Receipt(seq, version.key, fates[version.key], {}, version, None))
+    return rows
+
+
+def _eventually(condition: Callable[[], object], writer: ReceiptWriter) -> None:
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert writer.error is None, writer.error
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("error", [SettingsError("AccessDenied"), StorageError("taken"), UnreadableError("theirs")])
+def test_a_file_that_may_not_be_moved_holds_up_no_other(
+    error: StockETLError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Others of its batch and later ones are moved; it is told, tried again, and moved once that is possible."""
+    monkeypatch.setattr("streaming.receipts._RETRY_SECONDS", 0.01)
+    for name in ("in", "success", "failed"):
+        (tmp_path / name).mkdir()
+    rows = _lying(tmp_path / "in", dict.fromkeys(("a.csv", "b.csv", "c.csv", "d.csv"), "success") | {"e.csv": "failed"})
+    outbox = Outbox(*rows[:3], rows[4])
+    outbox.attach(monkeypatch)
+    refused, move = {"a.csv", "e.csv"}, moves.move
+
+    def moving(source: Any, version: Version, *rest: Any) -> bool:
+        if version.key in refused:
+            raise error
+        return move(source, version, *rest)
+
+    monkeypatch.setattr("streaming.moves.move", moving)
+    places = {name: open_place(str(tmp_path / name)) for name in ("in", "success", "failed")}
+    to = SimpleNamespace(move=True, receipts=None, input=places["in"], **{n: places[n] for n in ("success", "failed")})
+    stop, checkpoint = threading.Event(), Checkpoint(str(tmp_path / "checkpoint"), "id", 2, text_ids=False)
+    writer = ReceiptWriter(outbox, 1, checkpoint, to, stop)
+    monkeypatch.setattr(writer, "_is_committed", lambda _: True)
+    writer.start()
+    try:
+        writer.published(0)
+        _eventually(lambda: outbox.moved == [2, 3], writer)
+        outbox.rows[4] = rows[3]
+        writer.published(1)
+        _eventually(lambda: outbox.moved == [2, 3, 4] and writer.done == 1, writer)
+        assert writer.idle is not isinstance(error, StorageError)
+        assert {key for key, _, _ in writer.refused} == (set() if isinstance(error, StorageError) else refused)
+        refused.clear()
+        _eventually(lambda: sorted(outbox.moved) == [1, 2, 3, 4, 5] and writer.idle, writer)
+    finally:
+        stop.set()
+        writer.join(DEADLINE)
+    assert (places["success"].keys(), places["failed"].keys()) == (["a.csv", "b.csv", "c.csv", "d.csv"], ["e.csv"])
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0] == (
+        f"waiting for the move of files, nothing is lost: drop 1 (2 files in all): {error}. "
+        "The others are moved meanwhile."
+    )
+    assert told[-1].startswith("the move of files is back")
+
+
+def test_a_target_that_does_not_answer_holds_up_the_other_one_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No name can be given there now; files of the other fate are moved."""
+    (tmp_path / "in").mkdir()
+    rows = _lying(tmp_path / "in", {"a.csv": "failed", "b.csv": "success"})
+    outbox = Outbox(*rows)
+    outbox.attach(monkeypatch)
+    success, failed = open_place(str(tmp_path / "success")), open_place(str(tmp_path / "failed"))
+
+    def away(_key: str) -> bool:
+        msg = "no answer"
+        raise StorageError(msg)
+
+    monkeypatch.setattr(failed, "free", away)
+    to: Any = SimpleNamespace(move=True, input=open_place(str(tmp_path / "in")), success=success, failed=failed)
+    checkpoint = Checkpoint(str(tmp_path), "id", 2, text_ids=False)
+    writer = ReceiptWriter(outbox, 1, checkpoint, to, threading.Event())
+    writer._move(0)  # noqa: SLF001 - one round
+    assert (outbox.moved, success.keys(), writer.idle) == ([2], ["b.csv"], False)
+
+
+def test_receipts_wait_for_a_place_that_refuses_them_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its check at the start was answered: a right that was taken away may be given back, and ends no job."""
+    monkeypatch.setattr("streaming.receipts._RETRY_SECONDS", 0.01)
+    outbox = Outbox()
+    outbox.attach(monkeypatch)
+    answers: list[Any] = [SettingsError("AccessDenied"), StorageError("no answer"), []]
+
+    def answered(*_: Any) -> Any:
+        answer = answers.pop(0) if answers else []
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("streaming.ledger.unwritten_receipts", answered)
+    with _following(Checkpoint(str(tmp_path), "id", 2, text_ids=False), outbox) as writer:
+        _eventually(lambda: writer.delivering, writer)
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0] == ("waiting for the place of the receipts, nothing is lost: receipts of batch -1: AccessDenied")
 
 
 def test_receipts_that_were_held_up_for_longer_than_spark_keeps_its_commits_still_come(tmp_path: Path) -> None:
@@ -117,7 +256,7 @@ def test_a_checkpoint_that_cannot_be_looked_at_for_a_moment_does_not_end_a_job_t
         return answer
 
     checkpoint: Any = SimpleNamespace(is_open=is_open)
-    idle: Any = SimpleNamespace(delivering=True, idle=True)
+    idle: Any = SimpleNamespace(delivering=True, idle=True, refused=frozenset())
     drained = Drained(load(home=tmp_path), checkpoint, NoReceipts(), idle, None)
     assert not drained()
     drained._next_look = 0.0  # noqa: SLF001 - it looks four times a second

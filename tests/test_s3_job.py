@@ -90,6 +90,37 @@ def test_more_than_a_thousand_objects_are_each_loaded_once(tmp_path: Path, datab
     assert len(_keys(client, bucket, "input/")) == 1_003
 
 
+def test_an_object_that_may_not_be_read_fails_alone_for_good_and_its_move_holds_up_no_other(
+    tmp_path: Path, database: str, s3: Any
+) -> None:
+    """The right comes between publication and Spark's commit: the replay gives the fate that the ledger has."""
+    bucket, client = s3.bucket(versioned=True), s3.client
+    options = [part for place in PLACES[:4] for part in (f"--{place}", f"s3://{bucket}/{place}")]
+    options += ["--lake", "none", "--move"]
+    client.put_object(Bucket=bucket, Key="input/ours.csv", Body=_content("O", 1))
+    client.put_object(Bucket=bucket, Key="input/theirs.csv", Body=_content("T", 2))
+    s3.faults(refuse={"GET .*theirs": "AccessDenied", "PUT .* .*theirs": "AccessDenied"})
+    try:
+        kill_at("published", tmp_path / "marker", tmp_path / "home", database, *options, env=s3.env)
+        s3.faults(refuse={"PUT .* .*theirs": "AccessDenied"})
+        client.put_object(Bucket=bucket, Key="input/later.csv", Body=_content("L", 3))
+        told = run_once(tmp_path / "home", database, *options, env=s3.env)
+    finally:
+        s3.faults(refuse={})
+    assert "waiting for the move of files, nothing is lost: drop " in told
+    assert _keys(client, bucket, "input/") == ["input/theirs.csv"]
+    run_once(tmp_path / "home", database, *options, env=s3.env)
+    assert_same(stored(database), expected([_content("O", 1), _content("L", 3)]))
+    ledger = rows(database, "SELECT key, status, split_part(reason, ':', 1) AS word FROM stocketl.drops ORDER BY key")
+    assert [tuple(row.values()) for row in ledger] == [
+        ("later.csv", "loaded", None),
+        ("ours.csv", "loaded", None),
+        ("theirs.csv", "failed", "unreadable"),
+    ]
+    assert _keys(client, bucket, "input/") == []
+    assert _keys(client, bucket, "failed/") == ["failed/theirs.csv"]
+
+
 def _keys(client: S3Client, bucket: str, prefix: str) -> list[str]:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
