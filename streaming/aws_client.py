@@ -34,7 +34,7 @@ REFUSED_ALL |= {"ResourceNotFoundException", "AccessDeniedException", "InvalidCl
 REFUSED_ALL |= {"UnrecognizedClientException"}
 """Whoever asks, or the bucket, is refused, and no object in particular."""
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"})
-_CHANGED = frozenset({"412", "PreconditionFailed"})
+CHANGED = frozenset({"412", "PreconditionFailed"})
 _REFUSED = REFUSED_ALL | {"403", "AccessDenied"}
 _UNKNOWN = frozenset({"405", "501", "MethodNotAllowed", "NotImplemented"})
 _UNSET = (NoCredentialsError, PartialCredentialsError, ProfileNotFound)
@@ -109,7 +109,7 @@ def _plain(what: str, error: ClientError) -> StockETLError:
     msg = f"cannot {what}: {action} was answered with {code}: {error}"
     if action.startswith("List") and code in _UNKNOWN:
         return SettingsError(f"{msg}; this storage does not know {action}, which the job needs: give another one")
-    if code in _CHANGED:
+    if code in CHANGED:
         return ChangedError(msg)
     if code in MISSING:
         return VanishedError(msg)

@@ -115,7 +115,7 @@ class Checkpoint:
 
     def recorded_fates(self, cur: cursor) -> dict[int, str]:
         """Why drops of the open batch have failed, by seq, if the ledger has the batch already."""
-        open_batch = self._open_batch()
+        open_batch = self.open_batch()
         return {} if open_batch is None else ledger.recorded_fates(cur, self.id, open_batch)
 
     def refuse_leftovers(self, lake: str | None, receipts: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from streaming.aws_client import EXPIRED, MISSING, REFUSED_ALL, client, code_of, status_of
+from streaming.aws_client import CHANGED, EXPIRED, MISSING, REFUSED_ALL, client, code_of, status_of
 from streaming.errors import SettingsError, StockETLError, StorageError, UnreadableError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _ABSENT = ".stocketl-absent"
 def may_be_of_one_object(error: ClientError) -> bool:
     """Whether the answer to a read may have its reason in the object: refused as it is, and not for lack of time."""
     code = code_of(error)
-    if code in MISSING | REFUSED_ALL | EXPIRED or any(sign in code for sign in _TRANSIENT):
+    if code in MISSING | CHANGED | REFUSED_ALL | EXPIRED or any(sign in code for sign in _TRANSIENT):
         return False
     return 400 <= status_of(error) < 500 and status_of(error) not in _NOBODYS
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from streaming import aws_client
 from streaming import s3 as s3_place
 from streaming.entries import key_of, path_of, version_of
-from streaming.errors import SettingsError, StorageError, VanishedError
+from streaming.errors import SettingsError, StorageError, SymbolicLinkError, VanishedError
 from streaming.storage import Version, is_drop_key, open_place
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ def test_a_symbolic_link_is_a_drop_that_is_not_read(tmp_path: Path) -> None:
     assert [version.key for version in versions] == ["a.csv", "dangling.csv"]
     for seq, version in enumerate(versions):
         assert place.claim(version, seq) == version
-        with pytest.raises(VanishedError, match="a symbolic link is not read"):
+        with pytest.raises(SymbolicLinkError, match="a symbolic link is not read"):
             place.read(version, seq)
 
 
