@@ -14,7 +14,7 @@ _JOB_SUFFIXES = {".py", ".sql", ".lock", ".conf", ".properties"}
 
 def job_sources(root: Path) -> dict[str, Path]:
     """The package `streaming` and what it reads beside it, by their names in the archive."""
-    folders = ("streaming", "checkpoints_conf")
+    folders = ("streaming", "streaming/migrations", "checkpoints_conf")
     files = (path for folder in folders for path in (root / folder).iterdir() if path.suffix in _JOB_SUFFIXES)
     return {str(path.relative_to(root)): path for path in files}
 

@@ -13,10 +13,11 @@ import pyarrow as pa
 
 from streaming.admission import batch_digest
 from streaming.drop_ledger import REJECTS_IN_RECEIPT
+from streaming.fingerprint import Fingerprint
 from streaming.lake_files import RowsFile
 from streaming.packets import Changes, Loaded, Rejects, Ticks, concat_ids
 from streaming.reading import FACTS, REJECTS
-from streaming.returns import CHANGES, CHANGES_FILE, DUPLICATES, LOADED, LOADED_FILE
+from streaming.returns import CHANGES, CHANGES_FILE, DUPLICATES, FINGERPRINT, LOADED, LOADED_FILE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -31,6 +32,7 @@ class Batch:
     """What one micro-batch brings to the driver.
 
     files: loaded ticks that wait in the lake's outbox already. handed_over: files that `changes` were read from.
+    fingerprints: by the key of a bucket in the state, all its cells before and after the batch.
     """
 
     changes: Changes
@@ -40,6 +42,7 @@ class Batch:
     duplicates: dict[int, int]
     files: list[RowsFile] = field(default_factory=list)
     handed_over: list[str] = field(default_factory=list)
+    fingerprints: dict[int, tuple[Fingerprint, Fingerprint]] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -67,7 +70,13 @@ def collect(frame: DataFrame, handover: Handover) -> Batch:
         duplicates=dict(duplicates),
         files=[RowsFile(**json.loads(row["payload"])) for row in of_kind(LOADED_FILE)],
         handed_over=handed_over,
+        fingerprints={row["bucket"]: _fingerprints(row["payload"]) for row in of_kind(FINGERPRINT)},
     )
+
+
+def _fingerprints(payload: bytes) -> tuple[Fingerprint, Fingerprint]:
+    before, after = json.loads(payload)
+    return Fingerprint(**before), Fingerprint(**after)
 
 
 def number_lines(batch: Batch, before: dict[int, int]) -> None:

@@ -37,6 +37,10 @@ class Checkpoint:
     text_ids: bool
     keys: list[int] | None = None
 
+    def bucket(self, key: int) -> int:
+        """The number of the bucket that has this key in the state."""
+        return self.keys.index(key) if self.keys else key
+
     def offset(self, batch_id: int) -> dict[str, Any]:
         """The source's offset at the end of a batch. Raises CheckpointError where the log cannot be read."""
         data = open_place(self.url).get(f"offsets/{batch_id}")

@@ -19,11 +19,11 @@ import pyarrow as pa
 from streaming.errors import START_AGAIN, CheckpointError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from streaming.packets import Float64, Int8, Int32, Int64
 
-FORMAT = 1
+CHUNK_FORMAT = 1
 MARK_PRICE, MARK_VOLUME = 1, 2
 
 _MAGIC = b"STKL"
@@ -86,7 +86,7 @@ def encode_chunk(cells: Cells, open_seq: int | None) -> bytes:
     code = np.diff(key_code(cells.key), prepend=np.int32(0))
     mark = np.empty(0, np.uint8) if open_seq is None else cells.mark
     marked_by = np.array([] if open_seq is None else [open_seq], np.int64)
-    return freeze(b"C", (code, key_date(cells.key), cells.price, cells.volume, mark, marked_by))
+    return freeze(b"C", CHUNK_FORMAT, (code, key_date(cells.key), cells.price, cells.volume, mark, marked_by))
 
 
 def decode_chunk(data: bytes, resumed_seq: int, where: str) -> Cells:
@@ -95,23 +95,23 @@ def decode_chunk(data: bytes, resumed_seq: int, where: str) -> Cells:
     Raises:
         CheckpointError: the bytes are not a whole chunk of this format.
     """
-    steps, date, price, volume, mark, marked_by = thaw(b"C", data, _CHUNK_DTYPES, where)
+    steps, date, price, volume, mark, marked_by = thaw(b"C", data, {CHUNK_FORMAT: _CHUNK_DTYPES}, where)
     key = cell_key(np.cumsum(steps, dtype=np.int32), date)
     if marked_by.tolist() != [resumed_seq]:
         mark = np.zeros(len(key), np.uint8)
     return Cells(key, price, volume, mark)
 
 
-def freeze(kind: bytes, columns: Sequence[npt.NDArray[Any]]) -> bytes:
-    """One-dimensional columns of any lengths as one frame; `kind` is one byte that `thaw` must name again."""
+def freeze(kind: bytes, version: int, columns: Sequence[npt.NDArray[Any]]) -> bytes:
+    """One-dimensional columns of any lengths as one frame; `thaw` must name kind (one byte) and format again."""
     raw = b"".join(column.tobytes() for column in columns)
     lengths = struct.pack(f"<{len(columns)}I", *map(len, columns))
     rest: bytes = lengths + _codec().compress(raw, asbytes=True)
-    return _HEADER.pack(_MAGIC, kind, FORMAT, len(columns), zlib.crc32(rest)) + rest
+    return _HEADER.pack(_MAGIC, kind, version, len(columns), zlib.crc32(rest)) + rest
 
 
-def thaw(kind: bytes, data: bytes, dtypes: Sequence[str], where: str) -> list[npt.NDArray[Any]]:
-    """The columns given to `freeze`, which had these dtypes (little endian); `where` names the frame in errors.
+def thaw(kind: bytes, data: bytes, formats: Mapping[int, Sequence[str]], where: str) -> list[npt.NDArray[Any]]:
+    """The columns given to `freeze`, of the dtypes (little endian) of their format; `where` names the frame in errors.
 
     Raises:
         CheckpointError: another kind or format, or damaged bytes.
@@ -121,8 +121,10 @@ def thaw(kind: bytes, data: bytes, dtypes: Sequence[str], where: str) -> list[np
     magic, found_kind, version, count, checksum = _HEADER.unpack_from(data)
     if magic + found_kind != _MAGIC + kind:
         raise broken(where, f"bytes that begin with {_MAGIC + kind!r}", f"{bytes(data[:5])!r}")
-    if version != FORMAT:
-        raise broken(where, f"format {FORMAT}", f"format {version}")
+    if version not in formats:
+        newer = ", which a newer stocketl has written" if version > max(formats) else ""
+        raise broken(where, f"format {' or '.join(map(str, formats))}", f"format {version}{newer}")
+    dtypes = formats[version]
     rest = memoryview(data)[_HEADER.size :]
     if zlib.crc32(rest) != checksum or count != len(dtypes):
         raise broken(where, f"{len(dtypes)} columns, checksum {checksum:08x}", f"{count}, {zlib.crc32(rest):08x}")

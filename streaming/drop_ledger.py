@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from streaming.errors import START_AGAIN, CheckpointError
+from streaming.fingerprint import NOTHING, hexadecimal, joined
 from streaming.storage import Version
 from streaming.ticks import every_row_rejected
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
 REJECTS_IN_RECEIPT = 20
+NO_CONTENT = hexadecimal(NOTHING.sum)
 
 _COUNTS = ("rows_read", "rows_loaded", "rows_duplicate", "rows_rejected")
 
@@ -70,16 +72,6 @@ def record_drops(
             _finish(body, now)
     _write(cur, batch_id, bodies, lines)
     return finished
-
-
-def recorded(cur: cursor, checkpoint_id: str, batch_id: int) -> dict[int, Body]:
-    """Status and counts of the drops that have their last rows so far from this batch."""
-    cur.execute(
-        f"SELECT seq, status, {', '.join(_COUNTS)} FROM stocketl.drops"  # noqa: S608 - constant names
-        " WHERE checkpoint_id = %s AND batch_id = %s ORDER BY seq",
-        (checkpoint_id, batch_id),
-    )
-    return {seq: dict(zip(("status", *_COUNTS), values, strict=True)) for seq, *values in cur.fetchall()}
 
 
 def recorded_fates(cur: cursor, checkpoint_id: str, batch_id: int) -> dict[int, str]:
@@ -188,6 +180,7 @@ def _new_body(fact: dict[str, Any], checkpoint_id: str) -> Body:
         "rejects": [],
         "first_date": None,
         "last_date": None,
+        "content": NO_CONTENT,
         "checkpoint_id": checkpoint_id,
         "batch_id": None,
         "loaded_at": None,
@@ -197,6 +190,7 @@ def _new_body(fact: dict[str, Any], checkpoint_id: str) -> Body:
 def _add(body: Body, fact: dict[str, Any]) -> None:
     for name in _COUNTS:
         body[name] += fact[name]
+    body["content"] = joined(body.get("content", NO_CONTENT), fact["content"])  # absent: begun by an older version
     body["reasons"] = dict(Counter(body["reasons"]) + Counter(fact["reasons"]))
     names = dict.fromkeys([*body["ignored"], *map(_storable, fact["ignored"])])
     body["ignored"] = list(names)
@@ -225,7 +219,7 @@ def _write(cur: cursor, batch_id: int, bodies: dict[int, Body], lines: Mapping[i
             status = excluded.status, reason = excluded.reason, rows_read = excluded.rows_read,
             rows_loaded = excluded.rows_loaded, rows_duplicate = excluded.rows_duplicate,
             rows_rejected = excluded.rows_rejected, first_date = excluded.first_date, last_date = excluded.last_date,
-            batch_id = excluded.batch_id, loaded_at = excluded.loaded_at
+            content = excluded.content, batch_id = excluded.batch_id, loaded_at = excluded.loaded_at
         """,
         (json.dumps(list(bodies.values())),),
     )

@@ -18,6 +18,7 @@ import numpy as np
 
 from streaming.chunks import MARK_PRICE, MARK_VOLUME, Cells, ChunkStore, key_code, key_date
 from streaming.distinct import distinct
+from streaming.fingerprint import NOTHING, Fingerprint, of_cells
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Changes, Ticks
 from streaming.shelf import Shelf
 from streaming.timeline import Timeline
@@ -36,12 +37,15 @@ class Applied:
 
     changes: the cells that differ from before; loaded: for each (drop, date, id) of the batch the tick that stands for
     it, int64 [n] seq and `Ticks` [n], its volume the last one that the drop gave; duplicates: by seq the rows that a
-    later row of the same drop replaced, those of earlier batches included, drops without any left out.
+    later row of the same drop replaced, those of earlier batches included, drops without any left out; before, after:
+    the fingerprint of all cells.
     """
 
     changes: Changes
     loaded: tuple[Int64, Ticks]
     duplicates: dict[int, int]
+    before: Fingerprint
+    after: Fingerprint
 
 
 class History:
@@ -72,9 +76,10 @@ class History:
             CheckpointError: a chunk is damaged or not the one that was written.
             ValueError: the packets are not in the order of seq.
         """
+        before = self._fingerprint()
         given = gather(ticks, self._timeline.register)
         if not len(given.key):
-            return Applied(Changes.empty(), (given.seq, Ticks.empty()), {})
+            return Applied(Changes.empty(), (given.seq, Ticks.empty()), {}, before, before)
         self._timeline.widen()
         key, price, volume = given.winners()
         resumed = int(given.seq.min())  # only the first drop of a batch can have begun in an earlier one
@@ -85,6 +90,8 @@ class History:
         known = volume != UNKNOWN_VOLUME
         now.price[at], now.volume[at[known]] = price, volume[known]
         changes, written = self._changes(old, now)
+        after = before - self._of(old, written & ~np.isnan(old.price)) + self._of(now, written)
+        self._timeline.fingerprint = after
 
         opened = given.seq == open_seq
         if open_seq != resumed:
@@ -95,7 +102,20 @@ class History:
 
         self._timeline.remember(now, distinct(key_code(key))[0])
         self._shelf.write(Window(now, room.slot), written, merge, open_seq)
-        return Applied(changes, *self._loaded(given, old, at, resumed))
+        return Applied(changes, *self._loaded(given, old, at, resumed), before, after)
+
+    def _fingerprint(self) -> Fingerprint:
+        """Of all cells; where an older stocketl has kept none, every chunk is read once."""
+        timeline = self._timeline
+        if timeline.fingerprint is None:
+            everything = (self._of(cells, np.ones(len(cells.key), bool)) for cells in self._shelf.every_cell())
+            timeline.fingerprint = sum(everything, NOTHING)
+        return timeline.fingerprint
+
+    def _of(self, cells: Cells, chosen: Bool) -> Fingerprint:
+        some = np.flatnonzero(chosen)
+        ids, code = self._timeline.names(key_code(cells.key[some]))
+        return of_cells(ids, code, key_date(cells.key[some]), cells.price[some], cells.volume[some])
 
     def _changes(self, old: Cells, now: Cells) -> tuple[Changes, Bool]:
         """The cells that differ, and for each cell whether its price or volume does."""

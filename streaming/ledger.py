@@ -12,7 +12,6 @@ PRIVILEGES FOR ROLE <job's role> GRANT SELECT ON TABLES TO <reader>`, since tabl
 
 from __future__ import annotations
 
-import importlib.resources
 import os
 import socket
 import threading
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 from psycopg2 import errors
 from psycopg2.extras import execute_values
 
+from streaming import migrations
 from streaming.drop_ledger import (
     Receipt,
     ended_versions,
@@ -31,7 +31,6 @@ from streaming.drop_ledger import (
     next_seq,
     receipt_written,
     record_drops,
-    recorded,
     recorded_fates,
     unmoved,
     unwritten_receipts,
@@ -57,13 +56,13 @@ __all__ = [
     "finish_batch",
     "last_batch",
     "lines_before",
+    "migrate",
     "move_intended",
     "moved",
     "next_seq",
     "place_tickers",
     "receipt_written",
     "record_drops",
-    "recorded",
     "recorded_fates",
     "take_over",
     "unmoved",
@@ -95,6 +94,7 @@ def create(cur: cursor) -> None:
     cur.execute("SELECT to_regnamespace('stocketl') IS NOT NULL, to_regclass('stocketl.writer') IS NOT NULL")
     (schema_exists, complete), *_ = cur.fetchall()
     if complete:
+        migrations.refuse_newer(cur)
         return
     cur.execute("SELECT current_schemas(false)")
     (path,), *_ = cur.fetchall()
@@ -107,8 +107,16 @@ def create(cur: cursor) -> None:
         raise DatabaseError(msg)
     if not schema_exists:
         cur.execute("CREATE SCHEMA stocketl")
-    cur.execute((importlib.resources.files("streaming") / "schema.sql").read_text(encoding="utf-8"))
+    for number in range(1, migrations.latest() + 1):
+        migrations.apply(cur, number)
     cur.execute("INSERT INTO stocketl.writer (epoch, wide_schema) VALUES (0, %s)", (wide_schema,))
+
+
+def migrate(cur: cursor, epoch: int) -> bool:
+    """Brings the schema one version further, by the newest writer only; False if it is the newest already."""
+    check_epoch(cur, epoch)
+    cur.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCKS, _SCHEMA))
+    return migrations.apply_next(cur)
 
 
 def take_over(login: str | Login, stop: threading.Event | None = None) -> int:

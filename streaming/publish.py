@@ -1,7 +1,7 @@
 """One batch, from the state operator to the tables: a single PostgreSQL transaction, then the outbox of the lake.
 
-Delivery: exactly once. The ledger's row of the batch makes a replay write nothing; what the replay read is compared
-with what the ledger says was loaded, since the state is about to be committed from it.
+Delivery: exactly once. The ledger's row of the batch makes a replay write nothing; what the replay read and made of
+the state is compared with what the ledger knows (`agreement`), since the state is about to be committed from it.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from streaming import faults, ledger, memory, wide
+from streaming import agreement, faults, ledger, memory, wide
 from streaming.batch import collect, loaded_before_and_again, loaded_table, number_lines, rejects_table
-from streaming.errors import START_AGAIN, CheckpointError
 from streaming.handover import Handover
 
 if TYPE_CHECKING:
@@ -70,6 +69,7 @@ class Publish:
     ) -> None:
         self._transactions = transactions
         self._lake = lake
+        self._checkpoint = checkpoint
         self._checkpoint_id = checkpoint.id
         self._handover = Handover(checkpoint.url)
         self._epoch = epoch
@@ -125,8 +125,9 @@ class Publish:
         ledger.check_epoch(cur, self._epoch)
         drops = len({fact["seq"] for fact in batch.facts})
         if not ledger.begin_batch(cur, self._checkpoint_id, batch_id, self._epoch, batch.digest, drops):
-            _refuse_other_content(ledger.recorded(cur, self._checkpoint_id, batch_id), batch, batch_id)
+            agreement.refuse_another_replay(cur, self._checkpoint, batch_id, batch)
             return None
+        agreement.record(cur, self._checkpoint, batch_id, batch)
         placements = ledger.place_tickers(cur, batch.changes.ids)
         cells = wide.write(cur, batch.changes, placements)
         ended = ledger.record_drops(cur, self._checkpoint_id, batch_id, batch.facts, batch.duplicates)
@@ -139,20 +140,6 @@ class Publish:
         if not continued:
             return {}
         return self._transactions.run(lambda cur: ledger.lines_before(cur, self._checkpoint_id, batch_id, continued))
-
-
-def _refuse_other_content(recorded: dict[int, Any], batch: Batch, batch_id: int) -> None:
-    for fact in batch.facts:
-        if fact["whole"] and (was := recorded.get(fact["seq"])) is not None:
-            names = ("rows_read", "rows_rejected")
-            now = {name: fact[name] for name in names}
-            if now != {name: was[name] for name in names}:
-                msg = (
-                    f"batch {batch_id} is in the database, but drop {fact['seq']} ({fact['key']!r}) no longer reads "
-                    f"the same: expected {was!r}, got {now!r} ({fact['failure'] or 'no failure'}). Its bytes changed "
-                    f"or are gone; going on would write wrong returns. Put the file back, or start anew: {START_AGAIN}."
-                )
-                raise CheckpointError(msg)
 
 
 def _log_batch(batch: Batch, batch_id: int, written: Written | None, seconds: dict[str, float]) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from streaming import faults
 from streaming.errors import DropError
+from streaming.fingerprint import hexadecimal
 from streaming.ticks import Parsed, by_bucket, failed, parse, parse_split, wrong_name
 
 if TYPE_CHECKING:
@@ -114,5 +115,6 @@ def _facts(span: Span, parsed: Parsed) -> dict[str, Any]:
         "ignored": parsed.ignored,
         "first_date": parsed.first_date,
         "last_date": parsed.last_date,
+        "content": hexadecimal(parsed.content),
         "failure": parsed.failure,
     }

@@ -7,6 +7,7 @@ API: https://spark.apache.org/docs/4.1.4/streaming/structured-streaming-transfor
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from streaming.packets import Changes
 
-CHANGES, CHANGES_FILE, DUPLICATES = "changes", "changes-file", "duplicates"
+CHANGES, CHANGES_FILE, DUPLICATES, FINGERPRINT = "changes", "changes-file", "duplicates", "fingerprint"
 LOADED, LOADED_FILE = "loaded", "loaded-file"
 
 _MANY = 50_000  # rows that do not go through Spark but as a file
@@ -113,6 +114,8 @@ class Returns(StatefulProcessor):
             out.append((bucket, 0, 0, *self._for_the_lake(Loaded(*applied.loaded), bucket)))
         if applied.duplicates:
             out.append((bucket, 0, 0, DUPLICATES, json.dumps(applied.duplicates).encode()))
+        fingerprints = [asdict(fingerprint) for fingerprint in (applied.before, applied.after)]
+        out.append((bucket, 0, 0, FINGERPRINT, json.dumps(fingerprints).encode()))
         return out
 
     def _for_the_tables(self, changes: Changes, bucket: int) -> tuple[str, bytes]:

@@ -13,10 +13,13 @@ from streaming.timeline import NEVER, ROW, Timeline
 from streaming.window import Window, cut
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from streaming.chunks import ChunkStore
     from streaming.packets import Int32, Int64
     from streaming.window import Bool
 
+_NO_DROP = -1  # the marks of no drop
 _INDEX_ONLY = -1  # the slot of cells that the index remembers; they are never written
 
 
@@ -90,6 +93,11 @@ class Shelf:
         for number in sorted(removed):
             self._store.remove(number)
         timeline.replace(~dirty[:count], rows, np.packbits(held, axis=1, bitorder="little"))
+
+    def every_cell(self) -> Iterator[Cells]:
+        """The cells of each chunk."""
+        for slot in range(len(self._timeline.chunks)):
+            yield self._load(slot, _NO_DROP).cells
 
     def _pieces(self, date: Int32, slot: Int64) -> tuple[list[int], list[int], Int64]:
         """Cuts cells into chunks: the first date and the slot of each chunk, and the chunk of each cell."""

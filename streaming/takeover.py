@@ -25,6 +25,8 @@ def take_over(
     transactions.run(checkpoint.agree_with_ledger)
     checkpoint.refuse_leftovers(settings.lake, settings.receipts)
     epoch = ledger.take_over(login, stop)
+    while transactions.run(lambda cur: ledger.migrate(cur, epoch)):
+        pass
     transactions.run(checkpoint.agree_with_ledger)
     relocate(checkpoint.url)
     return epoch

@@ -16,6 +16,7 @@ import numpy as np
 from streaming.blocks import Gathering
 from streaming.dedup import last_rows
 from streaming.fields import iso_of
+from streaming.fingerprint import of_ticks
 from streaming.gunzip import unpack
 from streaming.header import GZIP, HEADER_LIMIT, Layout, UnreadableError, read_header
 from streaming.lines import CHUNK, chunks_of, chunks_of_range, count_lines, whole_lines
@@ -34,6 +35,7 @@ class Parsed:
     of them are kept (`blocks.REJECTS_ROOM`), all are counted. lines: lines that belong to the bytes given.
     rows_read = rows_loaded + rows_duplicate + rows_rejected; blank lines and the header are no rows.
     reasons: rows per reason of `fields.REASONS`. first_date, last_date: of the ticks, ISO.
+    content: the sum of the fingerprint of all valid rows, duplicates included: the same however a drop is cut.
     failure: why the drop fails as a whole, or None. With a failure there are no ticks, and no counts and rejects either
     unless it is that every row is rejected.
     """
@@ -49,6 +51,7 @@ class Parsed:
     ignored: list[str]
     first_date: str | None
     last_date: str | None
+    content: int
     failure: str | None
 
 
@@ -149,13 +152,14 @@ def _gathered(blocks: Iterable[bytes], layout: Layout, header_lines: int, *, tex
         ignored=layout.ignored,
         first_date=days[0],
         last_date=days[1],
+        content=of_ticks(rows).sum,
         failure=None,
     )
 
 
 def failed(reason: str) -> Parsed:
     """A drop, or a split of one, of which nothing can be read: the reason and no rows."""
-    return Parsed(Ticks.empty(), Rejects.empty(), 0, 0, 0, 0, 0, {}, [], None, None, reason)
+    return Parsed(Ticks.empty(), Rejects.empty(), 0, 0, 0, 0, 0, {}, [], None, None, 0, reason)
 
 
 def every_row_rejected(reasons: dict[str, int]) -> str:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from streaming.chunks import broken, freeze, key_code, key_date, thaw
 from streaming.distinct import distinct
+from streaming.fingerprint import NOTHING, Fingerprint
 
 if TYPE_CHECKING:
     from streaming.chunks import Cells
@@ -26,6 +27,8 @@ FAN = 8  # so many trailing chunks of one level become one of the next
 
 ROW = np.dtype([("number", "<i8"), ("first", "<i4"), ("last", "<i4"), ("cells", "<i8"), ("level", "u1")])
 _DTYPES = ("u1", "<i8", "<i4", "<f8", "<i4", "<f8", "<i8", "<i4", "<i4", "<i8", "u1", "u1")
+FORMAT = 2
+_FORMATS = {1: _DTYPES, FORMAT: (*_DTYPES, "<i8")}  # 1: without the fingerprint
 _WHERE = "index of the price history"
 
 
@@ -35,7 +38,8 @@ class Timeline:
 
     codes: ticker to code, in order of first appearance; last_date, earlier_date: int32 [tickers], the newest and the
     second newest date of each, `NEVER` if there is none; last_price, earlier_price: float64 [tickers]; chunks: `ROW`
-    [slots]; held: uint8 [slots, tickers / 8], bit `code % 8` of byte `code // 8`; next_number: the next chunk's.
+    [slots]; held: uint8 [slots, tickers / 8], bit `code % 8` of byte `code // 8`; next_number: the next chunk's;
+    fingerprint: of all cells, None where an older stocketl has written the index.
     """
 
     codes: dict[str, int]
@@ -46,19 +50,23 @@ class Timeline:
     chunks: npt.NDArray[Any]
     held: Int8
     next_number: int
+    fingerprint: Fingerprint | None
 
     @classmethod
     def empty(cls) -> Timeline:
         """No tickers, no chunks."""
         dates, prices = np.empty(0, np.int32), np.empty(0, np.float64)
-        return cls({}, dates, prices, dates, prices, np.empty(0, ROW), np.empty((0, 0), np.uint8), 0)
+        return cls({}, dates, prices, dates, prices, np.empty(0, ROW), np.empty((0, 0), np.uint8), 0, NOTHING)
 
     def to_bytes(self) -> bytes:
         """One frame."""
         ids = np.frombuffer(json.dumps(list(self.codes)).encode(), np.uint8)
         tickers = (self.last_date, self.last_price, self.earlier_date, self.earlier_price)
         rows = [self.chunks[name] for name in ROW.names or ()]
-        return freeze(b"I", (ids, np.array([self.next_number]), *tickers, *rows, self.held.reshape(-1)))
+        known = self.fingerprint
+        fingerprint = np.array([] if known is None else [known.cells, known.sum], np.int64)
+        columns = (ids, np.array([self.next_number]), *tickers, *rows, self.held.reshape(-1), fingerprint)
+        return freeze(b"I", FORMAT, columns)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Timeline:
@@ -67,7 +75,9 @@ class Timeline:
         Raises:
             CheckpointError: the bytes are not a whole index of this format.
         """
-        ids, number, *tickers, slot_number, first, last, cells, level, held = thaw(b"I", data, _DTYPES, _WHERE)
+        columns = thaw(b"I", data, _FORMATS, _WHERE)
+        ids, number, *tickers, slot_number, first, last, cells, level, held = columns[: len(_DTYPES)]
+        known = [int(figure) for column in columns[len(_DTYPES) :] for figure in column]
         codes = {ticker: code for code, ticker in enumerate(json.loads(ids.tobytes()))}
         chunks = np.empty(len(slot_number), ROW)
         for name, column in zip(ROW.names or (), (slot_number, first, last, cells, level), strict=True):
@@ -77,7 +87,17 @@ class Timeline:
             raise broken(_WHERE, f"{len(codes)} tickers and {len(chunks)} chunks", f"{len(held)} bytes of presence")
         last_date, last_price, earlier_date, earlier_price = (column.copy() for column in tickers)
         held = held.reshape(len(chunks), width)
-        return cls(codes, last_date, last_price, earlier_date, earlier_price, chunks, held, int(number[0]))
+        return cls(
+            codes,
+            last_date,
+            last_price,
+            earlier_date,
+            earlier_price,
+            chunks,
+            held,
+            int(number[0]),
+            Fingerprint(*known) if known else None,
+        )
 
     def register(self, ids: list[str]) -> Int32:
         """The codes of the tickers; those never seen before get the next ones."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from streaming.fingerprint import Fingerprint, of_ticks
 from streaming.history import Applied, History
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Changes, Ticks
 
@@ -45,6 +46,11 @@ def tables(rows: list[Row]) -> Tables:
             cells.index, cells["price"].tolist(), cells["return"].tolist(), cells["volume"], strict=True
         )
     }
+
+
+def fingerprint(cells: Tables) -> Fingerprint:
+    """Of all cells of the tables at once."""
+    return of_ticks(ticks([(date, ticker, price, volume) for (date, ticker), (price, _, volume) in cells.items()]))
 
 
 def differences(before: Tables, after: Tables) -> Marked:

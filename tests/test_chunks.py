@@ -7,8 +7,10 @@ import re
 import pytest
 from history_oracle import Bucket, Packet
 
+from streaming.chunks import freeze, thaw
 from streaming.errors import CheckpointError
 from streaming.history import History
+from streaming.timeline import _DTYPES, FORMAT, Timeline
 
 CORRECTION: list[Packet] = [(2, [(1, "A", 9.0, 1)])]
 
@@ -47,6 +49,19 @@ def test_another_format_is_named() -> None:
     some.chunks[0] = some.chunks[0][:5] + b"\x02" + some.chunks[0][6:]
     with pytest.raises(CheckpointError, match=re.escape("expected format 1, got format 2")):
         some.apply(CORRECTION)
+
+
+def test_an_index_of_the_first_format_gets_its_fingerprint_from_the_chunks() -> None:
+    """A checkpoint of an older version goes on: the chunks are read once, and the next index has it."""
+    some, twin = bucket(), bucket()
+    assert some.index is not None
+    timeline = Timeline.from_bytes(some.index)
+    columns = thaw(b"I", some.index, {FORMAT: [*_DTYPES, "<i8"]}, "index")
+    some.index = freeze(b"I", 1, columns[:-1])
+    assert Timeline.from_bytes(some.index).fingerprint is None
+    applied, expected = some.apply(CORRECTION), twin.apply(CORRECTION)
+    assert (applied.before, applied.after) == (timeline.fingerprint, expected.after)
+    assert some.index == twin.index
 
 
 def test_an_index_in_the_place_of_a_chunk_is_refused() -> None:

@@ -7,7 +7,7 @@ import itertools
 import random
 
 import pytest
-from history_oracle import Bucket, Oracle, Packet, Row, loaded, plain, ticks
+from history_oracle import Bucket, Oracle, Packet, Row, fingerprint, loaded, plain, ticks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,9 +27,11 @@ drops = st.lists(st.lists(st.lists(rows, max_size=6), min_size=1, max_size=3), m
 
 
 def check(bucket: Bucket, oracle: Oracle, packets: list[Packet], open_seq: int | None = None) -> None:
-    """One batch in both, to the bit."""
+    """One batch in both, to the bit; the fingerprints are those of all cells before and after it."""
+    before = fingerprint(oracle.tables)
     applied = bucket.apply(packets, open_seq)
     assert (plain(applied.changes), loaded(applied), applied.duplicates) == oracle.expect(packets)
+    assert (applied.before, applied.after) == (before, fingerprint(oracle.tables))
 
 
 @given(parts=drops, cuts=st.sets(st.integers(0, 17)), chunk_cells=st.sampled_from([1, 2, 3, 5, 8, 1000]))

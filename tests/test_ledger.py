@@ -36,7 +36,7 @@ def fact(seq: int, *, loaded: int = 0, duplicate: int = 0, rejected: int = 0, **
     reasons = {"bad-price": rejected} if rejected else {}
     values = {"part": 0, "last": True, "whole": True, "key": f"{seq}.csv", "etag": "e", "version": "v", "size": 10}
     values |= {"modified": MODIFIED, "start": 0, "end": 10, "lines": 1 + loaded + duplicate + rejected}
-    values |= {"first_date": None, "last_date": None, "failure": None, "ignored": [], "rejects": []}
+    values |= {"first_date": None, "last_date": None, "failure": None, "ignored": [], "rejects": [], "content": "0"}
     counts = {"rows_read": loaded + duplicate + rejected, "rows_loaded": loaded, "rows_duplicate": duplicate}
     return {"seq": seq, **values, **counts, "rows_rejected": rejected, "reasons": reasons, **others}
 
@@ -137,6 +137,7 @@ def test_a_drop_of_one_part_is_one_row_and_one_receipt(run: Run) -> None:
         "rejects": [{"line": 3, "text": "x,y\\x00\\ud800", "reason": "bad-price"}],
         "first_date": "2024-01-01",
         "last_date": "2024-02-01",
+        "content": "0000000000000000",
         "checkpoint_id": "c",
         "batch_id": 0,
         "loaded_at": None,
@@ -146,6 +147,7 @@ def test_a_drop_of_one_part_is_one_row_and_one_receipt(run: Run) -> None:
         (
             *(4, "4.csv", "e", None, 10, modified, "loaded", None, 8, 5, 2, 1),
             *(dt.date(2024, 1, 1), dt.date(2024, 2, 1), "c", 0, dt.datetime.fromisoformat(body["loaded_at"])),
+            "0000000000000000",
         )
     ]
     assert run(lambda cur: ledger.unwritten_receipts(cur, "c", 0)) == [
@@ -204,17 +206,6 @@ def test_counts_that_do_not_reconcile_are_refused_by_the_table(run: Run) -> None
     """rows read = loaded + duplicate + rejected, whoever writes."""
     with pytest.raises(DatabaseError, match="rows_reconcile"):
         record(run, 0, [fact(1, loaded=1, rows_read=2)])
-
-
-def test_recorded_gives_back_what_a_replay_must_read_again(run: Run) -> None:
-    """Status and counts of the batch's drops, by seq."""
-    record(run, 0, [fact(1, loaded=1)])
-    record(run, 1, [fact(2, loaded=1, rejected=1), fact(3, failure="vanished")])
-    counts = {"rows_read": 2, "rows_loaded": 1, "rows_duplicate": 0, "rows_rejected": 1}
-    assert run(lambda cur: ledger.recorded(cur, "c", 1)) == {
-        2: {"status": "loaded", **counts},
-        3: {"status": "failed", **dict.fromkeys(counts, 0)},
-    }
 
 
 def test_the_outbox_keeps_a_drop_until_it_is_written_and_moved(run: Run) -> None:

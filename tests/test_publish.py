@@ -24,7 +24,7 @@ FAILED = {
     "seq": 1, "part": 0, "last": True, "whole": True, "key": "1.csv", "etag": "e", "version": "v", "size": 10,
     "modified": "2024-01-02T03:04:05.000006+00:00", "start": 0, "end": 10, "lines": 1, "first_date": None,
     "last_date": None, "failure": "no-header: the first line is data", "ignored": [], "rejects": [], "rows_read": 0,
-    "rows_loaded": 0, "rows_duplicate": 0, "rows_rejected": 0, "reasons": {},
+    "rows_loaded": 0, "rows_duplicate": 0, "rows_rejected": 0, "reasons": {}, "content": "0",
 }  # fmt: skip
 
 

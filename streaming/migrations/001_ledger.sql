@@ -1,4 +1,4 @@
--- The ledger. Runs once per database, in one transaction.
+-- The ledger as it was first made.
 
 CREATE TABLE stocketl.drops (
     seq            bigint PRIMARY KEY,
