@@ -17,7 +17,7 @@ from streaming.checkpoint import Checkpoint
 from streaming.errors import CheckpointError
 from streaming.fingerprint import NOTHING, Fingerprint
 from streaming.packets import Changes
-from streaming.postgres import Transactions
+from streaming.transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from outcome import rows
 
 from streaming import ledger, migrations
 from streaming.errors import DatabaseError, SupersededError
-from streaming.postgres import Transactions
+from streaming.transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
