@@ -6,6 +6,7 @@ strangers, and what the administrator has set for the role or the database holds
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from streaming.errors import DatabaseError
 from streaming.sqlstates import of_a_standby, plain, transient
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from psycopg2.extensions import connection, cursor
 
 _REFUSED_LOGIN = re.compile(r"authentication failed|no password supplied|role \".*\" does not exist")
@@ -32,6 +35,7 @@ _DEFAULTS: dict[str, Any] = {
     # of several servers, or several addresses of one name, the one that writes
     "target_session_attrs": "read-write",
 }
+_CLOSED = "current_setting('transaction_read_only') = 'on', pg_is_in_recovery()"
 _TRANSACTION_TIMEOUT_SINCE = 17_00_00
 
 
@@ -98,7 +102,7 @@ def begin(cur: cursor, limits: Limits | None = None, *, read_only: bool = False)
     cur.execute(
         # Spark forgets a batch once it is committed here: the commit must be on the disk
         f"""
-        SELECT current_setting('transaction_read_only') = 'on', pg_is_in_recovery(), {calls},
+        SELECT {_CLOSED}, {calls},
                set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
                           ELSE current_setting('synchronous_commit') END, true)
         """,
@@ -106,21 +110,53 @@ def begin(cur: cursor, limits: Limits | None = None, *, read_only: bool = False)
     )
     (closed, standby), *_ = [row[:2] for row in cur.fetchall()]
     if closed and not read_only:
-        why = "it is a standby" if standby else "default_transaction_read_only is on"
-        msg = f"the server takes no writes: {why}"
-        raise NotTheWriterError(msg)
+        raise _not_the_writer(standby=standby)
 
 
 def _open(given: dict[str, Any], *, read_only: bool) -> connection:
     try:
-        writer: connection = psycopg2.connect(**given)
-    except psycopg2.Error as error:
-        if not read_only or not of_a_standby(error):
+        return _connected(given)
+    except psycopg2.OperationalError as error:
+        if not of_a_standby(error) or given["target_session_attrs"] not in {"read-write", "primary"}:
             raise
-    else:
-        return writer
-    reader: connection = psycopg2.connect(**given | {"target_session_attrs": "any"})
-    return reader
+        refusal: psycopg2.OperationalError = error
+    # libpq believes what it was told at the login. A pooler may go on telling what the server was before a promotion,
+    # so each server is asked itself.
+    for server in _each_server(given):
+        with contextlib.suppress(psycopg2.OperationalError):
+            opened = _connected(server | {"target_session_attrs": "any"})
+            refused = _refusal(opened)
+            if read_only or refused is None:
+                return opened
+            refusal = refused
+            opened.close()
+    raise refusal
+
+
+def _connected(given: dict[str, Any]) -> connection:
+    opened: connection = psycopg2.connect(**given)
+    return opened
+
+
+def _each_server(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The parameters for one server of the list after the other; a list of one goes for all of them."""
+    lists = {name: given[name].split(",") for name in ("host", "hostaddr", "port") if given.get(name)}
+    for at in range(max(map(len, lists.values()), default=1)):
+        yield given | {name: values[at if len(values) > 1 else 0] for name, values in lists.items()}
+
+
+def _refusal(opened: connection) -> NotTheWriterError | None:
+    with opened.cursor() as cur:
+        cur.execute(f"SELECT {_CLOSED}")
+        (closed, standby), *_ = cur.fetchall()
+    opened.rollback()
+    return _not_the_writer(standby=standby) if closed else None
+
+
+def _not_the_writer(*, standby: bool) -> NotTheWriterError:
+    return NotTheWriterError(
+        f"the server takes no writes: {'it is a standby' if standby else 'default_transaction_read_only is on'}"
+    )
 
 
 def _parsed(uri: str) -> dict[str, str]:

@@ -1,9 +1,13 @@
-"""One embedded PostgreSQL for the whole test run, and a fresh empty database for each test."""
+"""One PostgreSQL for the whole test run, and a fresh empty database for each test.
+
+It is the embedded one, or that of the folder of server programs in the variable POSTGRES_BIN (`make test-postgres`).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,6 +16,7 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 from databases import Databases
+from postgres_servers import BIN, PostgresServer
 
 from streaming import embedded
 
@@ -26,13 +31,28 @@ def postgres_server() -> Iterator[str]:
     """The URI of the server's own database: connect to it to make others."""
     # not under pytest's folder, whose mode a second test run beside this one would change
     folder = Path(tempfile.mkdtemp(prefix="stocketl-test-"))
-    try:
-        uri = embedded.start(folder / "postgres")
+    with _server(folder) as uri:
         _forget_the_disk(uri)
         yield uri
+    shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    if BIN not in os.environ:
+        try:
+            yield embedded.start(folder / "postgres")
+        finally:
+            embedded.stop(folder / "postgres")
+        return
+    folder.chmod(0o711)  # the server does not run as root
+    server = PostgresServer(folder / "server")
+    try:
+        server.initialise()
+        server.start()
+        yield server.uri
     finally:
-        embedded.stop(folder / "postgres")
-        shutil.rmtree(folder)
+        server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,9 @@ import pytest
 from conditions import until
 from postgres_servers import PostgresServer
 from tcp_proxy import TcpProxy
+from transaction_pooler import TransactionPooler
 
-from streaming.connect import NotTheWriterError, begin, connect
+from streaming.connect import NotTheWriterError, connect
 from streaming.errors import DatabaseError
 from streaming.transactions import StoppedError, Transactions
 
@@ -152,7 +153,7 @@ def test_an_address_that_moves_later_than_the_promotion_is_waited_for(
         address.lead_to(pair.standby.uri)  # before the promotion: as DNS that gives the reader
         address.cut()
         with caplog.at_level(logging.WARNING):
-            until(lambda: "session is read-only" in caplog.text or "not read-write" in caplog.text)
+            until(lambda: "it is a standby [25006]" in caplog.text)
         before = load.done
         pair.fail_over()
         load.more(20)
@@ -163,16 +164,33 @@ def test_an_address_that_moves_later_than_the_promotion_is_waited_for(
     assert numbers(pair.standby.uri) == list(range(load.done))
 
 
-def test_a_session_that_is_kept_while_its_server_becomes_a_reader_is_given_up(standing: Pair) -> None:
+def test_a_session_that_is_kept_while_its_server_becomes_a_reader_is_given_up(
+    standing: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
     """As behind a pooler: the connection stays, the server is another one. Nothing is read from it."""
-    reader = connect(standing.standby.uri + "&target_session_attrs=any")
-    with contextlib.closing(reader), reader.cursor() as cur, pytest.raises(NotTheWriterError, match="it is a standby"):
-        begin(cur)
-    kept = connect(standing.standby.uri + "&target_session_attrs=any")
-    with contextlib.closing(Transactions(standing.primary.uri, threading.Event())) as transactions:
-        transactions._connection = kept  # noqa: SLF001 (what a pooler does behind the client's back)
+    pooler = TransactionPooler(standing.primary.uri)
+    with pooler, contextlib.closing(Transactions(pooler.uri, threading.Event())) as transactions:
         assert transactions.run(_in_recovery) is False
-        assert kept.closed
+        pooler.lead_to(standing.standby.uri)
+        back = threading.Thread(
+            target=lambda: (until(lambda: "[25006]" in caplog.text), pooler.lead_to(standing.primary.uri))
+        )
+        back.start()
+        assert transactions.run(_in_recovery) is False
+        back.join()
+    assert "it is a standby [25006]" in caplog.text
+
+
+def test_a_pooler_that_still_tells_what_its_server_was_is_not_believed(pair: Pair) -> None:
+    """PgBouncer keeps what the first server said at its login, after a promotion too; libpq would wait for ever."""
+    with TransactionPooler(pair.standby.uri) as pooler:
+        with pytest.raises(NotTheWriterError, match="it is a standby"):
+            connect(pooler.uri)
+        pair.fail_over()
+        with pytest.raises(psycopg2.OperationalError, match="session is read-only"):
+            psycopg2.connect(pooler.uri + "?target_session_attrs=read-write")
+        with contextlib.closing(Transactions(pooler.uri, threading.Event())) as transactions:
+            assert transactions.run(_in_recovery) is False
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ def role(database: str) -> Iterator[Callable[[str], None]]:
         with connection.cursor() as cur:
             cur.execute("DROP ROLE IF EXISTS rotated")
             cur.execute("CREATE ROLE rotated LOGIN")
+            cur.execute("SET password_encryption = 'scram-sha-256'")  # md5 until PostgreSQL 13
 
             def set_password(password: str) -> None:
                 cur.execute("ALTER ROLE rotated PASSWORD %s", (password,))
