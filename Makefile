@@ -6,12 +6,12 @@ READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint quick test-aws soak soak-short bench bench-quick build deploy undeploy clean
+.PHONY: help setup demo test check lint quick test-postgres test-aws soak soak-short bench bench-quick build deploy undeploy clean
 SEEDS ?= 3
 SOAK ?= long
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv with everything in it, a Java too if the system has none
 
@@ -31,6 +31,11 @@ lint: setup ## ruff, mypy and shellcheck
 
 quick: setup ## the tests that need no Spark
 	@$(BIN)/python -m pytest -m "not spark" -n 2 -q
+
+test-postgres: setup ## the SQL on another PostgreSQL: make test-postgres POSTGRES_BIN=/usr/lib/postgresql/15/bin
+	@POSTGRES_BIN=$(POSTGRES_BIN) $(BIN)/python -m pytest -m "not spark" tests/test_connect.py tests/test_transactions.py \
+		tests/test_poolers.py tests/test_login.py tests/test_ledger.py tests/test_wide.py tests/test_publish.py \
+		tests/test_verify.py tests/test_status.py
 
 test-aws: setup ## the whole system on a local AWS while parts of it are killed; SEEDS=10 for ten random orders
 	@SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/test_aws_system.py --log-level=INFO --log-cli-level=INFO

@@ -11,7 +11,6 @@ import pytest
 from transaction_pooler import TransactionPooler
 
 from streaming import ledger
-from streaming.connect import Limits, connect
 from streaming.sqlstates import plain, transient
 from streaming.transactions import Transactions
 
@@ -99,71 +98,3 @@ def test_statement_pooling_ends_the_job_with_the_way_out() -> None:
     error = psycopg2.OperationalError("FATAL:  transaction blocks not allowed in statement pooling mode")
     assert not transient(error)
     assert "pool_mode = transaction" in str(plain(error))
-
-
-def test_limits_of_the_role_do_not_stop_the_job(database: str) -> None:
-    """What an administrator has set for the role holds for all but the job, whose transactions have limits of their
-    own."""
-    settings = {"statement_timeout": "50", "idle_in_transaction_session_timeout": "50", "lock_timeout": "1"}
-    with contextlib.closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cur:
-        name = connection.info.dbname
-        if connection.server_version >= 170000:
-            settings["transaction_timeout"] = "50"
-        for setting, value in (*settings.items(), ("DateStyle", "'SQL, DMY'"), ("standard_conforming_strings", "off")):
-            cur.execute(f"ALTER DATABASE {name} SET {setting} = {value}")
-    attempts = []
-
-    def work(cur: Any) -> Any:
-        attempts.append(1)
-        cur.execute("SELECT pg_sleep(0.2), %s, DATE '2024-02-01'", ("\\n'",))
-        return cur.fetchall()[0][1:]
-
-    with contextlib.closing(Transactions(database, threading.Event())) as transactions:
-        assert [str(value) for value in transactions.run(work)] == ["\\n'", "2024-02-01"]
-    assert attempts == [1]
-
-
-def test_a_statement_that_needs_longer_than_the_limit_gets_more_at_each_try(database: str) -> None:
-    """Else a batch that is too large for the limit would fail for ever."""
-    limits: list[str] = []
-
-    def work(cur: Any) -> None:
-        cur.execute("SHOW statement_timeout")
-        limits.extend(value for (value,) in cur.fetchall())
-        cur.execute("SELECT pg_sleep(0.3)")
-
-    chosen = Limits(statement_timeout=0.1)
-    with contextlib.closing(Transactions(database, threading.Event(), limits=chosen)) as transactions:
-        transactions.run(work)
-        assert limits == ["100ms", "200ms", "400ms"]
-        transactions.run(work)
-    assert limits[3:] == ["400ms"]
-
-
-def test_a_database_that_is_read_only_by_default_is_waited_for(database: str, caplog: pytest.LogCaptureFixture) -> None:
-    """An administrator froze it, for a move to another server say: writing all the same would be lost there."""
-    with contextlib.closing(psycopg2.connect(database)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cur:
-            name = connection.info.dbname
-            cur.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-            stop = threading.Event()
-            with contextlib.closing(Transactions(database, stop)) as transactions:
-                thawing = threading.Timer(0.5, lambda: cur.execute(f"ALTER DATABASE {name} RESET ALL"))
-                cur.execute("SET default_transaction_read_only = off")
-                thawing.start()
-                transactions.run(lambda work: work.execute("CREATE TABLE made (n int)"))
-                thawing.join()
-    assert "default_transaction_read_only is on [25006]" in caplog.text
-    assert "ALTER ROLE ... SET default_transaction_read_only = off" in caplog.text
-
-
-def test_a_person_may_read_what_is_read_only(database: str) -> None:
-    """`status` and `verify` need no writer."""
-    with contextlib.closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cur:
-        cur.execute(f"ALTER DATABASE {connection.info.dbname} SET default_transaction_read_only = on")
-    with contextlib.closing(connect(database, read_only=True)) as reader, reader.cursor() as cur:
-        cur.execute("SHOW transaction_read_only")
-        assert cur.fetchall() == [("on",)]
-    with pytest.raises(psycopg2.OperationalError, match="default_transaction_read_only is on"):
-        connect(database)
