@@ -42,6 +42,13 @@ def test_a_secret_wins_over_the_uris_own_user() -> None:
     assert parse_dsn(uri) == {"user": "new", "password": "new", "host": "h", "port": "1", "dbname": "d"}
 
 
+def test_a_secret_fills_a_uri_of_several_servers() -> None:
+    """All of them stay, each with its port."""
+    uri = filled("postgresql://a:5432,b:5433/d", _secret("u", "p@,:"))
+    read = parse_dsn(uri)
+    assert (read["host"], read["port"], read["user"], read["password"]) == ("a,b", "5432,5433", "u", "p@,:")
+
+
 def test_a_secret_may_name_the_whole_address() -> None:
     """As Secrets Manager writes it for a database that it rotates."""
     secret = _secret("u", "p", host="h", port=5433, dbname="d", engine="postgres")

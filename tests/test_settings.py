@@ -220,6 +220,7 @@ def test_neighbours_with_a_common_beginning_are_fine() -> None:
             "postgresql://me@host/db?password=***&sslmode=require",
         ),
         ("postgresql://me@host:5432/db", "postgresql://me@host:5432/db"),
+        ("postgresql://me:s3cr@t@a:5432,b:5433/db", "postgresql://me:***@a:5432,b:5433/db"),
     ],
 )
 def test_no_text_of_the_settings_shows_a_password(uri: str, shown: str) -> None:
