@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.admission import batch_digest
+from streaming.descriptors import Descriptors
 from streaming.drop_ledger import REJECTS_IN_RECEIPT
 from streaming.fingerprint import Fingerprint
 from streaming.lake_files import RowsFile
 from streaming.packets import Changes, Loaded, Rejects, Ticks, concat_ids
 from streaming.reading import FACTS, REJECTS
-from streaming.returns import CHANGES, CHANGES_FILE, DUPLICATES, FINGERPRINT, LOADED, LOADED_FILE
+from streaming.returns import CHANGES, CHANGES_FILE, DUPLICATES, FINGERPRINT, HELD, LOADED, LOADED_FILE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -33,6 +34,7 @@ class Batch:
 
     files: loaded ticks that wait in the lake's outbox already. handed_over: files that `changes` were read from.
     fingerprints: by the key of a bucket in the state, all its cells before and after the batch.
+    held: what each Java has open in which a part of the state was worked on.
     """
 
     changes: Changes
@@ -43,6 +45,7 @@ class Batch:
     files: list[RowsFile] = field(default_factory=list)
     handed_over: list[str] = field(default_factory=list)
     fingerprints: dict[int, tuple[Fingerprint, Fingerprint]] = field(default_factory=dict)
+    held: list[Descriptors] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
@@ -71,6 +74,7 @@ def collect(frame: DataFrame, handover: Handover) -> Batch:
         files=[RowsFile(**json.loads(row["payload"])) for row in of_kind(LOADED_FILE)],
         handed_over=handed_over,
         fingerprints={row["bucket"]: _fingerprints(row["payload"]) for row in of_kind(FINGERPRINT)},
+        held=[Descriptors.from_json(row["payload"]) for row in of_kind(HELD)],
     )
 
 

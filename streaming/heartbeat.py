@@ -11,16 +11,19 @@ import json
 import logging
 import os
 import threading
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from streaming import __version__
+from streaming import __version__, waiting
+from streaming.descriptors import shown
 from streaming.errors import StockETLError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streaming.backlog import Waiting
+    from streaming.descriptors import Descriptors
     from streaming.storage import Place
 
 log = logging.getLogger(__name__)
@@ -31,7 +34,8 @@ HEARTBEAT, STOP = "heartbeat.json", "stop"
 class Heartbeat(threading.Thread):
     """Writes `heartbeat.json` to `place` every so many seconds; sets `stop` once that marker is there.
 
-    committed: the last batch whose receipts are written, -1 before the first; waiting: what was seen last in the input.
+    committed: the last batch whose receipts are written, -1 before the first; drops: what was seen last to wait in
+    the input; held: the most descriptors that a process of the last batch had open.
     Nothing else is done here: whatever takes long beside it would make a job look dead that is well.
     """
 
@@ -42,7 +46,8 @@ class Heartbeat(threading.Thread):
         epoch: int,
         *,
         committed: Callable[[], int],
-        waiting: Callable[[], Waiting | None],
+        drops: Callable[[], Waiting | None],
+        held: Callable[[], Descriptors | None],
         stop: threading.Event,
     ) -> None:
         super().__init__(name="heartbeat", daemon=True)  # a storage that is slow must not keep an ended job alive
@@ -50,7 +55,8 @@ class Heartbeat(threading.Thread):
         self._every = every
         self._epoch = epoch
         self._committed = committed
-        self._waiting = waiting
+        self._drops = drops
+        self._held = held
         self._stop_event = stop
         self.error: BaseException | None = None
 
@@ -82,13 +88,15 @@ class Heartbeat(threading.Thread):
             self._stop_event.set()
 
     def _document(self) -> dict[str, Any]:
-        waiting = self._waiting()
+        drops = self._drops()
         return {
             "epoch": self._epoch,
             "batch": self._committed(),
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "waiting": None if waiting is None else waiting.drops,
-            "oldest_waiting_seconds": None if waiting is None else round(waiting.oldest_seconds, 1),
+            "waiting": None if drops is None else drops.drops,
+            "oldest_waiting_seconds": None if drops is None else round(drops.oldest_seconds, 1),
+            "held_up": [asdict(wait) | {"seconds": round(wait.seconds, 1)} for wait in waiting.under_way()],
+            "descriptors": shown(self._held()),
             "version": __version__,
             "step": os.environ.get("EMR_STEP_ID"),
         }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from streaming import drops, returns
 from streaming.backlog import Backlog
 from streaming.checkpoint import open_checkpoint
+from streaming.descriptors import Wear, begin_anew
 from streaming.draining import Drained
 from streaming.heartbeat import Heartbeat
 from streaming.home import database
@@ -22,7 +23,7 @@ from streaming.metrics import NoMetrics, cloudwatch
 from streaming.publish import Publish
 from streaming.receipts import ReceiptWriter, destinations
 from streaming.sign import own_name, sign_of_life
-from streaming.spark import hadoop_url, parse_tasks, partitions, session
+from streaming.spark import hadoop_url, parse_tasks, partitions, session, under_spark_submit
 from streaming.storage import open_place
 from streaming.supervision import stop_on_signals, supervise
 from streaming.takeover import still_writer, take_over
@@ -63,9 +64,11 @@ def run(settings: Settings) -> int:
         lake = _lake(settings, spark, checkpoint, still_writer(epoch, of_lake), stop)
         receipts = ReceiptWriter(of_receipts, epoch, checkpoint, to, stop)
         metrics: Metrics = cloudwatch() if settings.metrics == "cloudwatch" else NoMetrics()
-        publish = Publish(of_batches, lake, checkpoint, epoch, published=receipts.published, metrics=metrics)
+        wear = Wear(metrics)
+        publish = Publish(of_batches, lake, checkpoint, epoch, published=receipts.published, metrics=metrics, wear=wear)
         followers: list[Follower] = [receipts] if lake is None else [receipts, lake]
-        followers += _signs_of_life(settings, checkpoint, epoch, receipts, metrics=metrics, stop=stop)
+        followers += _signs_of_life(settings, checkpoint, epoch, receipts, metrics=metrics, wear=wear, stop=stop)
+        drained = Drained(settings, checkpoint, of_supervisor, receipts, lake) if settings.once else None
 
         def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (the one argument of a callback)
             fates = of_supervisor.run(checkpoint.recorded_fates)
@@ -84,10 +87,12 @@ def run(settings: Settings) -> int:
             publish=publish,
             followers=followers,
             superseded=still_writer(epoch, of_supervisor),
-            drained=Drained(settings, checkpoint, of_supervisor, receipts, lake) if settings.once else lambda: False,
+            drained=lambda: wear.ends(between_batches=receipts.idle) or (drained is not None and drained()),
             stop=stop,
             spark_log=settings.home / "logs" / "spark.log",
         )
+    if wear.ended and not under_spark_submit():
+        begin_anew()
     return 0
 
 
@@ -98,6 +103,7 @@ def _signs_of_life(
     receipts: ReceiptWriter,
     *,
     metrics: Metrics,
+    wear: Wear,
     stop: threading.Event,
 ) -> list[Follower]:
     def committed() -> int:
@@ -109,7 +115,9 @@ def _signs_of_life(
     if settings.heartbeat is None:
         return [backlog]
     place, every = open_place(settings.heartbeat), settings.heartbeat_every
-    heartbeat = Heartbeat(place, every, epoch, committed=committed, waiting=lambda: backlog.waiting, stop=stop)
+    heartbeat = Heartbeat(
+        place, every, epoch, committed=committed, drops=lambda: backlog.waiting, held=lambda: wear.highest, stop=stop
+    )
     return [heartbeat, backlog]
 
 

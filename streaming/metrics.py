@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NAMESPACE, SERVICE = "StockETL", "stocketl"
-_UNITS = {"Seconds": "Seconds"}  # by the end of a name; the others are counts
+_UNITS = {"Seconds": "Seconds", "Percent": "Percent"}  # by the end of a name; others are counts
 # docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html and API_MetricDatum.html
 _METRICS_A_CALL, _VALUES_A_METRIC = 1_000, 150
 _KEPT_VALUES = 100_000
@@ -40,6 +40,9 @@ class Metrics(Protocol):
     def waiting(self, drops: int, oldest_seconds: float) -> None:
         """How many drops wait, and how long the oldest has."""
 
+    def descriptors(self, share: float) -> None:
+        """How much of its limit a process of a batch has open at the most, 0 to 1."""
+
     def flush(self) -> None:
         """Sends what has gathered."""
 
@@ -53,6 +56,9 @@ class NoMetrics:
         """Nothing."""
 
     def waiting(self, drops: int, oldest_seconds: float) -> None:
+        """Nothing."""
+
+    def descriptors(self, share: float) -> None:
         """Nothing."""
 
     def flush(self) -> None:
@@ -80,6 +86,10 @@ class CloudWatch:
     def waiting(self, drops: int, oldest_seconds: float) -> None:
         """Keeps both for the next flush."""
         self.add({"WaitingDrops": drops, "OldestWaitingSeconds": oldest_seconds})
+
+    def descriptors(self, share: float) -> None:
+        """Keeps it for the next flush."""
+        self.add({"OpenDescriptorsPercent": 100 * share})
 
     def add(self, figures: Mapping[str, float]) -> None:
         """Keeps figures by their names in CloudWatch for the next flush."""

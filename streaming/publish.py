@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from streaming.batch import Batch
     from streaming.checkpoint import Checkpoint
+    from streaming.descriptors import Wear
     from streaming.drop_ledger import Body
     from streaming.lake_outbox import LakeOutbox
     from streaming.metrics import Metrics
@@ -66,6 +67,7 @@ class Publish:
         *,
         published: Callable[[int], None],
         metrics: Metrics,
+        wear: Wear,
     ) -> None:
         self._transactions = transactions
         self._lake = lake
@@ -75,6 +77,7 @@ class Publish:
         self._epoch = epoch
         self._published = published
         self._metrics = metrics
+        self._wear = wear
         self.error: BaseException | None = None
         self.batches = 0
 
@@ -117,6 +120,7 @@ class Publish:
         _log_batch(batch, batch_id, written, clock.seconds)
         if written is not None:  # else it was told by the job that wrote it, if that came so far
             self._metrics.batch(batch.facts, written.ended, sum(clock.seconds.values()), visible)
+        self._wear.see(batch.held)
         self.batches += 1
         self._published(batch_id)
 

@@ -14,7 +14,7 @@ import pandas as pd
 from pyspark import TaskContext
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
 
-from streaming import faults, lake_files, memory
+from streaming import descriptors, faults, lake_files, memory
 from streaming.drops import PACKET_SCHEMA
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.handover import Handover
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CHANGES, CHANGES_FILE, DUPLICATES, FINGERPRINT = "changes", "changes-file", "duplicates", "fingerprint"
 LOADED, LOADED_FILE = "loaded", "loaded-file"
+HELD = "held"
 
 _MANY = 50_000  # rows that do not go through Spark but as a file
 
@@ -116,6 +117,8 @@ class Returns(StatefulProcessor):
             out.append((bucket, 0, 0, DUPLICATES, json.dumps(applied.duplicates).encode()))
         fingerprints = [asdict(fingerprint) for fingerprint in (applied.before, applied.after)]
         out.append((bucket, 0, 0, FINGERPRINT, json.dumps(fingerprints).encode()))
+        if (held := descriptors.of_java_above()) is not None:
+            out.append((bucket, 0, 0, HELD, held.to_json()))
         return out
 
     def _for_the_tables(self, changes: Changes, bucket: int) -> tuple[str, bytes]:

@@ -84,7 +84,7 @@ def session(settings: Settings) -> Iterator[SparkSession]:
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     properties: dict[str, Any] = frozen_properties() | _ALWAYS_PROPERTIES
-    if not _under_spark_submit():
+    if not under_spark_submit():
         os.environ["JAVA_HOME"] = str(java_home())
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = str(_worker_python())
         _few_arenas()
@@ -103,7 +103,7 @@ def session(settings: Settings) -> Iterator[SparkSession]:
         except PySparkRuntimeError as error:
             msg = f"Spark did not start (JAVA_HOME={os.environ.get('JAVA_HOME')}): {error}; see {logs / 'spark.log'}"
             raise SettingsError(msg) from error
-    if _under_spark_submit():
+    if under_spark_submit():
         # Spark gives the source's process on the driver a folder of --py-files that does not exist (its
         # PythonStreamingSourceRunner asks for the files of a job "streaming_job"); the driver's own path has them.
         spark.sparkContext.environment["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
@@ -152,10 +152,10 @@ def frozen_properties() -> dict[str, str]:
 
     What spark-submit's own configuration says of one of them wins.
     """
-    name = "emr" if _under_spark_submit() else "local"
+    name = "emr" if under_spark_submit() else "local"
     text = _conf().joinpath(f"{name}.conf").read_text(encoding="utf-8")
     pairs = (line.split(None, 1) for line in text.splitlines() if line.strip() and not line.startswith("#"))
-    given = SparkConf() if _under_spark_submit() else None
+    given = SparkConf() if under_spark_submit() else None
     return {key: (given and given.get(key)) or value.strip() for key, value in pairs}
 
 
@@ -169,7 +169,7 @@ def parse_tasks(spark: SparkSession) -> int:
     return max(int(spark.sparkContext.defaultParallelism), partitions())
 
 
-def _under_spark_submit() -> bool:
+def under_spark_submit() -> bool:
     """Whether spark-submit has started this process, and Java with it."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
 

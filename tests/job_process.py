@@ -78,11 +78,16 @@ class Job:
 
     def has_started(self, program: str) -> bool:
         """Whether a process of the tree has this in its name."""
-        names = []
+        return bool(self.processes(program))
+
+    def processes(self, program: str) -> list[psutil.Process]:
+        """Those of the tree that have this in their name."""
+        found = []
         for process in process_session.living(self._process.pid):
             with contextlib.suppress(psutil.NoSuchProcess):
-                names.append(process.name())
-        return any(program in name for name in names)
+                if program in process.name():
+                    found.append(process)
+        return found
 
     def kill(self) -> None:
         """kill -9 of the whole tree, as if the machine had gone: nobody in it sees another one die."""

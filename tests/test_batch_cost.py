@@ -20,6 +20,7 @@ from streaming import drops, ledger, returns
 from streaming import transactions as database_transactions
 from streaming.admission import Limits
 from streaming.checkpoint import open_checkpoint
+from streaming.descriptors import Wear
 from streaming.lake import Lake
 from streaming.lake_outbox import LakeOutbox
 from streaming.metrics import NoMetrics
@@ -85,7 +86,9 @@ def costs(spark: SparkSession, home: Path, database: str, tickers: int, monkeypa
     transactions.run(ledger.create)
     epoch = ledger.take_over(database)
     outbox = LakeOutbox(Lake(spark, str(home / "lake"), checkpoint.id), checkpoint, int, stop)  # its thread stays off
-    publish = Publish(transactions, outbox, checkpoint, epoch, published=int, metrics=NoMetrics())
+    publish = Publish(
+        transactions, outbox, checkpoint, epoch, published=int, metrics=NoMetrics(), wear=Wear(NoMetrics())
+    )
     query = _query(spark, home, checkpoint, publish)
     try:
         return [_cost_of_day(spark, query, home, day, tickers) for day in range(HISTORY + MEASURED)][HISTORY:]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from streaming import __version__
 from streaming.backlog import Waiting
+from streaming.descriptors import Descriptors
 from streaming.heartbeat import Heartbeat
 from streaming.storage import open_place
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 def _beating(folder: Path, waiting: Callable[[], Waiting | None], stop: threading.Event, every: float) -> Heartbeat:
     place = open_place(str(folder))
-    return Heartbeat(place, every, 7, committed=lambda: 3, waiting=waiting, stop=stop)
+    held = Descriptors("java 4 on a", 90, 100)
+    return Heartbeat(place, every, 7, committed=lambda: 3, drops=waiting, held=lambda: held, stop=stop)
 
 
 def test_it_says_what_was_seen_last_without_waiting_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +44,8 @@ def test_it_says_what_was_seen_last_without_waiting_for_it(tmp_path: Path, monke
     for document, drops, oldest in zip(documents, (None, 2), (None, 500.0), strict=True):
         age = (datetime.now(UTC) - datetime.fromisoformat(document.pop("time"))).total_seconds()
         assert -1 <= age < 300
-        told = {"waiting": drops, "oldest_waiting_seconds": oldest}
+        told = {"waiting": drops, "oldest_waiting_seconds": oldest, "held_up": []}
+        told["descriptors"] = {"process": "java 4 on a", "open": 90, "limit": 100}
         assert document == told | {"epoch": 7, "batch": 3, "version": __version__, "step": "s-1"}
 
 

@@ -13,6 +13,8 @@ import pytest
 from streaming import ledger
 from streaming.batch import Batch
 from streaming.checkpoint import Checkpoint
+from streaming.descriptors import Wear
+from streaming.metrics import NoMetrics
 from streaming.packets import Changes
 from streaming.publish import Publish, Stopwatch
 from streaming.transactions import Transactions
@@ -54,7 +56,7 @@ def test_a_batch_is_told_once_also_where_the_answer_to_its_commit_was_lost(
     with contextlib.closing(LosesAnAnswer(database, threading.Event())) as transactions:
         transactions.run(ledger.create)
         epoch = ledger.take_over(transactions._login, threading.Event())  # noqa: SLF001 - as the job does
-        publish = Publish(transactions, None, checkpoint, epoch, published=int, metrics=metrics)
+        publish = Publish(transactions, None, checkpoint, epoch, published=int, metrics=metrics, wear=Wear(NoMetrics()))
         transactions.lose = lose
         publish._publish(Batch(Changes.empty(), [FAILED], {}, [], {}), 0, Stopwatch())  # noqa: SLF001
     assert told == [["failed"]]

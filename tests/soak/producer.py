@@ -59,7 +59,7 @@ class Producer:
 
     def huge(self) -> None:
         """Far above the batch limit: loaded in parts by several batches."""
-        self._drop(self._name(), self._rows(6_000))
+        self._drop(self._name(), self._rows(1_500))
 
     def strange(self) -> None:
         """Empty, no header, no text, no good row, only a header, in another encoding."""

@@ -47,7 +47,7 @@ class World:
         self.events: list[str] = []
         self.jobs: list[Job] = []
         self._excused: set[int] = set()
-        self._options = ["--max-batch-bytes", drops.choice(["2000", "20000", "192M"]), "--heartbeat-every", "1s"]
+        self._options = ["--max-batch-bytes", drops.choice(["8000", "40000", "192M"]), "--heartbeat-every", "1s"]
         self._options += ["--heartbeat", str(self.home / "control")]
         self._began = time.monotonic()
         self.disk = self._mounted(drops.choice(_PLACES))
