@@ -102,7 +102,9 @@ def test_a_worn_out_job_on_one_machine_begins_anew_and_goes_on(tmp_path: Path, d
         (java,) = job.processes("java")
         java.rlimit(resource.RLIMIT_NOFILE, (java.num_fds() * 13 // 10,) * 2)
         drop(home / "input", "1.csv", drops[1])
-        job.wait_for("another epoch", lambda: rows(database, "SELECT epoch FROM stocketl.writer") == [{"epoch": 2}])
+        job.wait_for(
+            "another epoch", lambda: rows(database, "SELECT epoch AS number FROM stocketl.writer") == [{"number": 2}]
+        )
         assert not java.is_running()
         drop(home / "input", "2.csv", drops[2])
         job.wait_for("the third receipt", lambda: len(receipts(home)) == 3)

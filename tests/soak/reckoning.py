@@ -71,10 +71,8 @@ def _with_their_files(home: Path, database: str) -> list[_Drop]:
     assert [row["seq"] for row in ledger] == list(range(1, len(ledger) + 1))
     there = {name: content for name, content in folders(home, "success", "failed").items() if "/.filler" not in name}
     named = [f"{'success' if row['status'] == 'loaded' else 'failed'}/{row['moved_to']}" for row in ledger]
-    assert Counter(named) == Counter(there), {
-        "ledger only": Counter(named) - Counter(there),
-        "files only": Counter(there) - Counter(named),
-    }
+    told = {"ledger only": sorted(set(named) - set(there)), "files only": sorted(set(there) - set(named))}
+    assert sorted(named) == sorted(there), told
     return [_Drop(row, there[name]) for row, name in zip(ledger, named, strict=True)]
 
 
