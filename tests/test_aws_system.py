@@ -189,7 +189,7 @@ def _assert_figures_reached_cloudwatch(world: World) -> None:
     client.close()
     assert named >= {
         "DropsLoaded", "DropsFailed", "RowsLoaded", "RowsDuplicate", "RowsRejected", "BatchSeconds",
-        "DropToVisibleSeconds", "WaitingDrops", "OldestWaitingSeconds",
+        "DropToVisibleSeconds", "WaitingDrops", "OldestWaitingSeconds", "OpenDescriptorsPercent",
     }  # fmt: skip
 
 
