@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gzip
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,11 @@ class _Drop:
         return bool(self.row["status"] == "loaded")
 
     @property
+    def text(self) -> bytes:
+        """Its bytes unpacked."""
+        return gzip.decompress(self.content) if self.content.startswith(b"\x1f\x8b") else self.content
+
+    @property
     def fate(self) -> Fate:
         """As plain Python reads the bytes."""
         return fate_of(self.content)
@@ -56,7 +62,7 @@ def assert_all_right(home: Path, database: str, sent: dict[bytes, Sent]) -> int:
     for drop in drops:
         _assert_fate(drop)
     _assert_receipts(home, drops)
-    assert_same(stored(database), expected(drop.content for drop in drops if drop.loaded))
+    assert_same(stored(database), expected(drop.text for drop in drops if drop.loaded))
     _assert_lake(home, drops)
     (counted,) = rows(database, "SELECT count(DISTINCT batch_id) AS batches FROM stocketl.batches WHERE cells IS NULL")
     assert counted == {"batches": 0}, "a batch has begun and not ended"
