@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Annotated, Any
 
@@ -129,9 +128,11 @@ def run(
     """The job: loads every drop of the input until it is stopped (Ctrl-C, SIGTERM)."""
     from streaming import job
     from streaming.console import log_to_terminal
+    from streaming.home import tell_new_input
 
     settings = _load(locals())
     log_to_terminal(settings.log_format)
+    tell_new_input(settings)
     raise typer.Exit(job.run(settings))
 
 
@@ -154,13 +155,24 @@ def status(
     database: Database = None,
     database_secret: DatabaseSecret = None,
     input: Input = None,  # noqa: A002 (the option's name)
+    success: Success = None,
+    failed: Failed = None,
+    heartbeat: Heartbeat = None,
     as_json: AsJson = False,
 ) -> None:
-    """One screen: the last batch, drops waiting, loaded and failed, the tables, the last ten drops."""
-    from streaming import status as of_job
+    """One screen: whether a job is running, the last batch, what waits, the tables, the last ten drops.
 
-    facts = of_job.status(load(home=home, database=database, database_secret=database_secret, input=input))
-    _answer(facts, of_job.show, as_json=as_json)
+    Exit code 0: a job is running and all is well. 3: something needs a look: no job is running, it is frozen or has
+    been held up for 30 s, a drop has waited for 10 minutes without a batch, or a drop has failed within a day and no
+    later drop with its name was loaded. 1: it cannot be told, because the home or the database cannot be read.
+    """
+    from streaming import status as of_job
+    from streaming.status_screen import show
+
+    settings = _of_a_home(locals())
+    facts = of_job.status(settings)
+    _answer(facts, show, as_json=as_json)
+    raise typer.Exit(facts["exit_code"])
 
 
 @app.command()
@@ -177,7 +189,7 @@ def verify(
     """Recomputes the tables from the files in success/ and compares every cell; exit 1 if any differs."""
     from streaming import verify as check
 
-    settings = _load(locals())
+    settings = _of_a_home(locals())
     raise typer.Exit(0 if check.show(check.verify(settings)) else 1)
 
 
@@ -189,12 +201,14 @@ def receipts(
     home: Home = None,
     database: Database = None,
     database_secret: DatabaseSecret = None,
+    success: Success = None,
+    failed: Failed = None,
     as_json: AsJson = False,
 ) -> None:
     """What became of a drop: counts, reason, the first rejected rows with line, text and reason."""
     from streaming import receipt_view
 
-    settings = load(home=home, database=database, database_secret=database_secret)
+    settings = _of_a_home(locals())
     if key is None:
         _answer(receipt_view.last(settings), receipt_view.show_last, as_json=as_json)
     else:
@@ -205,21 +219,28 @@ def receipts(
 def database(
     home: Home = None,
     database: Database = None,
+    create: Annotated[bool, typer.Option("--create", help="Make the home too, if it is not there.")] = False,
     stop: Annotated[bool, typer.Option("--stop", help="Stop the embedded server.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="With --stop: stop it although a job uses it.")] = False,
 ) -> None:
     """Prints the PostgreSQL URI, starting the embedded server if need be and leaving it up."""
     from streaming import home as of_home
 
-    settings = load(home=home, database=database)
+    _refuse_together(stop and create, "--create", "--stop")
+    _refuse_together(force and not stop, "--force", "no --stop beside it")
+    settings = _load(locals()) if create else _of_a_home(locals())
     if not settings.embedded:
-        if stop:
-            msg = f"database: --stop ends the embedded server only, and {settings.shown_database} is not embedded"
-            raise StockETLError(msg)
+        other = f"{settings.shown_database}: it is not the embedded server"
+        _refuse_together(stop, "--stop", other)
+        _refuse_together(create, "--create", other)
         typer.echo(settings.shown_database)
     elif stop:
-        typer.echo("stopped" if of_home.stop(settings) else f"no server is up in {settings.postgres_data}")
+        typer.echo("stopped" if of_home.stop(settings, force=force) else f"no server is up in {settings.postgres_data}")
     else:
-        typer.echo(of_home.start_and_leave_up(settings))
+        uri, made = of_home.start_and_leave_up(settings)
+        if made:
+            typer.echo(f"made a new PostgreSQL in {settings.postgres_data}", err=True)
+        typer.echo(uri)
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -232,7 +253,7 @@ def psql(
     """Opens psql on the database; the first argument that is not an option here and all after it go to psql."""
     from streaming import psql as terminal
 
-    raise typer.Exit(terminal.run(load(home=home, database=database, database_secret=database_secret), arguments or []))
+    raise typer.Exit(terminal.run(_of_a_home(locals()), arguments or []))
 
 
 def main() -> None:
@@ -251,8 +272,26 @@ def _load(options: dict[str, Any]) -> Settings:
     return load(**options_given)
 
 
+def _refuse_together(found: bool, option: str, other: str) -> None:  # noqa: FBT001 (a condition)
+    if found:
+        msg = f"{option} makes no sense with {other}"
+        raise StockETLError(msg)
+
+
+def _of_a_home(options: dict[str, Any]) -> Settings:
+    """Settings of a command that looks at what a job has made: its home must be there, and its places are used."""
+    from streaming.home import refuse_missing_home
+    from streaming.sign import as_last_run
+
+    settings = _load(options)
+    refuse_missing_home(settings, named=options.get("home") is not None)
+    return as_last_run(settings)
+
+
 def _answer(facts: Any, show: Any, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(facts, indent=2, default=str, ensure_ascii=False))
+        from streaming.screen import as_json as text_of
+
+        typer.echo(text_of(facts))
     else:
         show(facts)

@@ -1,4 +1,4 @@
-"""What a person sees: consoles for screens, one line a log record, as text or as JSON."""
+"""What a person sees of the job: one line a log record, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -8,16 +8,9 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console
-
 from streaming.settings import masked
 
 _PLAIN_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-def screen() -> Console:
-    """The console of a command's answer (standard output)."""
-    return Console(highlight=False, soft_wrap=False)
 
 
 def log_to_terminal(log_format: str) -> None:

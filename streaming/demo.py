@@ -17,10 +17,10 @@ from psycopg2 import sql
 from rich.table import Table
 
 from streaming.connect import connect
-from streaming.console import screen
 from streaming.errors import StockETLError
 from streaming.home import database
 from streaming.jars import jars
+from streaming.screen import screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

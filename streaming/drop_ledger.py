@@ -61,6 +61,8 @@ def record_drops(
         body["batch_id"] = batch_id
         _add(body, fact)
         lines[fact["seq"]] += fact["lines"]
+    for body in bodies.values():
+        body.setdefault("first_end", body["end"])
     for seq, rows in cross_duplicates.items():
         bodies[seq]["rows_loaded"] -= rows
         bodies[seq]["rows_duplicate"] += rows
@@ -188,6 +190,7 @@ def _new_body(fact: dict[str, Any], checkpoint_id: str) -> Body:
 
 
 def _add(body: Body, fact: dict[str, Any]) -> None:
+    body["end"] = fact["end"]  # `status` tells by it and by `first_end` how far a drop has come
     for name in _COUNTS:
         body[name] += fact[name]
     body["content"] = joined(body.get("content", NO_CONTENT), fact["content"])  # absent: begun by an older version
@@ -204,6 +207,7 @@ def _add(body: Body, fact: dict[str, Any]) -> None:
 
 
 def _finish(body: Body, now: datetime) -> None:
+    del body["end"], body["first_end"]
     if body["reason"] is None and body["rows_read"] > 0 and body["rows_rejected"] == body["rows_read"]:
         body["reason"] = every_row_rejected(body["reasons"])
     body["status"], body["fate"] = ("loaded", "success") if body["reason"] is None else ("failed", "failed")

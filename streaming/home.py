@@ -8,22 +8,42 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streaming.errors import DatabaseError
+from streaming.errors import DatabaseError, SettingsError
 from streaming.login import Login
+from streaming.running import of_home, of_ledger
+from streaming.settings import is_s3
+from streaming.sign import read_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from psycopg2.extensions import connection
 
+    from streaming.running import Job
     from streaming.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class NoDatabaseError(DatabaseError):
     """No job has run here yet: there is no database, or nothing of StockETL in it."""
+
+
+def refuse_missing_home(settings: Settings, *, named: bool) -> None:
+    """Raises SettingsError for a home that is not there, if the command was given one or has its database there."""
+    home = settings.home
+    if home.is_dir() or not (named or settings.embedded):
+        return
+    if os.path.lexists(home):
+        msg = f"home: expected a folder, but {home} is none; correct --home"
+    else:
+        msg = f"home: there is no folder {home}; correct --home, or begin with `stocketl run --home {home}`"
+    raise SettingsError(msg)
 
 
 @contextlib.contextmanager
@@ -56,8 +76,7 @@ def reading(settings: Settings) -> Iterator[connection]:
     Raises NoDatabaseError where no job has run yet, DatabaseError where PostgreSQL cannot be reached.
     """
     if settings.embedded and not (settings.postgres_data / "PG_VERSION").exists():
-        msg = f"there is no database in {settings.postgres_data} yet; `stocketl run --home {settings.home}` makes it"
-        raise NoDatabaseError(msg)
+        raise NoDatabaseError(_no_database(settings))
     import psycopg2  # noqa: PLC0415 (`--help` needs none of it)
 
     from streaming.connect import Limits, begin, connect  # noqa: PLC0415 (as above)
@@ -78,28 +97,70 @@ def reading(settings: Settings) -> Iterator[connection]:
         raise plain(error) from None
 
 
-def start_and_leave_up(settings: Settings) -> str:
-    """The URI of the embedded server, which from now on only `stop` ends."""
+def start_and_leave_up(settings: Settings) -> tuple[str, bool]:
+    """The URI of the embedded server, which from now on only `stop` ends, and whether a new one was made."""
     from streaming import embedded  # noqa: PLC0415 (as above)
 
     data = settings.postgres_data
     data.parent.mkdir(parents=True, exist_ok=True)
+    new = not (data / "PG_VERSION").exists()
     with _users(data).open("a+") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
         uri = embedded.start(data)
         users.truncate(0)
-    return uri
+    return uri, new
 
 
-def stop(settings: Settings) -> bool:
-    """Stops the embedded server; False if it was not up."""
+def stop(settings: Settings, *, force: bool = False) -> bool:
+    """Stops the embedded server; False if it was not up.
+
+    Raises DatabaseError if a job uses it, unless forced: the job would wait for it and could not go on.
+    """
     from streaming import embedded  # noqa: PLC0415 (as above)
 
     data = settings.postgres_data
     if embedded.running(data) is None:
         return False
+    if not force and (job := _job(settings)) is not None:
+        msg = f"{job.where} uses this server as its job; end the job first (kill {job.process_id}), or give --force"
+        raise DatabaseError(msg)
     embedded.stop(data)
     return True
+
+
+def tell_new_input(settings: Settings) -> None:
+    """Says that the input is a new folder, which may be a slip of the finger.
+
+    Raises SettingsError with `once`, which would load nothing and call that a success.
+    """
+    if is_s3(settings.input) or Path(settings.input).exists():
+        return
+    if settings.once:
+        msg = f"input: there is no folder {settings.input}, so --once has nothing to load; make it, or correct --input"
+        raise SettingsError(msg)
+    log.warning(
+        "there was no folder %s: it is made now and watched; if that is not meant, correct --input", settings.input
+    )
+
+
+def _job(settings: Settings) -> Job | None:
+    """The job that runs on the embedded server, whatever its home."""
+    at_home = of_home(settings.home)
+    if at_home is not None and at_home.alive and at_home.database in {None, settings.shown_database}:
+        return at_home
+    try:
+        with reading(settings) as connected, connected.cursor() as cur:
+            job = of_ledger(cur)
+    except DatabaseError:
+        return None
+    return job if job is not None and job.alive else None
+
+
+def _no_database(settings: Settings) -> str:
+    used = (read_document(settings.home) or {}).get("database", settings.shown_database)
+    if used != settings.shown_database:
+        return f"the job of {settings.home} uses the database {used}; give it with --database"
+    return f"there is no database in {settings.postgres_data} yet; `stocketl run --home {settings.home}` makes it"
 
 
 def _users(data: Path) -> Path:

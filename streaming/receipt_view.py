@@ -9,10 +9,12 @@ from psycopg2.extras import RealDictCursor
 from rich.markup import escape
 from rich.table import Table
 
-from streaming.console import screen
+from streaming.advice import advice
 from streaming.errors import StockETLError
 from streaming.home import reading
-from streaming.status import drops_table, last_drops, shown
+from streaming.screen import moment, screen, shown
+from streaming.status import last_drops, moved_to
+from streaming.status_screen import drops_table
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
@@ -37,7 +39,7 @@ class UnknownKeyError(StockETLError):
 def last(settings: Settings) -> list[Facts]:
     """The newest drops, newest first. Raises DatabaseError."""
     with reading(settings) as connected:
-        return last_drops(connected, LAST)
+        return last_drops(connected, settings, LAST)
 
 
 def show_last(drops: list[Facts]) -> None:
@@ -52,7 +54,7 @@ def of_key(settings: Settings, key: str) -> list[Facts]:
     Raises UnknownKeyError, which names keys that look alike, and DatabaseError.
     """
     with reading(settings) as connected:
-        drops = _drops(connected, key)
+        drops = _drops(connected, settings, key)
         if not drops:
             raise UnknownKeyError(_unknown(connected, key))
     return drops
@@ -74,11 +76,14 @@ def show_drops(drops: list[Facts]) -> None:
 
 
 def _lines(drop: Facts) -> list[tuple[str, str]]:
-    fate = "success" if drop["status"] == "loaded" else str(drop["status"])
     lines: list[tuple[str, str]] = [
         ("drop", f"{drop['seq']}: {drop['key']}"),
-        ("fate", f"{fate}: {drop['reason']}" if drop["reason"] else fate),
-        ("file", f"{drop['size']:,} bytes, modified {drop['last_modified']:%Y-%m-%d %H:%M:%S %Z}"),
+        ("fate", f"{drop['fate']}: {drop['reason']}" if drop["reason"] else drop["fate"]),
+    ]
+    if drop["advice"]:
+        lines.append(("what to do", drop["advice"]))
+    lines += [
+        ("file", f"{drop['size']:,} bytes, modified {moment(drop['last_modified'])}"),
         ("rows", _rows_line(drop)),
     ]
     if drop["first_date"]:
@@ -87,11 +92,12 @@ def _lines(drop: Facts) -> list[tuple[str, str]]:
         lines.append(("ignored columns", ", ".join(drop["ignored"])))
     if drop["reasons"]:
         lines.append(("rejected for", ", ".join(f"{reason}: {count:,}" for reason, count in drop["reasons"].items())))
-    if drop["loaded_at"]:
-        lines.append(("loaded", f"{drop['loaded_at']:%Y-%m-%d %H:%M:%S %Z} in batch {drop['batch_id']}"))
-    lines.append(("receipt", f"written {drop['written_at']:%Y-%m-%d %H:%M:%S %Z}" if drop["written_at"] else "not yet"))
-    if drop["moved_at"]:
-        lines.append(("moved to", str(drop["moved_to"])))
+    if drop["ended_at"]:
+        ended = "loaded" if drop["fate"] == "success" else "failed"
+        lines.append((ended, f"{moment(drop['ended_at'])} in batch {drop['batch_id']}"))
+    lines.append(("receipt", f"written {moment(drop['written_at'])}" if drop["written_at"] else "not yet"))
+    if drop["moved_at"] and drop["moved_to"]:
+        lines.append(("moved to", drop["moved_to"]))
     return lines
 
 
@@ -110,13 +116,17 @@ def _rejects_table(rejects: list[Facts]) -> Table:
     return table
 
 
-def _drops(connected: connection, key: str) -> list[Facts]:
+def _drops(connected: connection, settings: Settings, key: str) -> list[Facts]:
     with connected.cursor(cursor_factory=RealDictCursor) as cur:
         cur.execute(_OF_KEY, (key,))
         drops = [dict(row) for row in cur.fetchall()]
     for drop in drops:
         body = drop.pop("body") or {}
         drop |= {name: body.get(name) or ({} if name == "reasons" else []) for name in _FROM_BODY}
+        status, drop["ended_at"] = drop.pop("status"), drop.pop("loaded_at")
+        drop["fate"] = "success" if status == "loaded" else status
+        drop["moved_to"] = moved_to(drop, settings)
+        drop["advice"] = advice(drop["reason"]) if drop["reason"] else None
     return drops
 
 

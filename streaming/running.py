@@ -38,7 +38,8 @@ _WRITER = """
 # of another role's sessions only the name is shown to everybody
 _SESSIONS = """
     SELECT count(*), coalesce(min(CASE WHEN state = 'active' OR state IS NULL THEN 0
-                                       ELSE extract(epoch FROM clock_timestamp() - state_change) END), 0)::float8
+                                       ELSE extract(epoch FROM clock_timestamp() - state_change) END), 0)::float8,
+           pg_is_in_recovery()
     FROM pg_stat_activity WHERE datname = current_database() AND right(application_name, length(%s)) = %s
 """
 
@@ -114,7 +115,7 @@ def of_ledger(cur: cursor) -> Job | None:
     epoch, host, process_id, started_at, committed_at, now = row
     name = sign.name_of(process_id, host)
     cur.execute(_SESSIONS, (name, name))
-    (sessions, idle_seconds), *_ = cur.fetchall()
+    (sessions, idle_seconds, standby), *_ = cur.fetchall()
     seen = max(filter(None, (started_at, committed_at)))
     here = host == socket.gethostname()
     job = Job(
@@ -132,6 +133,8 @@ def of_ledger(cur: cursor) -> Job | None:
     if here:
         alive = _is_alive(process_id, started_at)
         return replace(job, alive=alive, why=f"its process {'is' if alive else 'is not'} on this machine")
+    if standby:
+        return replace(job, alive=None, why="this is a standby, and the job's sessions are on the server that writes")
     if sessions:
         why = f"its sessions are open in the database, but it has not used them for {idle_seconds:.0f} s"
         return replace(job, alive=None, why=why)
@@ -167,12 +170,19 @@ def of_heartbeat(settings: Settings) -> Job | None:
 
 
 def most_alive(*jobs: Job | None) -> Job | None:
-    """The job that runs, if one of the sources sees one; else whether that cannot be told; else the one seen last."""
+    """The job that runs, if one of the sources sees one; else whether that cannot be told; else the one seen last.
+
+    Of several sources that see one running, the first one is told, with the newest sign of life of all.
+    """
     known = [job for job in jobs if job is not None]
     if not known:
         return None
-    order = {True: 0, None: 1, False: 2}
-    return min(known, key=lambda job: (order[job.alive], _age(job)))
+    alive = [job for job in known if job.alive]
+    if not alive:
+        return min(known, key=lambda job: (job.alive is False, _age(job)))
+    newest = min(alive, key=_age)
+    epoch = next((job.epoch for job in alive if job.epoch is not None), None)
+    return replace(alive[0], epoch=epoch, seen_at=newest.seen_at, seen_seconds=newest.seen_seconds)
 
 
 def _age(job: Job) -> float:

@@ -244,6 +244,10 @@ def _refuse_useless_numbers(settings: Settings) -> None:
     for name in ("trigger", "heartbeat_every"):
         if getattr(settings, name) <= 0:
             raise SettingsError(_wrong(name, "expected a time above zero", f"{getattr(settings, name):g}"))
+    unused = settings.heartbeat is None and settings.metrics == "none"
+    if unused and settings.heartbeat_every != Settings.model_fields["heartbeat_every"].default:
+        said = "expected --heartbeat or --metrics beside it, which it is for"
+        raise SettingsError(_wrong("heartbeat_every", said, f"{settings.heartbeat_every:g}"))
     if settings.split_bytes > settings.max_batch_bytes:
         said = f"expected at most max_batch_bytes, {settings.max_batch_bytes:,}"
         raise SettingsError(_wrong("split_bytes", said, f"{settings.split_bytes:,}"))

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LOCK, DOCUMENT = ".job.lock", ".job.json"
 EVERY_SECONDS = 5.0
 
+_PLACES = ("input", "success", "failed", "receipts", "checkpoint", "lake", "heartbeat")
 _FLOCK = "hhqqi4x"  # struct flock of Linux on 64 bits: type, whence, start, length, process
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,16 @@ def is_locked(home: Path) -> bool | None:
     return bool(struct.unpack(_FLOCK, found)[0] != fcntl.F_UNLCK)
 
 
+def as_last_run(settings: Settings) -> Settings:
+    """The settings with the places that the last job of this home used, each where none is given."""
+    with contextlib.suppress(OSError):
+        told = read_document(settings.home) or {}
+        given = {name for name in _PLACES if getattr(settings, name) not in {None, str(settings.home / name)}}
+        places = {name: told[name] for name in _PLACES if name not in given and isinstance(told.get(name), str)}
+        return settings.model_copy(update=places)
+    return settings
+
+
 class _Writer(threading.Thread):
     """Writes the document now, every few seconds, and a last time with `ended_at`."""
 
@@ -106,8 +117,8 @@ class _Writer(threading.Thread):
             "process_id": os.getpid(),
             "host": socket.gethostname(),
             "home": str(settings.home),
-            "input": settings.input,
             "database": settings.shown_database,
+            **{name: getattr(settings, name) for name in _PLACES},
             "started_at": _now(),
         }
 

@@ -1,26 +1,27 @@
-"""`stocketl status`: what the ledger and the input say, on one screen or as JSON. Changes nothing."""
+"""`stocketl status`: whether a job runs, what the ledger and the input say, what needs a look. Changes nothing."""
 
 from __future__ import annotations
 
-from datetime import UTC
+import shlex
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
-from rich.filesize import decimal
-from rich.markup import escape
-from rich.table import Table
 
-from streaming.console import screen
-from streaming.errors import StorageError
+from streaming import running
+from streaming.errors import DatabaseError, StockETLError
 from streaming.home import NoDatabaseError, reading
 from streaming.settings import is_s3
 from streaming.storage import open_place
+from streaming.verdict import judged
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
 
+    from streaming.running import Job
     from streaming.settings import Settings
     from streaming.storage import Version
 
@@ -29,18 +30,25 @@ Facts = dict[str, Any]
 KINDS = ("prices", "returns", "volume")
 LAST_DROPS = 10
 
-_DROPS = """
-    SELECT d.seq, d.key, d.status, d.reason, d.rows_read, d.rows_loaded, d.rows_duplicate, d.rows_rejected,
-           d.loaded_at, r.moved_to
+_FATE = "CASE d.status WHEN 'loaded' THEN 'success' ELSE d.status END AS fate"
+_DROPS = f"""
+    SELECT d.seq, d.key, {_FATE}, d.reason, d.rows_read, d.rows_loaded, d.rows_duplicate, d.rows_rejected,
+           d.loaded_at AS ended_at, r.moved_to
     FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq)
-"""
+"""  # noqa: S608 (constants)
 _TOTALS = """
-    SELECT count(*) FILTER (WHERE status = 'loading') AS loading, count(*) FILTER (WHERE status = 'loaded') AS loaded,
+    SELECT count(*) FILTER (WHERE status = 'loading') AS loading, count(*) FILTER (WHERE status = 'loaded') AS success,
            count(*) FILTER (WHERE status = 'failed') AS failed,
            coalesce(sum(rows_read), 0)::bigint AS rows_read, coalesce(sum(rows_loaded), 0)::bigint AS rows_loaded,
            coalesce(sum(rows_duplicate), 0)::bigint AS rows_duplicate,
            coalesce(sum(rows_rejected), 0)::bigint AS rows_rejected
     FROM stocketl.drops
+"""
+# of a day, and not made good: no later drop of this key was loaded
+_FAILED_LATELY = """
+    SELECT count(*) AS count, min(d.loaded_at) AS first FROM stocketl.drops d
+    WHERE d.status = 'failed' AND d.loaded_at > clock_timestamp() - interval '1 day' AND NOT EXISTS
+        (SELECT FROM stocketl.drops later WHERE later.key = d.key AND later.seq > d.seq AND later.status = 'loaded')
 """
 _LAST_BATCH = """
     SELECT batch_id, committed_at, drops, cells,
@@ -51,111 +59,73 @@ _STILL_LYING = """
     SELECT d.key, d.etag, d.version_id FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq)
     WHERE r.moved_at IS NULL AND d.key = ANY(%s)
 """
+# a drop that goes on: how far its first and its last batch so far have come, and when
+_LOADING = """
+    SELECT d.seq, d.key, d.size, (r.body->>'first_end')::bigint AS first_end, (r.body->>'end')::bigint AS done,
+           f.committed_at AS first_at, l.committed_at AS last_at,
+           extract(epoch FROM l.committed_at - f.committed_at)::float8 AS took_seconds,
+           extract(epoch FROM clock_timestamp() - l.committed_at)::float8 AS since_seconds
+    FROM stocketl.drops d JOIN stocketl.receipts r USING (seq)
+    JOIN stocketl.batches l ON l.checkpoint_id = d.checkpoint_id AND l.batch_id = d.batch_id
+    JOIN stocketl.batches f ON f.checkpoint_id = d.checkpoint_id
+     AND f.batch_id = (SELECT min(key::bigint) FROM jsonb_object_keys(r.lines) key)
+    WHERE d.status = 'loading' ORDER BY d.seq
+"""
 
 
 def status(settings: Settings) -> Facts:
-    """All that the screen shows; `state` is `no-database`, `no-batch` or `ready`. Raises DatabaseError."""
+    """All that the screen shows; `state` is `no-database`, `no-batch`, `ready`, or `unreachable` with what was `said`.
+
+    `verdict` and `exit_code` say how it is, `look_at` why.
+    """
     found: Facts = {"home": str(settings.home), "database": settings.shown_database, "input": settings.input}
     versions, trouble = _versions(settings)
+    at_home = running.of_home(settings.home)
+    if at_home is not None and at_home.database not in {None, settings.shown_database}:
+        at_home = None  # its job fills another database
+    seen = [at_home, running.of_heartbeat(settings)]
+    facts: Facts = {"drops": {}, "said": None}
+    waiting = versions
     try:
         with reading(settings) as connected:
-            facts = found | _ledger(connected)
+            facts |= _ledger(connected)
+            with connected.cursor() as cur:
+                seen.append(running.of_ledger(cur))
+            facts["last_drops"] = last_drops(connected, settings)
             waiting = None if versions is None else _waiting(connected, versions)
     except NoDatabaseError as error:
-        return found | {
-            "state": "no-database",
-            "said": str(error),
-            "drops": {"waiting": None if versions is None else len(versions)},
-            "input_trouble": trouble,
-        }
-    facts["drops"] = {"waiting": waiting} | facts["drops"]
+        facts |= {"state": "no-database", "said": str(error)}
+    except (DatabaseError, OSError) as error:
+        facts |= {"state": "unreachable", "said": str(error)}
+        waiting = None
+    facts["drops"] = {"waiting": None if waiting is None else len(waiting)} | facts["drops"]
+    facts["oldest_waiting_seconds"] = _oldest(settings, waiting)
     facts["input_trouble"] = trouble
-    return facts
+    job = running.most_alive(*seen)
+    return judged(found | {"job": _told(job, settings)} | facts)
 
 
-def show(facts: Facts) -> None:
-    """Prints the screen."""
-    console = screen()
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, text in _lines(facts):
-        table.add_row(name, escape(text))
-    console.print(table)
-    if facts.get("last_drops"):
-        console.print(drops_table(facts["last_drops"]))
-
-
-def last_drops(connected: connection, count: int = LAST_DROPS) -> list[Facts]:
+def last_drops(connected: connection, settings: Settings, count: int = LAST_DROPS) -> list[Facts]:
     """The newest drops, newest first."""
-    return _rows(connected, _DROPS + "ORDER BY d.seq DESC LIMIT %s", (count,))
+    drops = _rows(connected, _DROPS + "ORDER BY d.seq DESC LIMIT %s", (count,))
+    return [drop | {"moved_to": moved_to(drop, settings)} for drop in drops]
 
 
-def drops_table(drops: list[Facts]) -> Table:
-    """Drops with their fate, one a row."""
-    table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
-    table.add_column("drop", justify="right")
-    table.add_column("key", overflow="fold", ratio=2)
-    table.add_column("fate", no_wrap=True)
-    table.add_column("loaded", justify="right", no_wrap=True)
-    table.add_column("rejected", justify="right", no_wrap=True)
-    table.add_column("reason", overflow="fold", ratio=3)
-    for drop in drops:
-        numbers = (f"{drop['rows_loaded']:,}", f"{drop['rows_rejected']:,}")
-        color = {"loaded": "green", "failed": "red"}.get(drop["status"], "yellow")
-        fate = f"[{color}]{drop['status']}[/]"
-        table.add_row(str(drop["seq"]), escape(shown(drop["key"])), fate, *numbers, escape(shown(drop["reason"] or "")))
-    return table
+def moved_to(drop: Facts, settings: Settings) -> str | None:
+    """Where a drop's file lies now, with its folder or bucket; None if it was not moved, or not by the job."""
+    place = settings.success if drop["fate"] == "success" else settings.failed
+    return None if drop["moved_to"] is None else f"{place}/{drop['moved_to']}"
 
 
-def shown(text: str) -> str:
-    """Foreign text without the characters that would move a terminal's cursor."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-
-
-def age(seconds: float) -> str:
-    """`3 s`, `5 min`, `2 h`, `4 days`."""
-    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
-        if seconds < limit:
-            return f"{max(seconds, 0) / unit:.0f} {name}"
-    return f"{seconds / 86_400:.0f} days"
-
-
-def _lines(facts: Facts) -> list[tuple[str, str]]:
-    drops = facts["drops"]
-    waiting = facts["input_trouble"] or f"{drops['waiting']:,} waiting in {facts['input']}"
-    if facts["state"] == "no-database":
-        return [("database", facts["said"]), ("drops", waiting)]
-    counts = ", ".join(
-        f"{drops[name]:,} {name}" for name in ("loaded", "failed", "loading") if drops[name] or name != "loading"
-    )
-    lines = [
-        ("database", facts["database"]),
-        ("last batch", _batch_line(facts["last_batch"])),
-        ("drops", f"{counts}, {waiting}"),
-    ]
-    rows, dates = facts["rows"], facts["dates"]
-    fates = ", ".join(f"{rows[name]:,} {name}" for name in ("loaded", "duplicate", "rejected"))
-    lines.append(("rows", f"{rows['read']:,} read: {fates}"))
-    span = f", {dates['first']} to {dates['last']}" if dates["count"] else ""
-    lines.append(("tables", f"{_many(facts['tickers'], 'ticker')}, {_many(dates['count'], 'date')}{span}"))
-    for kind in KINDS:
-        parts = [table for table in facts["tables"] if table["kind"] == kind]
-        more = f" in {len(parts)} tables" if len(parts) > 1 else ""
-        lines.append((f"  {kind}", decimal(sum(table["bytes"] for table in parts)) + more))
-    return lines
-
-
-def _batch_line(batch: Facts | None) -> str:
-    if batch is None:
-        return "none yet"
-    when = batch["committed_at"].astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    brought = f"{_many(batch['drops'], 'drop')}, {_many(batch['cells'] or 0, 'cell')}"
-    return f"{batch['batch_id']}, {age(batch['age_seconds'])} ago ({when}): {brought}"
-
-
-def _many(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+def _told(job: Job | None, settings: Settings) -> Facts:
+    start = f"stocketl run --home {shlex.quote(str(settings.home))}"
+    if not settings.embedded or is_s3(settings.input):
+        start += " … (with the same options as before)"
+    told: Facts = {"running": False, "silent": False, "why": "no job has run here yet"}
+    if job is not None:
+        told = {"running": job.alive, "silent": job.silent} | asdict(job)
+        del told["alive"]
+    return told | {"start": start}
 
 
 def _ledger(connected: connection) -> Facts:
@@ -165,13 +135,24 @@ def _ledger(connected: connection) -> Facts:
     return {
         "state": "ready" if batch else "no-batch",
         "last_batch": batch,
-        "drops": {name: totals[name] for name in ("loading", "loaded", "failed")},
+        "drops": {name: totals[name] for name in ("loading", "success", "failed")},
+        "failed_lately": _rows(connected, _FAILED_LATELY)[0],
+        "loading": [_progress(drop) for drop in _rows(connected, _LOADING)],
         "rows": {name: totals[f"rows_{name}"] for name in ("read", "loaded", "duplicate", "rejected")},
         "tickers": _rows(connected, "SELECT count(*) AS n FROM stocketl.tickers")[0]["n"],
         "dates": _dates(connected, tables),
         "tables": [{"name": table["name"], "kind": table["kind"], "bytes": table["bytes"]} for table in tables],
-        "last_drops": last_drops(connected),
     }
+
+
+def _progress(drop: Facts) -> Facts:
+    """Bytes of bytes; seconds left at the pace of its batches so far, None before there are two."""
+    done, took = drop["done"], drop["took_seconds"] or 0.0
+    left = None
+    if done is not None and took > 0 and done > drop["first_end"]:
+        per_byte = took / (done - drop["first_end"])
+        left = max(per_byte * (drop["size"] - done) - drop["since_seconds"], 0.0)
+    return {name: drop[name] for name in ("seq", "key", "size", "done")} | {"seconds_left": left}
 
 
 def _tables(connected: connection) -> list[Facts]:
@@ -198,19 +179,39 @@ def _dates(connected: connection, tables: list[Facts]) -> Facts:
 
 
 def _versions(settings: Settings) -> tuple[list[Version] | None, str | None]:
-    if not is_s3(settings.input) and not Path(settings.input).exists():
-        return [], None  # the job makes it
     try:
+        if not is_s3(settings.input) and not Path(settings.input).exists():
+            if settings.home.exists():
+                return [], None  # the job makes it
+            return None, f"there is no folder {settings.input} on this machine; name the job's --home or --input"
         return open_place(settings.input).versions(), None
-    except StorageError as error:
+    except (StockETLError, OSError) as error:
         return None, f"the input {settings.input} cannot be listed: {error}"
 
 
-def _waiting(connected: connection, versions: list[Version]) -> int:
+def _waiting(connected: connection, versions: list[Version]) -> list[Version]:
     """Versions in the input that are no drop of the ledger; one that was moved away and lies there again is new."""
     keys = sorted({version.key for version in versions})
     known = {(row["key"], row["etag"], row["version_id"]) for row in _rows(connected, _STILL_LYING, (keys,))}
-    return sum((version.key, version.etag, version.version) not in known for version in versions)
+    return [version for version in versions if (version.key, version.etag, version.version) not in known]
+
+
+def _oldest(settings: Settings, waiting: list[Version] | None) -> float | None:
+    """For how many seconds the oldest drop has waited: since it came, where a file in a folder may be old itself."""
+    if not waiting:
+        return None
+    since = [_came(settings, version) for version in waiting[:100]]  # in order of their times
+    return max((datetime.now(UTC) - min(since)).total_seconds(), 0.0)
+
+
+def _came(settings: Settings, version: Version) -> datetime:
+    if is_s3(settings.input):
+        return version.modified
+    try:
+        changed = (Path(settings.input) / version.key).lstat().st_ctime
+    except OSError:
+        return version.modified
+    return max(version.modified, datetime.fromtimestamp(changed, UTC))
 
 
 def _rows(connected: connection, query: str | sql.Composable, values: tuple[Any, ...] = ()) -> list[Facts]:

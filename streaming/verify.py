@@ -11,12 +11,11 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from streaming.console import screen
 from streaming.grid import ABSENT, Grid, read_grid, text_of
 from streaming.home import reading
 from streaming.oracle import Cells, cells, read_files
 from streaming.packets import UNKNOWN_VOLUME
-from streaming.status import shown
+from streaming.screen import screen, shown
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import streaming.console
 import streaming.status
 from streaming import __version__, cli, embedded
 from streaming.console import JsonLines, TextLines
@@ -91,14 +92,16 @@ def test_a_wrong_option_is_one_plain_line(monkeypatch: pytest.MonkeyPatch, capsy
     assert capsys.readouterr() == ("", said + "(--input or STOCKETL_INPUT)\n")
 
 
-def test_ctrl_c_shows_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_shows_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Exit code 130, as shells expect, and nothing else."""
 
     def interrupted(_: Settings) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(streaming.status, "status", interrupted)
-    assert main(monkeypatch, "status") == 130
+    assert main(monkeypatch, "status", "--home", str(tmp_path)) == 130
     assert capsys.readouterr() == ("", "")
 
 
@@ -111,13 +114,34 @@ def test_an_unknown_command_or_option_is_told_without_a_traceback() -> None:
         assert "--help" in done.stderr
 
 
-def test_status_as_json_without_a_database(tmp_path: Path) -> None:
-    """A script can ask before the first run; nothing is made."""
-    done = run("status", "--home", str(tmp_path / "home"), "--json")
-    assert (done.returncode, done.stderr) == (0, "")
+def test_status_as_json_before_the_first_run(tmp_path: Path) -> None:
+    """A script can ask: no job runs, which needs a look; nothing is made."""
+    done = run("status", "--home", str(tmp_path), "--json")
+    assert (done.returncode, done.stderr) == (3, "")
     facts = json.loads(done.stdout)
     assert (facts["state"], facts["drops"]) == ("no-database", {"waiting": 0})
-    assert not (tmp_path / "home").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command", ["status", "status --json", "receipts", "verify", "psql", "database", "database --stop"]
+)
+@pytest.mark.parametrize("more", [[], ["--database", "postgresql://me@127.0.0.1:1/x"]])
+def test_a_home_that_is_not_there_is_told_by_every_command(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    more: list[str],
+) -> None:
+    """A slip of the finger makes no server and no folder, and is no empty home: one line, exit code 1."""
+    home = tmp_path / "tpyo"
+    assert main(monkeypatch, *command.split(), "--home", str(home), *more) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith(f"stocketl: home: there is no folder {home}; correct --home")
+    assert len(told.err.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_receipts_and_verify_without_a_database_say_what_to_do(
@@ -134,10 +158,11 @@ def test_database_starts_the_server_psql_uses_it_and_stop_ends_it(tmp_path: Path
     """The URI is printed alone on its line; psql gets its arguments as they are and its exit code comes back."""
     home = ["--home", str(tmp_path / "home")]
     try:
-        started = run("database", *home)
+        started = run("database", *home, "--create")
         uri = embedded.running(tmp_path / "home" / "postgres")
         assert uri is not None
         assert (started.returncode, started.stdout) == (0, uri + "\n")
+        assert started.stderr.splitlines()[-1] == f"made a new PostgreSQL in {tmp_path}/home/postgres"
         asked = run("psql", *home, "-X", "-A", "-t", "-c", "SELECT 6 * 7", "--set", "x=y")
         assert (asked.returncode, asked.stdout, asked.stderr) == (0, "42\n", "")
         assert run("psql", *home, "-X", "-v", "ON_ERROR_STOP=1", "-c", "SELECT nonsense").returncode == 1
@@ -155,10 +180,28 @@ def test_a_database_of_ones_own_is_not_stopped_and_its_password_not_shown(
     assert main(monkeypatch, "database", *own) == 0
     assert capsys.readouterr().out == "postgresql://me:***@db/stocks\n"
     assert main(monkeypatch, "database", *own, "--stop") == 1
-    said = (
-        "stocketl: database: --stop ends the embedded server only, and postgresql://me:***@db/stocks is not embedded\n"
-    )
-    assert capsys.readouterr().err == said
+    said = "--stop makes no sense with postgresql://me:***@db/stocks: it is not the embedded server"
+    assert capsys.readouterr().err == f"stocketl: {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["database", "--stop", "--create"], "--create makes no sense with --stop"),
+        (["database", "--force"], "--force makes no sense with no --stop beside it"),
+        (["run", "--heartbeat-every", "3s"], "heartbeat_every: expected --heartbeat or --metrics beside it"),
+        (["run", "--once", "--input", "tpyo"], "input: there is no folder"),
+    ],
+)
+def test_options_that_make_no_sense_together_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    """Nothing is done that nobody can have meant."""
+    monkeypatch.setattr(streaming.console, "log_to_terminal", lambda _: None)
+    monkeypatch.chdir(tmp_path)
+    assert main(monkeypatch, *arguments) == 1
+    assert capsys.readouterr().err.startswith(f"stocketl: {said}")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_log_lines_hide_passwords_and_json_lines_carry_what_a_record_carries() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
 
-from streaming import embedded, home
-from streaming.errors import DatabaseError
+from streaming import embedded, home, ledger
+from streaming.errors import DatabaseError, SettingsError
 from streaming.settings import Settings, load
+from streaming.sign import sign_of_life
+from streaming.transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,13 +43,43 @@ def test_a_server_that_was_asked_for_stays_up(settings: Settings) -> None:
     """`stocketl database` leaves it up, also when it was a command that had started it; `--stop` ends it."""
     with home.database(settings) as login:
         uri = login.uri()
-        assert home.start_and_leave_up(settings) == uri
+        assert home.start_and_leave_up(settings) == (uri, False)
     with home.database(settings) as again:
         assert again.uri() == uri
     assert embedded.running(settings.postgres_data) == uri
     assert home.stop(settings)
     assert embedded.running(settings.postgres_data) is None
     assert not home.stop(settings)
+
+
+def test_the_server_is_not_stopped_under_a_job(settings: Settings) -> None:
+    """Neither under the job of the home nor under one of another home that uses its server; `--force` does it."""
+    with sign_of_life(settings):
+        uri, made = home.start_and_leave_up(settings)
+        assert made
+        with pytest.raises(DatabaseError, match=rf"process {os.getpid()} on .* uses this server as its job; .*--force"):
+            home.stop(settings)
+    transactions = Transactions(uri, threading.Event())
+    transactions.run(ledger.create)
+    ledger.take_over(uri)
+    transactions.close()
+    with pytest.raises(DatabaseError, match=rf"process {os.getpid()} on "):
+        home.stop(settings)
+    assert embedded.running(settings.postgres_data) == uri
+    assert home.stop(settings, force=True)
+
+
+def test_an_input_that_is_not_there_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A job that watches says that it makes the folder; with --once, which would load nothing, it is an error."""
+    there = load(environment=False, home=str(tmp_path / "home"), input=str(tmp_path / "in"))
+    (tmp_path / "in").mkdir()
+    home.tell_new_input(there.model_copy(update={"once": True}))
+    assert caplog.text == ""
+    typo = there.model_copy(update={"input": str(tmp_path / "tpyo")})
+    home.tell_new_input(typo)
+    assert f"there was no folder {tmp_path}/tpyo: it is made now and watched" in caplog.text
+    with pytest.raises(SettingsError, match="so --once has nothing to load"):
+        home.tell_new_input(typo.model_copy(update={"once": True}))
 
 
 def test_reading_sees_one_moment_and_writes_nothing(database: str, tmp_path: Path) -> None:

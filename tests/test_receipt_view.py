@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,9 +31,9 @@ def home(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 def test_a_key_shows_every_drop_of_it(home: LoadedHome, capsys: pytest.CaptureFixture[str]) -> None:
     """Counts, reason, ignored columns and the first rejects with line, text and reason; foreign text is only text."""
     drops = of_key(home.settings, "day/one.csv")
-    assert [(d["seq"], d["status"], d["rows_read"], d["moved_to"]) for d in drops] == [
-        (1, "loaded", 3, "day/one.csv"),
-        (2, "failed", 0, "day/one.csv"),
+    assert [(d["seq"], d["fate"], d["rows_read"], d["moved_to"]) for d in drops] == [
+        (1, "success", 3, f"{home.settings.success}/day/one.csv"),
+        (2, "failed", 0, f"{home.settings.failed}/day/one.csv"),
     ]
     assert (drops[0]["ignored"], drops[0]["reasons"]) == (["venue"], {"bad-date": 1, "missing-price": 1})
     assert drops[0]["rejects"] == [
@@ -47,6 +48,9 @@ def test_a_key_shows_every_drop_of_it(home: LoadedHome, capsys: pytest.CaptureFi
     assert "3 bad-date 2024-02-30,7,[red]1,1,Y" in lines
     assert "fate success" in lines
     assert any(line.startswith("fate failed: ") for line in lines)
+    assert "what to do Correct the header line (date,id,price,trade_volume) and drop it again." in " ".join(lines)
+    ends = [line.partition(" ")[0] for line in lines if re.fullmatch(r"\w+ \S+ \S+ UTC in batch \d", line)]
+    assert ends == ["loaded", "failed"]
 
 
 def test_an_unknown_key_suggests_what_looks_alike(home: LoadedHome) -> None:
@@ -62,9 +66,9 @@ def test_an_unknown_key_suggests_what_looks_alike(home: LoadedHome) -> None:
 def test_without_a_key_the_last_drops_come_newest_first(home: LoadedHome, capsys: pytest.CaptureFixture[str]) -> None:
     """One row a drop, the reason of a failed one beside it."""
     drops = last(home.settings)
-    assert [(drop["seq"], drop["status"]) for drop in drops] == [(2, "failed"), (1, "loaded")]
+    assert [(drop["seq"], drop["fate"]) for drop in drops] == [(2, "failed"), (1, "success")]
     show_last(drops)
     out = capsys.readouterr().out
-    assert out.index("failed") < out.index("loaded", out.index("failed"))
+    assert out.index("failed") < out.index("success")
     show_last([])
     assert capsys.readouterr().out == "no drop has been loaded yet\n"

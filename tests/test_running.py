@@ -226,6 +226,9 @@ def test_one_source_that_sees_the_job_is_enough() -> None:
     runs, unknown = running.Job(alive=True, why="a"), running.Job(None, "b")
     old, older = running.Job(alive=False, why="c", seen_seconds=60), running.Job(alive=False, why="d", seen_seconds=90)
     assert running.most_alive(older, None, unknown, runs, old) == runs
+    silent = running.Job(alive=True, why="e", process_id=7, seen_seconds=90)
+    seen = running.most_alive(silent, running.Job(alive=True, why="f", epoch=2, seen_seconds=1))
+    assert seen == running.Job(alive=True, why="e", process_id=7, epoch=2, seen_seconds=1)
     assert running.most_alive(older, unknown, old) == unknown
     assert running.most_alive(older, old) == old
     assert running.most_alive(None, None) is None

@@ -1,0 +1,117 @@
+"""The facts of `status` and lists of drops as a person reads them, on narrow terminals too."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import Any
+
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
+
+from streaming.screen import age, many, moment, screen, shown
+
+Facts = dict[str, Any]
+
+_COLORS = {"success": "green", "failed": "red"}
+_KINDS = ("prices", "returns", "volume")
+
+
+def show(facts: Facts) -> None:
+    """Prints the screen; what made the database unreachable goes to standard error, in one line."""
+    console = screen()
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in _lines(facts):
+        table.add_row(name, escape(shown(text)))
+    console.print(table)
+    if facts.get("last_drops"):
+        console.print(drops_table(facts["last_drops"]))
+    if facts["state"] == "unreachable":
+        sys.stderr.write(f"stocketl: {facts['said']}\n")
+
+
+def drops_table(drops: list[Facts]) -> Table:
+    """Drops with their fate, one a row."""
+    table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
+    table.add_column("drop", justify="right")
+    table.add_column("key", overflow="fold", ratio=2)
+    table.add_column("fate", no_wrap=True)
+    table.add_column("loaded", justify="right", no_wrap=True)
+    table.add_column("rejected", justify="right", no_wrap=True)
+    table.add_column("reason", overflow="fold", ratio=3)
+    for drop in drops:
+        numbers = (f"{drop['rows_loaded']:,}", f"{drop['rows_rejected']:,}")
+        fate = f"[{_COLORS.get(drop['fate'], 'yellow')}]{drop['fate']}[/]"
+        table.add_row(str(drop["seq"]), escape(shown(drop["key"])), fate, *numbers, escape(shown(drop["reason"] or "")))
+    return table
+
+
+def _lines(facts: Facts) -> list[tuple[str, str]]:
+    lines = [("job", _job_line(facts["job"]))]
+    lines += [
+        ("  waits for", f"{held['what']} for {age(held['seconds'])} ({held['tries']} tries): {held['reason']}")
+        for held in facts["job"].get("waits", [])
+    ]
+    lines += [("  look at", sentence) for sentence in facts["look_at"] if not sentence.startswith("no job is running")]
+    drops = facts["drops"]
+    waiting = "waiting drops not known" if drops["waiting"] is None else f"{drops['waiting']:,} waiting"
+    waiting = f"{waiting} in {facts['input']}"
+    if facts["state"] in {"no-database", "unreachable"}:
+        said = facts["said"] if facts["state"] == "no-database" else "cannot be read"
+        return [*lines, ("database", said), ("drops", waiting)]
+    counts = ", ".join(
+        f"{drops[name]:,} {name}" for name in ("success", "failed", "loading") if drops[name] or name != "loading"
+    )
+    lines += [
+        ("database", facts["database"]),
+        ("last batch", _batch_line(facts["last_batch"])),
+        ("drops", f"{counts}, {waiting}"),
+    ]
+    lines += [("  loading", _loading_line(drop)) for drop in facts["loading"]]
+    return lines + _table_lines(facts)
+
+
+def _table_lines(facts: Facts) -> list[tuple[str, str]]:
+    rows, dates = facts["rows"], facts["dates"]
+    fates = ", ".join(f"{rows[name]:,} {name}" for name in ("loaded", "duplicate", "rejected"))
+    span = f", {dates['first']} to {dates['last']}" if dates["count"] else ""
+    lines = [
+        ("rows", f"{rows['read']:,} read: {fates}"),
+        ("tables", f"{many(facts['tickers'], 'ticker')}, {many(dates['count'], 'date')}{span}"),
+    ]
+    for kind in _KINDS:
+        parts = [table for table in facts["tables"] if table["kind"] == kind]
+        more = f" in {len(parts)} tables" if len(parts) > 1 else ""
+        lines.append((f"  {kind}", decimal(sum(table["bytes"] for table in parts)) + more))
+    return lines
+
+
+def _job_line(job: Facts) -> str:
+    process = job.get("process_id")
+    host = f" on {job['host']}" if job.get("host") else ""
+    who = (f"process {process}" if process else "a process") + host
+    if job["running"]:
+        since = f" since {moment(job['started_at'])}" if isinstance(job.get("started_at"), datetime) else ""
+        home = f", home {job['home']}" if job.get("home") else ""
+        return f"running: {who}{since}{home}"
+    seen = job.get("seen_seconds")
+    last = f", last seen {age(seen)} ago ({who})" if seen is not None else f": {job['why']}"
+    if job["running"] is None:
+        return f"it cannot be told whether one is running: {job['why']}" + (last if seen is not None else "")
+    return f"NOT running{last}; start it: {job['start']}"
+
+
+def _batch_line(batch: Facts | None) -> str:
+    if batch is None:
+        return "none yet"
+    brought = f"{many(batch['drops'], 'drop')}, {many(batch['cells'] or 0, 'cell')}"
+    return f"{batch['batch_id']}, {age(batch['age_seconds'])} ago ({moment(batch['committed_at'])}): {brought}"
+
+
+def _loading_line(drop: Facts) -> str:
+    done = "some" if drop["done"] is None else decimal(drop["done"])
+    left = "" if drop["seconds_left"] is None else f", about {age(drop['seconds_left'])} left"
+    return f"{drop['key']}: {done} of {decimal(drop['size'])}{left}"
