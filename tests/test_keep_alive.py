@@ -42,6 +42,12 @@ def test_a_cluster_is_started_then_waited_for_then_given_a_step_that_is_left_alo
     assert decided(world) == expected
 
 
+def test_a_job_that_is_worn_out_every_quarter_of_an_hour_is_no_crash_loop() -> None:
+    """It ends its step with exit code 0 before descriptors run out; the next one is added at once."""
+    world = replace(READY, steps=(step("COMPLETED", made=900),))
+    assert decided(world, starts(3600, 2700, 1800, 900)) == StartStep("j-1", "step s-1 is COMPLETED")
+
+
 @pytest.mark.parametrize(
     ("seen", "heartbeat", "why"),
     [
