@@ -72,6 +72,17 @@ def read_grid(cur: cursor, name: str, columns: dict[str, str], dtype: npt.DTypeL
     return grid, have
 
 
+def filled(cur: cursor, name: str, columns: list[str]) -> list[str]:
+    """Those of the columns of a wide table in which there is anything."""
+    if not columns:
+        return []
+    cur.execute("SELECT wide_schema FROM stocketl.writer")
+    table = sql.Identifier(cur.fetchall()[0][0], name)
+    counts = sql.SQL(", ").join(sql.SQL("count({})").format(sql.Identifier(column)) for column in columns)
+    cur.execute(sql.SQL("SELECT {} FROM {}").format(counts, table))
+    return [column for column, count in zip(columns, cur.fetchall()[0], strict=True) if count]
+
+
 def _copied(cur: cursor, query: sql.Composed, columns: int, dtype: npt.DTypeLike) -> pa.Table:
     """A query's rows: an int32, then columns of one type. PostgreSQL's text of a float64 reads back to the bit."""
     buffer = io.BytesIO()

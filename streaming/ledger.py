@@ -15,11 +15,9 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from psycopg2 import errors
-from psycopg2.extras import execute_values
 
 from streaming import migrations
 from streaming.drop_ledger import (
@@ -39,14 +37,11 @@ from streaming.errors import CheckpointError, DatabaseError, SupersededError
 from streaming.transactions import Transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from psycopg2.extensions import cursor
 
     from streaming.login import Login
 
 __all__ = [
-    "Placements",
     "Receipt",
     "batch_digests",
     "begin_batch",
@@ -60,7 +55,6 @@ __all__ = [
     "move_intended",
     "moved",
     "next_seq",
-    "place_tickers",
     "receipt_written",
     "record_drops",
     "recorded_fates",
@@ -69,20 +63,9 @@ __all__ = [
     "unwritten_receipts",
 ]
 
-TICKERS_PER_TABLE = 800
-
 # Advisory locks (per database): visible in pg_locks with their holders, which row locks are not.
 _LOCKS = 0x73746F63
 _WRITER, _SCHEMA = 1, 2
-
-
-class Placements(dict[str, tuple[str, int]]):
-    """Ticker -> (column, table_no); `added`: the tickers placed just now; `new_tables`: tables that had none before."""
-
-    def __init__(self, known: dict[str, tuple[str, int]], added: dict[str, tuple[str, int]], before: set[int]) -> None:
-        super().__init__(known | added)
-        self.added = list(added)
-        self.new_tables = {table_no for _, table_no in added.values()} - before
 
 
 def create(cur: cursor) -> None:
@@ -200,31 +183,6 @@ def batch_digests(cur: cursor, checkpoint_id: str, last_n: int) -> dict[int, str
         (checkpoint_id, last_n),
     )
     return dict(cur.fetchall())
-
-
-def place_tickers(cur: cursor, ids: Iterable[str]) -> Placements:
-    """Where each ticker lives; new ones, in sorted order, go to the first tables with room.
-
-    The columns of new ones do not exist yet: `wide.write` adds them, in this same transaction.
-    """
-    wanted = sorted(set(ids))
-    cur.execute("SELECT id, column_name, table_no FROM stocketl.tickers WHERE id = ANY(%s)", (wanted,))
-    known = {ticker: (column, table_no) for ticker, column, table_no in cur.fetchall()}
-    new = [ticker for ticker in wanted if ticker not in known]
-    if not new:
-        return Placements(known, {}, set())
-    cur.execute("SELECT table_no, count(*) FROM stocketl.tickers GROUP BY table_no")
-    filled = Counter(dict(cur.fetchall()))
-    before = set(filled)
-    added, table_no = {}, 1
-    for ticker in new:
-        while filled[table_no] >= TICKERS_PER_TABLE:
-            table_no += 1
-        filled[table_no] += 1
-        added[ticker] = (f"stk_{ticker}", table_no)
-    rows = [(ticker, *place) for ticker, place in added.items()]
-    execute_values(cur, "INSERT INTO stocketl.tickers (id, column_name, table_no) VALUES %s", rows, page_size=1000)
-    return Placements(known, added, before)
 
 
 def _next_epoch(cur: cursor) -> int:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from streaming import agreement, faults, ledger, memory, wide
+from streaming import agreement, faults, ledger, memory, placement, wide
 from streaming.batch import collect, loaded_before_and_again, loaded_table, number_lines, rejects_table
 from streaming.handover import Handover
+from streaming.widening import Widening
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from psycopg2.extensions import cursor
     from pyspark.sql import DataFrame
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from streaming.drop_ledger import Body
     from streaming.lake_outbox import LakeOutbox
     from streaming.metrics import Metrics
+    from streaming.placement import Place
     from streaming.transactions import Transactions
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ class Publish:
         wear: Wear,
     ) -> None:
         self._transactions = transactions
+        self._widening = Widening(transactions, epoch)
         self._lake = lake
         self._checkpoint = checkpoint
         self._checkpoint_id = checkpoint.id
@@ -100,7 +103,8 @@ class Publish:
     def _publish(self, batch: Batch, batch_id: int, clock: Stopwatch) -> None:
         number_lines(batch, self._lines_before(batch, batch_id))
         attempts: list[Written | None] = []
-        self._transactions.run(lambda cur: attempts.append(self._write(cur, batch, batch_id)))
+        ids = batch.changes.ids
+        self._widening.run(ids, lambda cur, planned: attempts.append(self._write(cur, batch, batch_id, planned)))
         # None after an attempt: that one's COMMIT worked, only its answer was lost
         written = next(filter(None, reversed(attempts)), None)
         visible = datetime.now(UTC)
@@ -124,7 +128,7 @@ class Publish:
         self.batches += 1
         self._published(batch_id)
 
-    def _write(self, cur: cursor, batch: Batch, batch_id: int) -> Written | None:
+    def _write(self, cur: cursor, batch: Batch, batch_id: int, planned: Mapping[str, Place]) -> Written | None:
         """The transaction. None: the batch was there already."""
         ledger.check_epoch(cur, self._epoch)
         drops = len({fact["seq"] for fact in batch.facts})
@@ -132,8 +136,8 @@ class Publish:
             agreement.refuse_another_replay(cur, self._checkpoint, batch_id, batch)
             return None
         agreement.record(cur, self._checkpoint, batch_id, batch)
-        placements = ledger.place_tickers(cur, batch.changes.ids)
-        cells = wide.write(cur, batch.changes, placements)
+        places = placement.place_tickers(cur, batch.changes.ids, planned)
+        cells = wide.write(cur, batch.changes, places)
         ended = ledger.record_drops(cur, self._checkpoint_id, batch_id, batch.facts, batch.duplicates)
         ledger.finish_batch(cur, self._checkpoint_id, batch_id, cells)
         return Written(cells, ended)

@@ -90,6 +90,12 @@ class Transactions:
         self._waiting.over()
         return result
 
+    def pause(self, seconds: float) -> None:
+        """Waits between two transactions; raises StoppedError if `stop` is set meanwhile."""
+        if self._stop.wait(seconds):
+            msg = "stopped while waiting for PostgreSQL: the transaction was given up"
+            raise StoppedError(msg)
+
     def cancel(self) -> None:
         """Cancels the statement under way, from another thread; `run` then raises StoppedError if `stop` is set."""
         with contextlib.suppress(psycopg2.Error):

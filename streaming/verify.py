@@ -11,7 +11,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from streaming.grid import ABSENT, Grid, read_grid, text_of
+from streaming.grid import ABSENT, Grid, filled, read_grid, text_of
 from streaming.home import reading
 from streaming.oracle import Cells, cells, read_files
 from streaming.packets import UNKNOWN_VOLUME
@@ -137,9 +137,10 @@ def _compare_group(connected: connection, table_no: int, columns: dict[str, str]
 
 
 def _grid(cur: cursor, name: str, columns: dict[str, str], dtype: npt.DTypeLike, report: Report) -> Grid:
-    """The table as it stands; columns that nobody knows or that are not there are told."""
+    """The table as it stands; filled columns that nobody knows, and columns that are not there, are told."""
     grid, have = read_grid(cur, name, columns, dtype)
-    for column in sorted(have - {"date"} - set(columns.values())):
+    # an empty one may have been made for a batch that is still to come
+    for column in filled(cur, name, sorted(have - {"date"} - set(columns.values()))):
         report.differ(name, None, column, ABSENT, "a column")
     for column in sorted(set(columns.values()) - have):
         report.differ(name, None, column, "a column", ABSENT)

@@ -19,18 +19,18 @@ from streaming.errors import DatabaseError
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
     from psycopg2.extensions import cursor
 
-    from streaming.ledger import Placements
     from streaming.packets import Changes, Float64, Int32, Int64
+    from streaming.placement import Place
 
 _COPY_BYTES = 1 << 18
 
 
-class _Kind(NamedTuple):
+class Kind(NamedTuple):
     """One of the three tables of a group; `empty` stands for "no cell" where a value must be given."""
 
     table: str
@@ -39,9 +39,9 @@ class _Kind(NamedTuple):
     empty: float
 
 
-_PRICES = _Kind("prices", "double precision", PRICE_CHANGED, float("nan"))
-_RETURNS = _Kind("returns", "double precision", RETURN_CHANGED, float("nan"))
-_VOLUME = _Kind("volume", "bigint", VOLUME_CHANGED, UNKNOWN_VOLUME)
+_PRICES = Kind("prices", "double precision", PRICE_CHANGED, float("nan"))
+_RETURNS = Kind("returns", "double precision", RETURN_CHANGED, float("nan"))
+_VOLUME = Kind("volume", "bigint", VOLUME_CHANGED, UNKNOWN_VOLUME)
 KINDS = (_PRICES, _RETURNS, _VOLUME)
 
 
@@ -57,7 +57,7 @@ class _Group:
     changed: npt.NDArray[np.uint8]
     values: dict[str, Float64 | Int64]
 
-    def cells(self, kind: _Kind, in_row: npt.NDArray[np.bool_]) -> Cells:
+    def cells(self, kind: Kind, in_row: npt.NDArray[np.bool_]) -> Cells:
         """Changed cells that hold a value, in the chosen rows; only these rows are in the result."""
         values = self.values[kind.table]
         empty = np.isnan(values) if kind.type == "double precision" else values == kind.empty
@@ -67,76 +67,28 @@ class _Group:
         return Cells(dates, len(self.columns), renumbered[self.row[at]], self.column[at], values[at])
 
 
-def write(cur: cursor, changes: Changes, placements: Placements) -> int:
+def write(cur: cursor, changes: Changes, places: Mapping[str, Place]) -> int:
     """Writes all changes in the caller's transaction and keeps `stocketl.latest` up; returns the cells written.
 
-    Raises DatabaseError if a table to be made exists and is not one of ours.
+    places: where each ticker lives; the columns must be there (`streaming.widening`).
     """
     cur.execute("SELECT wide_schema FROM stocketl.writer")
     (schema,), *_ = cur.fetchall()
-    _widen(cur, schema, placements)
-    faults.reach("altered")
     written = 0
-    for group in _groups(changes, placements):
+    for group in _groups(changes, places):
         written += _write_group(cur, schema, group)
     latest.keep(cur, changes)
     return written
 
 
-def _name(schema: str, kind: _Kind, table_no: int) -> sql.Identifier:
+def table_name(schema: str, kind: Kind, table_no: int) -> sql.Identifier:
+    """`prices` and so on, `prices_2` for the second group of tickers."""
     return sql.Identifier(schema, kind.table if table_no == 1 else f"{kind.table}_{table_no}")
 
 
-def _widen(cur: cursor, schema: str, placements: Placements) -> None:
-    """Makes new tables and adds the columns of new tickers, one ALTER per table.
-
-    The column of a ticker that was placed before must be there: adding it again would hide that somebody dropped it.
-    """
-    added: dict[int, list[str]] = {}
-    for ticker in placements.added:
-        column, table_no = placements[ticker]
-        added.setdefault(table_no, []).append(column)
-    for table_no, columns in added.items():
-        for kind in KINDS:
-            table = _name(schema, kind, table_no)
-            typed = [sql.SQL(f"{{}} {kind.type}").format(sql.Identifier(column)) for column in columns]
-            if table_no in placements.new_tables and not _made_by_hand(cur, table):
-                # 800 columns at once take 5 ms here, 150 ms by ALTER
-                key = sql.SQL("date date PRIMARY KEY")
-                cur.execute(sql.SQL("CREATE TABLE {} ({})").format(table, sql.SQL(", ").join([key, *typed])))
-            else:
-                clauses = sql.SQL(", ").join(sql.SQL("ADD COLUMN {}").format(column) for column in typed)
-                cur.execute(sql.SQL("ALTER TABLE {} {}").format(table, clauses))
-
-
-def _made_by_hand(cur: cursor, table: sql.Identifier) -> bool:
-    """Whether a table with just our key stands there (made for its rights, say); DatabaseError for anything else."""
-    cur.execute(
-        """
-        SELECT c.relkind = 'r'
-               AND (SELECT array_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod)) FROM pg_attribute a
-                     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) = ARRAY['date date']
-               AND EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
-          FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE n.nspname = %s AND c.relname = %s
-        """,
-        table.strings,
-    )
-    found = cur.fetchall()
-    if found not in ([], [(True,)]):
-        schema, name = table.strings
-        msg = (
-            f"the schema {schema!r} has a {name!r} that StockETL did not make: expected nothing there, or an ordinary "
-            "table with the one column `date date PRIMARY KEY`. Rename it, or use another database or a role with "
-            "another search_path."
-        )
-        raise DatabaseError(msg)
-    return bool(found)
-
-
-def _groups(changes: Changes, placements: Placements) -> Iterator[_Group]:
-    places = [placements[ticker] for ticker in changes.ids]
-    table_of_code = np.array([table_no for _, table_no in places], np.int32)
+def _groups(changes: Changes, places: Mapping[str, Place]) -> Iterator[_Group]:
+    place_of_code = [places[ticker] for ticker in changes.ids]
+    table_of_code = np.array([table_no for _, table_no in place_of_code], np.int32)
     order = np.lexsort((changes.date, table_of_code[changes.code]))
     tables = table_of_code[changes.code[order]]
     numbers, starts = np.unique(tables, return_index=True)
@@ -147,7 +99,7 @@ def _groups(changes: Changes, placements: Placements) -> Iterator[_Group]:
         codes, column = distinct(changes.code[at])
         yield _Group(
             table_no,
-            [places[code][0] for code in codes.tolist()],
+            [place_of_code[code][0] for code in codes.tolist()],
             dates,
             row,
             column,
@@ -157,12 +109,12 @@ def _groups(changes: Changes, placements: Placements) -> Iterator[_Group]:
 
 
 def _write_group(cur: cursor, schema: str, group: _Group) -> int:
-    new = ~_exists(cur, _name(schema, _PRICES, group.table_no), group.dates)
+    new = ~_exists(cur, table_name(schema, _PRICES, group.table_no), group.dates)
     # quoted once for all statements: 10,000 names in 3 tables took longer to quote than to write
     quoted = np.array([sql.Identifier(column).as_string(cur) for column in group.columns], object)
     written = 0
     for kind in KINDS:
-        table = _name(schema, kind, group.table_no).as_string(cur)
+        table = table_name(schema, kind, group.table_no).as_string(cur)
         if new.any():
             written += _copy(cur, table, quoted, group.cells(kind, new))
         if not new.all():
@@ -187,7 +139,7 @@ def _copy(cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: Cells
     return len(cells.values)
 
 
-def _update(cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: Cells, kind: _Kind) -> int:
+def _update(cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: Cells, kind: Kind) -> int:
     """Sets cells in rows that exist; the others of a row keep their values."""
     staging = f"pg_temp.stocketl_{kind.table}"
     for piece in cells.without_empty_rows().slices():
@@ -208,7 +160,7 @@ def _update(cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: Cel
     return len(cells.values)
 
 
-def _stage(cur: cursor, staging: str, kind: _Kind, block: Cells) -> None:
+def _stage(cur: cursor, staging: str, kind: Kind, block: Cells) -> None:
     """One array per date: a table of two columns serves all groups, where 800 columns would swell the catalogue."""
     cur.execute("SELECT to_regclass(%s) IS NULL", (staging,))
     if cur.fetchall() == [(True,)]:

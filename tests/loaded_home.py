@@ -6,17 +6,21 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
-from streaming import ledger, moves, wide
+from streaming import ledger, moves, placement, wide
 from streaming.admission import Span, batch_digest
 from streaming.history import History
 from streaming.packets import Rejects, Ticks
 from streaming.reading import FACTS, REJECTS, TICKS, ReadOptions, rows_of
 from streaming.storage import open_place
 from streaming.transactions import Transactions
+from streaming.widening import Widening
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from psycopg2.extensions import cursor
 
+    from streaming.placement import Place
     from streaming.settings import Settings
 
 
@@ -30,6 +34,7 @@ class LoadedHome:
         self._seq = 0
         self._transactions = Transactions(settings.database or "", threading.Event())
         self._transactions.run(ledger.create)
+        self._widening = Widening(self._transactions, 0)
 
     def load(self, key: str, content: str, *, move: bool = True) -> int:
         """The seq of the drop."""
@@ -40,7 +45,7 @@ class LoadedHome:
         assert self._input.claim(version, seq) == version
         span = Span(seq, version, 0, version.size, whole=True)
         rows = list(rows_of(span, self._input, ReadOptions(1, text_ids=False, unpacked_limit=1 << 30)))
-        self._transactions.run(lambda cur: self._publish(cur, span, [(row[3], row[4]) for row in rows]))
+        self._publish(span, [(row[3], row[4]) for row in rows])
         if move:
             self._transactions.run(self._move)
         return seq
@@ -53,7 +58,7 @@ class LoadedHome:
         """Ends the connection."""
         self._transactions.close()
 
-    def _publish(self, cur: cursor, span: Span, rows: list[tuple[str, bytes]]) -> None:
+    def _publish(self, span: Span, rows: list[tuple[str, bytes]]) -> None:
         seq = span.seq
         ticks = [(seq, Ticks.from_buffer(payload)) for kind, payload in rows if kind == TICKS]
         applied = self._history.apply(ticks)
@@ -61,10 +66,15 @@ class LoadedHome:
         rejects = next((Rejects.from_buffer(payload) for kind, payload in rows if kind == REJECTS), Rejects.empty())
         given = zip(rejects.line, rejects.text, rejects.reason, strict=True)
         fact["rejects"] = [{"line": line, "text": text, "reason": reason} for line, text, reason in given]
-        assert ledger.begin_batch(cur, "c", seq, 1, batch_digest([span.to_json()]), 1)
-        cells = wide.write(cur, applied.changes, ledger.place_tickers(cur, applied.changes.ids))
-        ledger.record_drops(cur, "c", seq, [fact], applied.duplicates)
-        ledger.finish_batch(cur, "c", seq, cells)
+
+        def write(cur: cursor, planned: Mapping[str, Place]) -> None:
+            assert ledger.begin_batch(cur, "c", seq, 1, batch_digest([span.to_json()]), 1)
+            places = placement.place_tickers(cur, applied.changes.ids, planned)
+            cells = wide.write(cur, applied.changes, places)
+            ledger.record_drops(cur, "c", seq, [fact], applied.duplicates)
+            ledger.finish_batch(cur, "c", seq, cells)
+
+        self._widening.run(applied.changes.ids, write)
 
     def _move(self, cur: cursor) -> None:
         for row in ledger.unwritten_receipts(cur, "c", self._seq):

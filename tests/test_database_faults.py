@@ -170,4 +170,9 @@ def _everything(database: str) -> dict[str, list[dict[str, object]]]:
     names = [("public", name) for name in ("prices", "returns", "volume")]
     names += [("stocketl", name) for name in ("drops", "batches", "tickers", "latest")]
     every = sql.SQL("SELECT * FROM {} ORDER BY 1")
-    return {name: rows(database, every.format(sql.Identifier(schema, name))) for schema, name in names}
+    found = {name: rows(database, every.format(sql.Identifier(schema, name))) for schema, name in names}
+    # an empty column, made for a batch that did not come to its end, is nothing
+    return {
+        name: [{key: value for key, value in row.items() if value is not None} for row in table]
+        for name, table in found.items()
+    }

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from streaming import ledger
+from streaming import ledger, placement
 from streaming.errors import CheckpointError, DatabaseError, SupersededError
 from streaming.storage import Version
 from streaming.transactions import Transactions
@@ -237,25 +237,6 @@ def test_ten_thousand_drops_are_recorded_by_a_handful_of_statements(run: Run) ->
     assert len(run(lambda cur: ledger.unwritten_receipts(cur, "c", 0))) == 10_000
 
 
-def test_tickers_are_placed_in_sorted_order_and_stay(run: Run) -> None:
-    """New ones fill the first table with room; known ones are only looked up."""
-    first = run(lambda cur: ledger.place_tickers(cur, ["b", "a", "b"]))
-    assert (dict(first), first.added, first.new_tables) == (
-        {"a": ("stk_a", 1), "b": ("stk_b", 1)},
-        ["a", "b"],
-        {1},
-    )
-    many = run(lambda cur: ledger.place_tickers(cur, [f"n{n:03}" for n in range(799)] + ["a"]))
-    assert (many["n797"], many["n798"], many["a"], many.new_tables) == (
-        ("stk_n797", 1),
-        ("stk_n798", 2),
-        ("stk_a", 1),
-        {2},
-    )
-    again = run(lambda cur: ledger.place_tickers(cur, ["a", "n798"]))
-    assert (dict(again), again.added, again.new_tables) == ({"a": ("stk_a", 1), "n798": ("stk_n798", 2)}, [], set())
-
-
 @pytest.mark.parametrize(
     ("tickers", "asked", "found"),
     [
@@ -271,7 +252,7 @@ def test_series_finds_a_ticker_the_way_it_is_written_in_files(
     run: Run, tickers: list[str], asked: str, found: str
 ) -> None:
     """As it stands first, then as a number of three digits."""
-    run(lambda cur: ledger.place_tickers(cur, tickers))
+    run(lambda cur: placement.place_tickers(cur, tickers, placement.plan(tickers, {})))
     prices = ", ".join(f'"stk_{ticker}"' for ticker in tickers)
     for table, kind in (("prices", "double precision"), ("returns", "double precision"), ("volume", "bigint")):
         columns = prices.replace(",", f" {kind},")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from loaded_home import LoadedHome
 
-from streaming import ledger, oracle
+from streaming import oracle
 from streaming.packets import Ticks
 from streaming.settings import load
 from streaming.verify import Difference, show, verify
@@ -59,7 +59,10 @@ def test_tables_that_follow_from_the_files_are_equal(home: LoadedHome, capsys: p
             Difference("volume", "2024-01-03", "007", "-", "0"),
         ),
         ("INSERT INTO prices (date) VALUES ('1969-12-31')", Difference("prices", "1969-12-31", "", "-", "a row")),
-        ("ALTER TABLE volume ADD COLUMN stk_9 bigint", Difference("volume", "-", "stk_9", "-", "a column")),
+        (
+            "ALTER TABLE volume ADD COLUMN stk_9 bigint; UPDATE volume SET stk_9 = 1",
+            Difference("volume", "-", "stk_9", "-", "a column"),
+        ),
         (
             "UPDATE stocketl.latest SET price = 51 WHERE id = 'BRK.B'",
             Difference("stocketl.latest", "-", "BRK.B", "2024-01-02 50.0 - 5", "2024-01-02 51.0 - 5"),
@@ -131,7 +134,7 @@ def test_a_drop_that_is_not_moved_yet_is_read_where_it_lies(home: LoadedHome, tm
 
 def test_every_column_group_is_compared(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tickers of `prices_2` are recomputed like those of `prices`."""
-    monkeypatch.setattr(ledger, "TICKERS_PER_TABLE", 2)
+    monkeypatch.setattr(placement, "TICKERS_PER_TABLE", 2)
     home = LoadedHome(load(environment=False, home=str(tmp_path), database=database))
     rows = "".join(f"2024-01-0{day},{ticker},{day * ticker},1\n" for day in (1, 2) for ticker in (1, 2, 3, 4, 5))
     home.load("wide.csv", "date,id,price,volume\n" + rows)

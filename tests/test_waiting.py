@@ -70,3 +70,13 @@ def test_the_waits_under_way_can_be_asked_for() -> None:
     first.over()
     second.over()
     assert not [held for held in under_way() if held.what in "ab"]
+
+
+def test_a_wait_that_is_given_up_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """The job ends, or tells what it met instead; the next wait for the same thing begins anew."""
+    wait = Waiting("PostgreSQL")
+    wait.failed("down")
+    wait.given_up()
+    assert under_way() == []
+    wait.over()
+    assert len(caplog.records) == 1

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psycopg2
 import pytest
 from psycopg2 import sql
 
-from streaming import ledger, wide
+from streaming import ledger, placement, wide
 from streaming.errors import DatabaseError
 from streaming.packets import Changes
 from streaming.transactions import Transactions
+from streaming.widening import Widening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 DAY = dt.date(2024, 1, 1)
 HOSTILE = ['"; DROP TABLE prices; --', "%s", "%(x)s", "xmin", "DATE", "{}", "a\\b'c", "é" * 29 + "x", "NULL", "t.v[1]"]
 
 Cell = tuple[int, str, float, float | None, int | None]  # day after DAY, id, price, return, volume
-Run = Callable[[Callable[[Any], Any]], Any]
+
+
+class Run:
+    """Runs a function in a transaction of the first epoch; `widening` makes room for new tickers."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+        self.widening = Widening(transactions, 0)
+
+    def __call__(self, work: Callable[[Any], Any]) -> Any:
+        return self._transactions.run(work)
 
 
 @pytest.fixture
@@ -30,7 +43,7 @@ def run(database: str) -> Iterator[Run]:
     """Runs a function in a transaction on a database with an empty ledger."""
     with closing(Transactions(database, threading.Event())) as transactions:
         transactions.run(ledger.create)
-        yield transactions.run
+        yield Run(transactions)
 
 
 def changes_of(cells: list[Cell], changed: list[int] | None = None) -> Changes:
@@ -48,7 +61,11 @@ def changes_of(cells: list[Cell], changed: list[int] | None = None) -> Changes:
 
 
 def write(run: Run, changes: Changes) -> int:
-    return run(lambda cur: wide.write(cur, changes, ledger.place_tickers(cur, changes.ids)))
+    return run.widening.run(changes.ids, lambda cur, planned: write_in(cur, changes, planned))
+
+
+def write_in(cur: Any, changes: Changes, planned: dict[str, placement.Place]) -> int:
+    return wide.write(cur, changes, placement.place_tickers(cur, changes.ids, planned))
 
 
 def query(run: Run, statement: str | sql.Composed) -> list[tuple[Any, ...]]:
@@ -196,7 +213,7 @@ def test_a_new_date_costs_one_write_per_table(run: Run) -> None:
     def work(cur: Any) -> int:
         changes = changes_of([(1, *cell[1:]) for cell in cells])
         with cur.connection.cursor(cursor_factory=Recording) as recording:
-            return wide.write(recording, changes, ledger.place_tickers(recording, changes.ids))
+            return write_in(recording, changes, {})
 
     assert run(work) == 600
     copies = [f'COPY "public"."{table}" ' for table in ("prices", "returns", "volume")]
@@ -233,15 +250,16 @@ def test_nothing_to_write_writes_nothing(run: Run) -> None:
 
 
 def test_after_a_rollback_the_placements_are_found_anew(run: Run) -> None:
-    """The columns of a transaction that failed are made again by the next one, at the same connection."""
+    """The tickers of a transaction that failed have no place; the next one finds their empty columns."""
     changes = changes_of([(0, "A", 1.0, None, 1)])
 
-    def failing(cur: Any) -> None:
-        wide.write(cur, changes, ledger.place_tickers(cur, changes.ids))
+    def failing(cur: Any, planned: dict[str, placement.Place]) -> None:
+        write_in(cur, changes, planned)
         cur.execute("SELECT 1 / 0")
 
     with pytest.raises(DatabaseError, match="division by zero"):
-        run(failing)
+        run.widening.run(changes.ids, failing)
+    assert query(run, "SELECT count(*) FROM stocketl.tickers") == [(0,)]
     assert write(run, changes) == 2
     assert write(run, changes_of([(0, "A", 2.0, None, 1)])) == 2
     assert stored(run) == {"prices": {(0, "A"): 2.0}, "returns": {}, "volume": {(0, "A"): 1}}
@@ -280,7 +298,7 @@ def test_a_column_dropped_by_a_human_ends_with_what_to_do(run: Run, day: int) ->
     told = r'column "stk_A" of relation "returns" does not exist.*\[42703\].*dropped or renamed by hand'
     with pytest.raises(DatabaseError, match=told):
         write(run, changes_of([(day, "A", 2.0, 1.0, 2), (day, "B", 2.0, 1.0, 2), (day, "C", 2.0, 1.0, 2)]))
-    assert query(run, "SELECT * FROM prices") == [(DAY, 1.0, 1.0)]
+    assert query(run, 'SELECT date, "stk_A", "stk_B" FROM prices') == [(DAY, 1.0, 1.0)]
     assert query(run, "SELECT id FROM stocketl.tickers ORDER BY 1") == [("A",), ("B",)]
 
 
@@ -298,12 +316,12 @@ def test_the_tables_live_in_the_first_schema_of_the_search_path(database: str) -
     with closing(Transactions(database, threading.Event())) as first:
         first.run(lambda cur: cur.execute('CREATE SCHEMA "my %s"'))
         first.run(lambda cur: (cur.execute('SET search_path = "my %s", public'), ledger.create(cur)))
-        write(first.run, changes_of([(0, "A", 1.0, None, 1)]))
+        write(Run(first), changes_of([(0, "A", 1.0, None, 1)]))
     with closing(Transactions(database, threading.Event())) as second:
         second.run(ledger.create)
-        write(second.run, changes_of([(1, "A", 2.0, 1.0, 2), (0, "A", 1.5, None, 1)]))
-        assert query(second.run, 'SELECT "stk_A" FROM "my %s".prices ORDER BY date') == [(1.5,), (2.0,)]
-        assert query(second.run, "SELECT count(*) FROM stocketl.series('A')") == [(2,)]
+        write(Run(second), changes_of([(1, "A", 2.0, 1.0, 2), (0, "A", 1.5, None, 1)]))
+        assert query(Run(second), 'SELECT "stk_A" FROM "my %s".prices ORDER BY date') == [(1.5,), (2.0,)]
+        assert query(Run(second), "SELECT count(*) FROM stocketl.series('A')") == [(2,)]
 
 
 @pytest.mark.parametrize("made_before", [False, True])
@@ -313,7 +331,7 @@ def test_the_tables_live_beside_the_ledger_never_in_its_schema(database: str, ma
         if made_before:
             job.run(lambda cur: cur.execute("CREATE SCHEMA stocketl"))
         job.run(lambda cur: (cur.execute("SET search_path = stocketl, public"), ledger.create(cur)))
-        assert query(job.run, "SELECT wide_schema FROM stocketl.writer") == [("public",)]
+        assert query(Run(job), "SELECT wide_schema FROM stocketl.writer") == [("public",)]
 
 
 def test_a_dashboard_may_poll_the_latest_rows(run: Run) -> None:

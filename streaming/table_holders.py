@@ -1,0 +1,75 @@
+"""Who holds a table that a lock is wanted on: what a person needs to find the session and to end it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from psycopg2.extensions import cursor
+
+_SHOWN, _QUERY_SHOWN = 3, 80
+
+# A session's own workers are it. A prepared transaction is no session: pg_locks calls it -1/<transaction id>.
+_HOLDERS = """
+    SELECT DISTINCT ON (a.xact_start, holder) coalesce(a.leader_pid, l.pid) AS holder, a.usename, a.application_name,
+           a.state, a.xact_start, CASE WHEN a.state IS NOT NULL THEN a.query END, p.gid, p.owner, p.prepared
+      FROM pg_locks l
+      LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+      LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction
+     WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
+       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND l.relation = to_regclass(%s)
+     ORDER BY a.xact_start, holder
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """told: who they are, in one line; ending: the statements that would end them, empty if there is none."""
+
+    told: str
+    ending: str
+
+
+def holders(cur: cursor, table: str) -> Holders:
+    """Everybody else who has a lock on the table (a quoted name), the oldest transaction first.
+
+    What a session of another role does is only shown to members of pg_read_all_stats; its process and role are to all.
+    """
+    cur.execute(_HOLDERS, (table,))
+    rows = cur.fetchall()
+    if not rows:
+        return Holders("whoever held it has just let it go", "")
+    told = [_prepared(*row[6:]) if row[0] is None else _session(*row[:6]) for row in rows[:_SHOWN]]
+    more = [f"{len(rows) - _SHOWN} more"] if len(rows) > _SHOWN else []
+    endings = [_end(pid, user, gid) for pid, user, *_, gid, _, _ in rows[:_SHOWN]]
+    return Holders(" and ".join([*told, *more]), "; ".join(filter(None, endings)))
+
+
+def _session(  # noqa: PLR0917 - the columns of the query, in order
+    pid: int, user: str | None, application: str | None, state: str | None, since: datetime | None, query: str | None
+) -> str:
+    if user is None:
+        return f"process {pid} (autovacuum, or another one of the server itself)"
+    who = f"process {pid} ({application or 'without application_name'}, role {user}"
+    if state is None:
+        return f"{who}; what it does is shown if this role is granted pg_read_all_stats)"
+    begun = f" since {since:%Y-%m-%d %H:%M:%S %Z}" if since else ""
+    shown = " ".join((query or "").split())
+    shown = shown if len(shown) <= _QUERY_SHOWN else f"{shown[:_QUERY_SHOWN]}…"
+    return f"{who}, {state}, in this transaction{begun}, last statement: {shown})"
+
+
+def _prepared(gid: str | None, owner: str | None, since: datetime | None) -> str:
+    if gid is None or since is None:
+        return "a prepared transaction"
+    return f"the prepared transaction {gid!r} of role {owner} since {since:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _end(pid: int | None, user: str | None, gid: str | None) -> str:
+    if pid is None:
+        return f"ROLLBACK PREPARED '{gid}'" if gid else ""
+    return f"SELECT pg_terminate_backend({pid})" if user else ""
