@@ -33,7 +33,18 @@ AFTER = {
     "first.csv": HEADER + b"2024-01-08,1,14,140\n2024-01-04,1,12.5,\n",
 }
 OPTIONS = ("--max-batch-bytes", "200")  # three batches in all: two drops, three, one
-POINTS = ["offset-logged", "reading", "state", "altered", "writing", "published", "laked", "committed", "moving"]
+POINTS = [
+    "offset-logged",
+    "reading",
+    "state",
+    "widening",
+    "altered",
+    "writing",
+    "published",
+    "laked",
+    "committed",
+    "moving",
+]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from loaded_home import LoadedHome
 
-from streaming import oracle
+from streaming import oracle, placement
 from streaming.packets import Ticks
 from streaming.settings import load
 from streaming.verify import Difference, show, verify
