@@ -69,6 +69,19 @@ def record(cur: cursor, checkpoint: Checkpoint, batch_id: int, batch: Batch) -> 
         )
 
 
+def refuse_lost(cur: cursor, checkpoint: Checkpoint, batch_id: int) -> None:
+    """Raises CheckpointError where a batch that was committed is no longer in the database."""
+    cur.execute("SELECT FROM stocketl.batches WHERE checkpoint_id = %s AND batch_id = %s", (checkpoint.id, batch_id))
+    if cur.rowcount == 0:
+        msg = (
+            f"the database has lost batch {batch_id}, which was committed: a standby that did not have it became the "
+            "writer, or an older copy was restored. The tables lack its rows; nothing more was written. If the server "
+            f"that has it can come back, point --database there; else start anew: {START_AGAIN}. Synchronous "
+            "replication (synchronous_standby_names) prevents it."
+        )
+        raise CheckpointError(msg)
+
+
 def refuse_another_replay(cur: cursor, checkpoint: Checkpoint, batch_id: int, batch: Batch) -> None:
     """Raises CheckpointError where a batch that is in the database read or did something else this time."""
     _compare_readings(cur, checkpoint, batch_id, batch)

@@ -120,6 +120,12 @@ def check_epoch(cur: cursor, epoch: int) -> None:
     cur.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", (_LOCKS, _WRITER))
     cur.execute("SELECT epoch, host, process_id, started_at FROM stocketl.writer")
     (newest, host, process_id, started_at), *_ = cur.fetchall()
+    if newest < epoch:
+        msg = (
+            f"the database has lost this job's start (epoch {epoch}, found {newest}): a standby that did not have it "
+            "became the writer, or an older copy was restored. Start the job again: it compares the two."
+        )
+        raise DatabaseError(msg)
     if newest != epoch:
         msg = (
             f"a newer job took over the database: epoch {newest}, process {process_id} on {host} since "

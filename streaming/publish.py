@@ -83,6 +83,7 @@ class Publish:
         self._wear = wear
         self.error: BaseException | None = None
         self.batches = 0
+        self._last: int | None = None
 
     def __call__(self, frame: DataFrame, batch_id: int) -> None:
         """Writes one batch; called again with the same batch after a crash."""
@@ -125,12 +126,14 @@ class Publish:
         if written is not None:  # else it was told by the job that wrote it, if that came so far
             self._metrics.batch(batch.facts, written.ended, sum(clock.seconds.values()), visible)
         self._wear.see(batch.held)
-        self.batches += 1
+        self.batches, self._last = self.batches + 1, batch_id
         self._published(batch_id)
 
     def _write(self, cur: cursor, batch: Batch, batch_id: int, planned: Mapping[str, Place]) -> Written | None:
         """The transaction. None: the batch was there already."""
         ledger.check_epoch(cur, self._epoch)
+        if self._last is not None:  # the server may be another one than the last time
+            agreement.refuse_lost(cur, self._checkpoint, self._last)
         drops = len({fact["seq"] for fact in batch.facts})
         if not ledger.begin_batch(cur, self._checkpoint_id, batch_id, self._epoch, batch.digest, drops):
             agreement.refuse_another_replay(cur, self._checkpoint, batch_id, batch)

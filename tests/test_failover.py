@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 import psycopg2
 import pytest
 from conditions import until
+from job_process import Job, drop, noise
+from outcome import receipts
 from postgres_servers import PostgresServer
+from tables import assert_same, expected, stored
 from tcp_proxy import TcpProxy
 from transaction_pooler import TransactionPooler
 
@@ -216,3 +219,27 @@ def _in_recovery(cur: Any) -> bool:
     cur.execute("SELECT pg_is_in_recovery()")
     ((found,),) = cur.fetchall()
     return bool(found)
+
+
+@pytest.mark.spark
+def test_a_job_goes_on_at_the_new_writer(pair: Pair, tmp_path: Path) -> None:
+    """Its address leads to the standby before that is promoted; the files that come meanwhile are loaded once."""
+    home, loaded = tmp_path / "home", []
+
+    def add() -> None:
+        day, price = len(loaded) + 1, len(loaded) + 10
+        loaded.append(f"date,id,price,trade_volume\n2024-01-{day:02},A,{price},1\n2023-12-29,B,{price},\n".encode())
+        drop(home / "input", f"{len(loaded)}.csv", loaded[-1])
+
+    with TcpProxy(pair.primary.uri) as address, Job(home, address.uri, "--lake", "none") as job:
+        add()
+        job.wait_for("the first receipt", lambda: len(receipts(home)) == 1)
+        address.lead_to(pair.standby.uri)
+        address.cut()
+        add()
+        job.wait_for("a word about the standby", lambda: "it is a standby [25006]" in job.output)
+        pair.fail_over()
+        add()
+        job.wait_for("every receipt", lambda: len(receipts(home)) == len(loaded))
+        assert noise(job.output) == []
+    assert_same(stored(pair.standby.uri), expected(loaded))

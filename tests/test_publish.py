@@ -14,6 +14,7 @@ from streaming import ledger
 from streaming.batch import Batch
 from streaming.checkpoint import Checkpoint
 from streaming.descriptors import Wear
+from streaming.errors import CheckpointError, DatabaseError
 from streaming.metrics import NoMetrics
 from streaming.packets import Changes
 from streaming.publish import Publish, Stopwatch
@@ -63,3 +64,20 @@ def test_a_batch_is_told_once_also_where_the_answer_to_its_commit_was_lost(
     assert [record.getMessage() for record in caplog.records if "1.csv" in record.getMessage()] == [
         "drop 1.csv failed: no-header: the first line is data"
     ]
+
+
+def test_a_batch_that_the_database_has_lost_ends_the_job(database: str, tmp_path: Path) -> None:
+    """As after a failover to a standby that lagged: the next batch is not written, for the tables lack rows."""
+    metrics = NoMetrics()
+    checkpoint = Checkpoint(str(tmp_path), "c", 2, text_ids=False)
+    with contextlib.closing(Transactions(database, threading.Event())) as transactions:
+        transactions.run(ledger.create)
+        epoch = ledger.take_over(database)
+        publish = Publish(transactions, None, checkpoint, epoch, published=int, metrics=metrics, wear=Wear(metrics))
+        publish._publish(Batch(Changes.empty(), [], {}, [], {}), 0, Stopwatch())  # noqa: SLF001 - without Spark
+        transactions.run(lambda cur: cur.execute("DELETE FROM stocketl.batches"))
+        with pytest.raises(CheckpointError, match=r"lost batch 0.*standby.*start anew"):
+            publish._publish(Batch(Changes.empty(), [], {}, [], {}), 1, Stopwatch())  # noqa: SLF001 - without Spark
+        transactions.run(lambda cur: cur.execute("UPDATE stocketl.writer SET epoch = epoch - 1"))
+        with pytest.raises(DatabaseError, match=r"lost this job's start \(epoch 1, found 0\).*Start the job again"):
+            transactions.run(lambda cur: ledger.check_epoch(cur, epoch))
