@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streaming.admission import EMPTY_OFFSET, digest, is_open
-from streaming.errors import CheckpointError, StorageError
+from streaming.errors import CheckpointError, SettingsError, StorageError
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
@@ -75,7 +75,11 @@ class Backlog(threading.Thread):
     def _look(self) -> None:
         try:
             self.waiting = self._found(self._committed())
-        except (StorageError, CheckpointError) as error:  # the latter: Spark has purged the offset of a batch so old
+        except (
+            StorageError,
+            SettingsError,
+            CheckpointError,
+        ) as error:  # the last: its offset is purged
             self.waiting = None
             log.warning("what waits is not known this time: %s", error)
         else:

@@ -16,7 +16,8 @@ from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPart
 
 from streaming import faults, memory
 from streaming.admission import EMPTY_OFFSET, Limits, Span, admit, spans
-from streaming.errors import StorageError
+from streaming.errors import SettingsError, StorageError
+from streaming.input_watch import Report
 from streaming.isolation import parse_isolated
 from streaming.reading import PACKET_COLUMNS, ReadOptions, rows_of
 from streaming.storage import open_place
@@ -36,7 +37,10 @@ PACKET_SCHEMA = "bucket int, seq long, part long, kind string, payload binary"
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """What the source must know; travels as one JSON option. `settle` is seconds; keys: of the buckets in the state."""
+    """What the source must know; travels as one JSON option.
+
+    settle: seconds; keys: of the buckets in the state; report: address of the job's `InputWatch`.
+    """
 
     input: str
     settle: float
@@ -46,14 +50,22 @@ class SourceOptions:
     tasks: int
     isolate: bool
     resume: dict[str, Any]
+    report: str = ""
 
     @classmethod
     def of(
-        cls, settings: Settings, checkpoint: Checkpoint, tasks: int, *, isolate: bool, fates: dict[int, str]
+        cls,
+        settings: Settings,
+        checkpoint: Checkpoint,
+        tasks: int,
+        *,
+        isolate: bool,
+        fates: dict[int, str],
+        report: str,
     ) -> SourceOptions:
         """As the settings say, going on at the checkpoint.
 
-        tasks: that parse at once; isolate: in child processes; fates: see `ReadOptions`.
+        tasks: that parse at once; isolate: in child processes; fates: see `ReadOptions`; report: see above.
         """
         return cls(
             input=settings.input,
@@ -69,6 +81,7 @@ class SourceOptions:
             tasks=tasks,
             isolate=isolate,
             resume=checkpoint.last_offset(),
+            report=report,
         )
 
     def to_json(self) -> str:
@@ -114,6 +127,7 @@ class DropReader(DataSourceStreamReader):
         self._options = options
         self._place = open_place(options.input, settle=options.settle)
         self._offset = options.resume or EMPTY_OFFSET
+        self._report = Report(options.report)
 
     def initialOffset(self) -> dict[str, Any]:  # noqa: N802 (named by Spark)
         """Before the first drop."""
@@ -122,12 +136,15 @@ class DropReader(DataSourceStreamReader):
     def latestOffset(self) -> dict[str, Any]:  # noqa: N802 (named by Spark)
         """Lists the prefix and admits what is new, up to the batch limit; the same offset where nothing is.
 
-        A storage that does not answer for the moment is asked again at the next trigger.
+        A storage that does not answer for the moment is asked again at the next trigger, and so is one that refuses:
+        its check at the start has found no wrong setting, and a right that was taken away may be given back.
         """
         try:
             self._offset = admit(self._offset, self._place, self._options.limits)
-        except StorageError:
-            return self._offset
+        except (StorageError, SettingsError) as error:
+            self._report.looked(str(error), {})
+        else:
+            self._report.looked("", self._place.held_back())
         return self._offset
 
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[InputPartition]:

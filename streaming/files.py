@@ -1,4 +1,4 @@
-# ruff: noqa: PTH104, PTH108, PTH114, PTH115, PTH120, PTH123, PTH211
+# ruff: noqa: PTH104, PTH108, PTH110, PTH114, PTH115, PTH120, PTH123, PTH211
 # Flags and descriptors of single calls are the point of this module; a Path has no way to give them.
 """What `folder` asks of the file system: copies, links and removals that a crash cannot leave half done."""
 
@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OF_A_PROCESS = re.compile(r"\.stocketl-(?:check-)?([0-9]+)(?:-[0-9]+)?\.part")
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_RANGES = {errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM}
 
@@ -135,12 +137,25 @@ def sync(path: str) -> None:
 
 
 def write(path: str, data: bytes, *, durable: bool) -> None:
-    """A new file with these bytes, on the disk if it is to be durable."""
+    """A new file with these bytes, on the disk if it is to be durable; none if they could not be written."""
     with open(os.open(path, NEW, 0o666), "wb") as file:
-        file.write(data)
-        if durable:
+        try:
+            file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
+        except OSError:
+            remove(path)
+            raise
+
+
+def remove_leftovers(folder: str) -> None:
+    """Removes what processes of this machine were writing when they ended: `.stocketl-<pid>-….part`."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _OF_A_PROCESS.fullmatch(entry.name)
+            if found and not os.path.exists(f"/proc/{found[1]}"):
+                remove(entry.path)
 
 
 def set_modified(path: str, nanoseconds: int) -> None:

@@ -20,17 +20,18 @@ import shutil
 import stat
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, BinaryIO
 
 from streaming import files
 from streaming.entries import EPOCH, etag_of, key_of, modified_ns, path_of, version_of, walk
-from streaming.errors import ChangedError, SettingsError, StorageError, SymbolicLinkError, VanishedError
+from streaming.errors import ChangedError, SettingsError, SymbolicLinkError, VanishedError
+from streaming.folder_errors import FULL, check_writing, plain_errors, said
 from streaming.storage import CHUNK, is_drop_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from streaming.storage import Place, Version
 
@@ -39,7 +40,8 @@ log = logging.getLogger(__name__)
 _CLAIMS = ".claims"
 _OWN = ".stocketl-"
 _CHANGED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ESTALE}
-_UNREADABLE = {errno.EACCES, errno.EPERM, errno.EIO}
+# of the disk or of this process, whichever file it is
+_OF_ALL = FULL | {errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class Folder:
@@ -52,25 +54,27 @@ class Folder:
         self.url = root
         self._settle = settle
         self._ahead: dict[str, tuple[str, float]] = {}
+        self._held: dict[str, str] = {}
         self._told: set[str] = set()
 
     def __reduce__(self) -> tuple[type[Folder], tuple[str, float]]:
         return Folder, (self.url, self._settle)
 
-    def check(self) -> None:
-        """Makes the folder if it is not there; raises `SettingsError` where it cannot be used."""
+    def check(self, *, of_drops: bool = False) -> None:
+        """Makes the folder if it is not there, and writes to it; raises `SettingsError` where it cannot be used."""
         try:
             os.makedirs(self.url, exist_ok=True)
         except OSError as error:
             msg = f"expected a folder at {self.url}, got: {error.strerror}; give another place or the right to make it"
             raise SettingsError(msg) from error
-        if not os.access(self.url, os.R_OK | os.W_OK | os.X_OK):
-            msg = f"this user may not list, read and write in {self.url}; give it the rights, or give another place"
-            raise SettingsError(msg)
+        for folder in (self.url, f"{self.url}/{_CLAIMS}") if of_drops else (self.url,):
+            files.remove_leftovers(folder)
+            check_writing(folder)
 
     def versions(self) -> list[Version]:
         """As `Place` says. What may not be listed or read is left where it is and named once in the log."""
         found, ahead, now = [], {}, time.time_ns()
+        self._held.clear()
         with self._plainly("list"):
             for path, status in walk(self.url, is_drop_name, self._tell):
                 version = version_of(key_of(path), status)
@@ -92,18 +96,22 @@ class Folder:
             os.makedirs(os.path.dirname(claim), exist_ok=True)
             files.remove(part)
             try:
-                whole = files.copy_as_it_was(path_of(self.url, version.key), version.etag, part)
+                if files.copy_as_it_was(path_of(self.url, version.key), version.etag, part):
+                    os.replace(part, claim)
+                    return version
             except OSError as error:
-                if error.errno not in _CHANGED | _UNREADABLE:
+                if error.errno in _OF_ALL or error.filename == part:
                     raise
-                if error.errno in _UNREADABLE:
+                if error.errno not in _CHANGED:  # of this file alone: it waits, and the others go on
                     self._tell(version.key, error)
-                whole = False
-            if not whole:
-                files.remove(part)
-                return None
-            os.replace(part, claim)
-        return version
+            finally:
+                with suppress(OSError):
+                    files.remove(part)
+        return None
+
+    def held_back(self) -> dict[str, str]:
+        """Files and folders that may not be listed, read or claimed now."""
+        return dict(self._held)
 
     def read(self, version: Version, seq: int, start: int = 0, end: int | None = None) -> bytes:
         """From the claim, or from the file itself where the claim is lost and the file is as it was admitted."""
@@ -154,7 +162,11 @@ class Folder:
         with self._plainly(f"write {key!r} to"):
             temporary = self._temporary(path, f"{os.getpid()}-{threading.get_ident()}")
             files.write(temporary, data, durable=durable)
-            os.replace(temporary, path)
+            try:
+                os.replace(temporary, path)
+            except OSError:
+                files.remove(temporary)
+                raise
             if durable:
                 files.sync(os.path.dirname(path))
 
@@ -251,14 +263,10 @@ class Folder:
         return temporary
 
     def _tell(self, path: str, error: OSError) -> None:
+        self._held[key_of(path)] = said(error)
         if path not in self._told:
             self._told.add(path)
             log.warning("%r in %s waits: %s; give this user the right to read it", path, self.url, error.strerror)
 
-    @contextmanager
-    def _plainly(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            msg = f"cannot {what} {self.url}: {error.strerror or error}"
-            raise StorageError(msg) from error
+    def _plainly(self, what: str) -> AbstractContextManager[None]:
+        return plain_errors(what, self.url)

@@ -17,6 +17,7 @@ from streaming.descriptors import Wear, begin_anew
 from streaming.draining import Drained
 from streaming.heartbeat import Heartbeat
 from streaming.home import database
+from streaming.input_watch import InputWatch
 from streaming.lake import Lake
 from streaming.lake_outbox import LakeOutbox
 from streaming.metrics import NoMetrics, cloudwatch
@@ -66,13 +67,16 @@ def run(settings: Settings) -> int:
         metrics: Metrics = cloudwatch() if settings.metrics == "cloudwatch" else NoMetrics()
         wear = Wear(metrics)
         publish = Publish(of_batches, lake, checkpoint, epoch, published=receipts.published, metrics=metrics, wear=wear)
-        followers: list[Follower] = [receipts] if lake is None else [receipts, lake]
+        watch = InputWatch(settings.input, stop)
+        followers: list[Follower] = [receipts, watch] if lake is None else [receipts, watch, lake]
         followers += _signs_of_life(settings, checkpoint, epoch, receipts, metrics=metrics, wear=wear, stop=stop)
         drained = Drained(settings, checkpoint, of_supervisor, receipts, lake) if settings.once else None
 
         def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (the one argument of a callback)
             fates = of_supervisor.run(checkpoint.recorded_fates)
-            options = drops.SourceOptions.of(settings, checkpoint, parse_tasks(spark), isolate=isolate, fates=fates)
+            options = drops.SourceOptions.of(
+                settings, checkpoint, parse_tasks(spark), isolate=isolate, fates=fates, report=watch.address
+            )
             packets = drops.stream(spark, options)
             changes = returns.changes(packets, checkpoint_url=checkpoint.url, with_loaded=lake is not None)
             query = changes.writeStream.foreachBatch(publish).queryName("stocketl")

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from streaming import faults, ledger, moves
+from streaming import faults, files, ledger, moves
 from streaming.errors import DropError, SettingsError, StockETLError, StorageError
 from streaming.settings import is_s3
 from streaming.storage import open_place
@@ -64,8 +64,11 @@ def destinations(settings: Settings) -> Destinations:
         failed=open_place(settings.failed),
         move=settings.moves,
     )
-    for place in (to.input, to.receipts, *((to.success, to.failed) if to.move else ())):
+    to.input.check(of_drops=True)
+    for place in (to.receipts, open_place(settings.checkpoint), *((to.success, to.failed) if to.move else ())):
         place.check()
+    if not is_s3(settings.checkpoint):
+        files.remove_leftovers(f"{settings.checkpoint}/handover")
     return to
 
 

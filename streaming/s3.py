@@ -11,6 +11,7 @@ keys that hold NUL; what lies under the newest delete marker of its key.
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
@@ -50,10 +51,16 @@ class Bucket:
     def __reduce__(self) -> tuple[type[Bucket], tuple[str, str]]:
         return Bucket, (self._bucket, self._prefix)
 
-    def check(self) -> None:
-        """Asks for one key; raises `SettingsError` where the bucket is not there or not ours to list."""
-        with self._plainly("list"):
-            client().list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+    def check(self, *, of_drops: bool = False) -> None:
+        """Lists keys or versions, and reads a version that is not there, which S3 says only to who may read."""
+        if not of_drops:
+            with self._plainly("list"):
+                client().list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+            return
+        with self._plainly("list the versions of"):
+            client().list_object_versions(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
+        with suppress(VanishedError), self._plainly("read drops in"):
+            client().get_object(**absent(self._bucket, self._prefix))["Body"].close()
 
     def versions(self) -> list[Version]:
         """As `Place` says, with one request for each 1,000 versions and delete markers under the prefix."""
@@ -81,6 +88,10 @@ class Bucket:
     def claim(self, version: Version, seq: int) -> Version | None:  # noqa: ARG002 - a folder needs it
         """The version itself: it stays by its id."""
         return version
+
+    def held_back(self) -> dict[str, str]:
+        """Nothing: what is listed is admitted."""
+        return {}
 
     def read(self, version: Version, seq: int, start: int = 0, end: int | None = None) -> bytes:  # noqa: ARG002 - as above
         """As `Place` says; a connection that breaks in the middle is tried again."""

@@ -50,8 +50,11 @@ class Place(Protocol):
     longest_component: int | None
     """Bytes between two `/`, and components must be plain names; None: keys have no structure."""
 
-    def check(self) -> None:
-        """Makes sure, at start, that the place is there: creates a folder, asks a bucket for one key."""
+    def check(self, *, of_drops: bool = False) -> None:
+        """Asks, at start, for what the job will ask for: `SettingsError` where that will never be given.
+
+        A folder is made and written to; nothing stays behind. of_drops: drops are listed and read here.
+        """
 
     def versions(self) -> list[Version]:
         """What lies there as drops now, in order of (modified, key); versions of one key oldest first."""
@@ -62,6 +65,9 @@ class Place(Protocol):
         Idempotent; a claim left under the same seq for another version is replaced. Survives `kill -9` of the
         job; it is not forced to the disk (the input still is there after a power cut, and `read` falls back to it).
         """
+
+    def held_back(self) -> dict[str, str]:
+        """What the last look at the drops met that may not be read and waits, and why, by key."""
 
     def read(self, version: Version, seq: int, start: int = 0, end: int | None = None) -> bytes:
         """Bytes [start, end) of a claimed version, always the same ones; raises `VanishedError`."""

@@ -30,8 +30,9 @@ _RESTART_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 # that did not answer.
 _WORKER_DIED = ("Python worker exited unexpectedly", "Python worker failed to connect back")
 _PYTHON_ERROR = re.compile(r"(?!pyspark|py4j)[\w.]+(Error|Exception|Exit|Interrupt): ")
-_STORAGE_FAILED = "StorageError"
-_WORTH_A_RESTART = (*_WORKER_DIED, "CONCURRENT_STREAM_LOG_UPDATE", _STORAGE_FAILED)
+_DISK_FULL = ("No space left on device", "Disk quota exceeded")  # where Java writes: the checkpoint, its own files
+_STORAGE_FAILED = ("StorageError", *_DISK_FULL)
+_WORTH_A_RESTART = (*_WORKER_DIED, "CONCURRENT_STREAM_LOG_UPDATE", *_STORAGE_FAILED)
 
 
 class Follower(Protocol):
@@ -170,7 +171,7 @@ def _is_worth_a_restart(reason: BaseException, restarts: int) -> bool:
 def _is_of_the_storage(reason: BaseException) -> bool:
     """By its class where it is an error of ours; Spark hands on only the text."""
     own = isinstance(reason, StockETLError) and not isinstance(reason, QueryFailedError)
-    return isinstance(reason, StorageError) if own else _STORAGE_FAILED in str(reason)
+    return isinstance(reason, StorageError) if own else any(sign in str(reason) for sign in _STORAGE_FAILED)
 
 
 def _first_line(text: object) -> str:

@@ -1,0 +1,87 @@
+"""What keeps the source from looking at the input, told where a person sees it.
+
+Spark runs the source in a Python process of its own, whose log lines end in a file. So it sends what it meets to the
+job as datagrams on this machine, which need neither a disk nor a port; and the job tells it as it tells every wait.
+
+Delivery: at most once; while a trouble lasts, each look sends it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import secrets
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from streaming.waiting import Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LOOK_SECONDS = 0.5
+_MOST_BYTES, _NAMED, _NAME_LENGTH = 60_000, 3, 300
+
+
+class Report:
+    """The source's end. address: of the job's `InputWatch`; empty = nobody wants to know."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._last = ""
+
+    def looked(self, failed: str, held: Mapping[str, str]) -> None:
+        """After each look. failed: why it could not be made, empty = it could; held: files that wait, and why."""
+        some = {key[:_NAME_LENGTH]: reason for key, reason in itertools.islice(held.items(), _NAMED)}
+        text = json.dumps({"failed": failed[:2_000], "held": some, "count": len(held)})
+        troubled = bool(failed or held)
+        if not self._address or (not troubled and text == self._last):
+            return
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.settimeout(0)
+            sender.sendto(text.encode(), f"\0{self._address}")
+            self._last = text
+
+
+class InputWatch(threading.Thread):
+    """The job's end: tells a look at the input that fails, and files that may not be read, until they are over."""
+
+    def __init__(self, url: str, stop: threading.Event) -> None:
+        super().__init__(name="input-watch", daemon=True)
+        self._url = url
+        self._stop_event = stop
+        self._input = Waiting(f"the input {url}")
+        self._files = Waiting("files in the input that may not be read")
+        self.address = f"stocketl-{secrets.token_hex(16)}"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(f"\0{self.address}")
+        self._socket.settimeout(_LOOK_SECONDS)
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Until the stop event."""
+        with self._socket:
+            while not self._stop_event.is_set():
+                try:
+                    self._tell(json.loads(self._socket.recv(_MOST_BYTES)))
+                except (TimeoutError, ValueError):
+                    continue
+                except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for this one)
+                    self.error = error
+                    return
+
+    def _tell(self, told: dict[str, object]) -> None:
+        failed, held, count = told["failed"], told["held"], told["count"]
+        if failed:
+            self._input.failed(str(failed), "Drops are loaded once it answers.")
+            return
+        self._input.over()
+        if not isinstance(held, dict) or not held:
+            self._files.over()
+            return
+        named = "; ".join(f"{key!r}: {reason}" for key, reason in held.items())
+        more = f" ({count} files in all)" if count != len(held) else ""
+        advice = "The others are loaded meanwhile. Give the job's user the right to read them, or take them away."
+        self._files.failed(f"{named}{more}", advice)
