@@ -21,8 +21,14 @@ _HOLDERS = """
       LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction
      WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-       AND l.relation = to_regclass(%s)
+       AND {}
      ORDER BY a.xact_start, holder
+"""
+
+_ANY = """
+    l.mode <> 'AccessShareLock' AND l.relation IN (
+        SELECT oid FROM pg_class WHERE relkind = 'r' AND (relnamespace = to_regnamespace('stocketl')::oid
+                                                           OR relname ~ '^(prices|returns|volume)(_[0-9]+)?$'))
 """
 
 
@@ -39,7 +45,16 @@ def holders(cur: cursor, table: str) -> Holders:
 
     What a session of another role does is only shown to members of pg_read_all_stats; its process and role are to all.
     """
-    cur.execute(_HOLDERS, (table,))
+    return _found(cur, "l.relation = to_regclass(%s)", [table])
+
+
+def holders_of_any(cur: cursor) -> Holders:
+    """Everybody else who has a lock on a table of StockETL that keeps writers out: of the table or of rows in it."""
+    return _found(cur, _ANY, [])
+
+
+def _found(cur: cursor, condition: str, values: list[str]) -> Holders:
+    cur.execute(_HOLDERS.format(condition), values)
     rows = cur.fetchall()
     if not rows:
         return Holders("whoever held it has just let it go", "")

@@ -12,11 +12,11 @@ from psycopg2.extensions import STATUS_READY
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_when_event_set, wait_exponential, wait_random
 from tenacity.nap import sleep_using_event
 
-from streaming import lock_holders
 from streaming.connect import Limits, RefusedLoginError, begin, connect
 from streaming.errors import StockETLError
 from streaming.login import Login, SecretUnavailableError
 from streaming.sqlstates import first_line, of_a_standby, plain, state_of, told, transient
+from streaming.table_holders import holders_of_any
 from streaming.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -166,6 +166,17 @@ class Transactions:
     def _say_waiting(self, state: RetryCallState) -> None:
         error = None if state.outcome is None else state.outcome.exception()
         reason, advice = told(error)
-        if self._connection is not None and isinstance(error, psycopg2.Error) and state_of(error) == "55P03":
-            advice = lock_holders.told(self._connection) or advice
+        if isinstance(error, psycopg2.Error) and state_of(error) == "55P03":
+            advice = self._holders() or advice
         self._waiting.failed(reason, advice)
+
+    def _holders(self) -> str:
+        """Who keeps writers out, asked after the lock time-out on the same connection."""
+        opened = self._connection
+        with contextlib.suppress(psycopg2.Error):
+            if opened is not None:
+                with self._begin(opened).cursor() as cur:
+                    found = holders_of_any(cur)
+                opened.rollback()
+                return f"It is held by {found.told}." + (f" To end that: {found.ending}." if found.ending else "")
+        return ""

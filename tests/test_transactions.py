@@ -80,6 +80,17 @@ def test_a_server_that_refuses_for_a_while_is_waited_for(
     assert messages[1].startswith("PostgreSQL is back after ")
 
 
+def test_a_session_that_ended_while_nothing_was_to_do_costs_no_word(
+    database: str, transactions: Transactions, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As by idle_session_timeout or a restart between two batches: another one is opened."""
+    first = transactions.run(lambda cur: cur.connection.info.backend_pid)
+    with contextlib.closing(psycopg2.connect(database)) as killer, killer.cursor() as cur:
+        cur.execute("SELECT pg_terminate_backend(%s)", [first])
+    assert transactions.run(lambda cur: cur.connection.info.backend_pid) != first
+    assert caplog.records == []
+
+
 def test_a_terminated_session_is_replaced(database: str, transactions: Transactions) -> None:
     """The whole transaction runs again; what it wrote before is gone."""
     attempts = []
@@ -140,9 +151,9 @@ def test_a_lock_that_is_waited_for_names_who_holds_it(
     first, last = [record.getMessage() for record in caplog.records]
     assert first.startswith(
         "waiting for PostgreSQL (batches), nothing is lost: canceling statement due to lock timeout [55P03]. "
-        f"Held by pid {pid} (user postgres, application a dashboard, idle in transaction, since 2"
+        f"It is held by process {pid} (a dashboard, role postgres, idle in transaction, in this transaction since 2"
     )
-    assert "): AccessExclusiveLock on prices. If one hangs: SELECT pg_terminate_backend(<pid>)." in first
+    assert f"last statement: LOCK TABLE prices). To end that: SELECT pg_terminate_backend({pid})." in first
     assert last.startswith("PostgreSQL (batches) is back after ")
 
 
