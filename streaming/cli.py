@@ -194,6 +194,41 @@ def verify(
 
 
 @app.command()
+def rebuild(
+    home: Home = None,
+    input: Input = None,  # noqa: A002 (the option's name)
+    success: Success = None,
+    failed: Failed = None,
+    receipts: Receipts = None,
+    checkpoint: Checkpoint = None,
+    lake: Lake = None,
+    database: Database = None,
+    database_secret: DatabaseSecret = None,
+    max_batch_bytes: MaxBatchBytes = None,
+    split_bytes: SplitBytes = None,
+    unpacked_limit: UnpackedLimit = None,
+    text_ids: TextIds = False,
+    log_format: LogFormat = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")] = False,
+    without_missing: Annotated[
+        bool, typer.Option("--without-missing", help="Leave out loaded drops whose file is gone from success/.")
+    ] = False,
+) -> None:
+    """Begins anew from the files in success/: new checkpoint, new tables, all that was there set aside.
+
+    For a checkpoint that is damaged or lost, or that does not belong to the database. It says what it will do, and
+    asks. If it is stopped, the same command goes on.
+    """
+    from streaming import rebuild as anew
+    from streaming.console import log_to_terminal
+
+    settings = _load(locals())
+    log_to_terminal(settings.log_format)
+    raise typer.Exit(anew.run(settings, yes=yes, dry_run=dry_run, without_missing=without_missing))
+
+
+@app.command()
 def receipts(
     key: Annotated[
         str | None, typer.Argument(help="Name of a file under the input; without it: the last drops.")

@@ -78,7 +78,11 @@ def running(data_dir: str | os.PathLike[str]) -> str | None:
     if _postmaster(data) is None:
         return None
     lines = _pid_file(data)
-    return _uri(lines[4]) if len(lines) > 7 and lines[7] == "ready" else None
+    if len(lines) <= 7 or lines[7] != "ready":
+        return None
+    # the server of a home that was moved while it was up still names the old place; its socket has come along
+    moved = not (pathlib.Path(lines[4]) / SOCKET_NAME).exists() and (data / SOCKET_NAME).exists()
+    return _uri(str(data) if moved else lines[4])
 
 
 def psql_path() -> pathlib.Path:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from streaming import ledger
 from streaming.inspection import relocate
+from streaming.rebuild import refuse_other_runs
 
 if TYPE_CHECKING:
     import threading
@@ -21,6 +22,7 @@ def take_over(
     transactions: Transactions, checkpoint: Checkpoint, settings: Settings, login: Login, stop: threading.Event
 ) -> int:
     """The next epoch. A job that must refuse its checkpoint raises CheckpointError and leaves the older one alone."""
+    refuse_other_runs(settings)
     transactions.run(ledger.create)
     transactions.run(checkpoint.agree_with_ledger)
     checkpoint.refuse_leftovers(settings.lake, settings.receipts)

@@ -43,6 +43,20 @@ def postmaster(data: Path) -> psutil.Process:
     return psutil.Process(int((data / "postmaster.pid").read_text().split()[0]))
 
 
+def test_a_home_may_be_moved_while_its_server_is_up(home: Path) -> None:
+    """`stocketl database` leaves it up; it still names the place where it was started."""
+    uri = embedded.start(home / "a" / "postgres")
+    ask(uri, "CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)")
+    data = (home / "a").rename(home / "b") / "postgres"
+    moved = embedded.running(data)
+    assert moved not in {None, uri}
+    assert embedded.start(data) == moved
+    assert ask(str(moved), "SELECT n FROM kept") == [(7,)]
+    embedded.stop(data)
+    assert embedded.running(data) is None
+    assert ask(embedded.start(data), "SELECT n FROM kept") == [(7,)]
+
+
 def test_it_starts_stops_and_keeps_its_data(home: Path) -> None:
     """start gives a URI, running the same; after stop there is none; the next start finds the data."""
     data = home / "deep" / "postgres"

@@ -1,0 +1,129 @@
+"""Each kind of file of a checkpoint, damaged in each way: the next start is right, or refuses and says the way out."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import inputs
+import pytest
+from job_process import drop, kill_at, noise, run_once, try_once
+from soak_form import form
+from tables import assert_same, expected, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from databases import Databases
+
+pytestmark = pytest.mark.soak
+
+HEADER = b"date,id,price,trade_volume\n"
+SMALL = [HEADER + f"2024-01-{day:02d},A,{day},1\n2024-01-{day:02d},B,{day},\nbad\n".encode() for day in range(1, 13)]
+MANY = inputs.many_tickers(300, days=800, drops=1, seed=5)[0]
+OPTIONS = ("--max-batch-bytes", str(len(MANY) // 2 + 1_000))
+_LINES = 8
+
+# the newest file of each kind, and an older one where there are several
+KINDS = [
+    "metadata",
+    "stocketl.json",
+    "open-batch.json",
+    "offsets/13",
+    "offsets/12",
+    "offsets/3",
+    "offsets/.13.crc",
+    "commits/12",
+    "commits/3",
+    "commits/.12.crc",
+    "state/0/_metadata/v2/*",
+    "state/0/_metadata/v2/.*.crc",
+    "state/0/_stateSchema/default/*",
+    "state/0/_stateSchema/default/.*.crc",
+    "state/0/1/14_*.changelog",
+    "state/0/1/13_*.changelog",
+    "state/0/1/12_*.changelog",
+    "state/0/1/.12_*.changelog.crc",
+    "state/0/1/3_*.changelog",
+    "state/0/1/*.zip",
+    "state/0/1/.*.zip.crc",
+    "state/0/1/SSTs/*",
+    "lake-outbox/13.json",
+    "lake-outbox/13-*.parquet",
+    "lake-outbox/12.json",
+    "lake-outbox/12-*.parquet",
+    "handover/*",
+]
+
+
+def _halved(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def _a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES: list[Callable[[Path], None]] = [_halved, _emptied, Path.unlink, _flipped, _a_folder]
+CASES = [(kind, damage) for kind in KINDS for damage in DAMAGES]
+CHOSEN = form(long=CASES, short=random.Random(12).sample(CASES, 12))  # noqa: S311 (the same ones each time)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A home whose last batch is published and not committed, part of a drop that is read in two batches."""
+
+    home: Path
+    databases: Databases
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> Prepared:
+    """One batch a drop; the last committed one waits for the lake, whose thread is kept from it by a kill."""
+    home = tmp_path_factory.mktemp("damaged") / "home"
+    database = databases.create("damaged_before")
+    for number, content in enumerate(SMALL[:-1]):
+        drop(home / "input", f"{number}.csv", content, number)
+    run_once(home, database, "--max-batch-bytes", "90")
+    drop(home / "input", "last.csv", SMALL[-1], 20)
+    kill_at("committed", home.parent / "committed", home, database)
+    drop(home / "input", "many.csv", MANY, 21)
+    kill_at("laked", home.parent / "laked", home, database, *OPTIONS)
+    return Prepared(home, databases)
+
+
+@pytest.mark.parametrize(("kind", "damage"), CHOSEN, ids=[f"{kind}-{damage.__name__}" for kind, damage in CHOSEN])
+def test_a_start_on_a_damaged_checkpoint_is_right_or_says_the_way_out(
+    kind: str, damage: Callable[[Path], None], prepared: Prepared, tmp_path: Path
+) -> None:
+    """Tables that equal the oracle's, or exit code 1, a few plain lines, the file's name and what to do."""
+    home = Path(shutil.copytree(prepared.home, tmp_path / "home"))
+    database = prepared.databases.copy("damaged_before", "damaged")
+    found = sorted((home / "checkpoint").glob(kind))
+    if not found:  # of the lake's outbox only what a kill has left there
+        assert kind.startswith("lake-outbox/12")
+        return
+    damage(found[-1])
+    code, output = try_once(home, database, *OPTIONS)
+    assert not noise(output)
+    if code == 0:
+        assert_same(stored(database), expected([*SMALL, MANY]))
+    else:
+        assert code == 1
+        assert "the checkpoint" in output
+        assert "stocketl rebuild" in output
+        assert len([line for line in output.splitlines() if line.strip()]) <= _LINES
