@@ -172,6 +172,8 @@ def status(
     settings = _of_a_home(locals())
     facts = of_job.status(settings)
     _answer(facts, show, as_json=as_json)
+    if facts["state"] == "unreachable":
+        typer.echo(f"stocketl: {facts['said']}", err=True)
     raise typer.Exit(facts["exit_code"])
 
 
@@ -315,7 +317,7 @@ def _refuse_together(found: bool, option: str, other: str) -> None:  # noqa: FBT
 
 def _of_a_home(options: dict[str, Any]) -> Settings:
     """Settings of a command that looks at what a job has made: its home must be there, and its places are used."""
-    from streaming.home import refuse_missing_home
+    from streaming.access import refuse_missing_home
     from streaming.sign import as_last_run
 
     settings = _load(options)

@@ -42,6 +42,7 @@ PORT = 5432  # only the name of the socket file: nothing listens on TCP
 SOCKET_NAME = f".s.PGSQL.{PORT}"
 SOCKET_PATH_LIMIT = 100  # bytes; sockaddr_un holds 108 on Linux, 104 on macOS
 PLAIN_PATH = re.compile(r"[\w/.-]+", re.ASCII)  # `unix_socket_directories` is a list that has its own quoting rules
+_LOG_PREFIX = re.compile(r"^[\d-]+ [\d:.]+ \w+ \[\d+\] ")
 START_LIMIT = 300  # seconds: recovery after a crash replays the write-ahead log
 ORPHANS_LIMIT = 15  # seconds that the backends of a killed server get to notice it
 
@@ -127,7 +128,7 @@ def _account(data: pathlib.Path) -> pwd.struct_passwd | None:
 def _pid_file(data: pathlib.Path) -> list[str]:
     """Lines of postmaster.pid: process id, data directory, start, port, socket directory, address, memory, status."""
     try:
-        return [line.strip() for line in (data / "postmaster.pid").read_text().splitlines()]
+        return [line.strip() for line in (data / "postmaster.pid").read_text(errors="replace").splitlines()]
     except FileNotFoundError:
         return []
     except PermissionError as error:
@@ -140,7 +141,8 @@ def _postmaster(data: pathlib.Path) -> psutil.Process | None:
     lines = _pid_file(data)
     if not lines or not lines[0].isdecimal():
         return None
-    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+    # the last two: a number that is none of a process
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, ValueError, OverflowError):
         process = psutil.Process(int(lines[0]))
         if process.status() != psutil.STATUS_ZOMBIE and pathlib.Path(process.cwd()) == data:
             return process
@@ -150,8 +152,9 @@ def _postmaster(data: pathlib.Path) -> psutil.Process | None:
 def _initialise(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
     version = data / "PG_VERSION"
     if version.exists():
-        if (found := version.read_text().strip()) != MAJOR_VERSION:
-            msg = f"{data} is of PostgreSQL {found}, expected {MAJOR_VERSION}: dump and load it, or use another home"
+        if (found := version.read_text(errors="replace").strip()) != MAJOR_VERSION:
+            got = f"PostgreSQL {found[:20]!r}, expected {MAJOR_VERSION}"
+            msg = f"{data} is of {got}: dump and load it, or use another home"
             raise DatabaseError(msg)
         return
     if data.exists() and any(data.iterdir()):
@@ -211,7 +214,7 @@ def _await_ready(data: pathlib.Path) -> str:
         if uri := running(data):
             return uri
         time.sleep(0.05)
-    msg = f"the embedded PostgreSQL of {data} did not come up. The end of its log:\n{_tail(data)}"
+    msg = f"the embedded PostgreSQL of {data} did not come up: {_in_one_line(_tail(data))} (see {data / 'server.log'})"
     raise DatabaseError(msg)
 
 
@@ -222,7 +225,12 @@ def _uri(sockets: str) -> str:
 
 def _tail(data: pathlib.Path) -> str:
     file = data / "server.log"
-    return "\n".join(file.read_text(errors="replace").splitlines()[-8:]) if file.exists() else "(no log)"
+    return "\n".join(file.read_text(errors="replace").splitlines()[-8:]) if file.exists() else ""
+
+
+def _in_one_line(log_text: str) -> str:
+    """What the server said, without the times and process ids that begin its lines."""
+    return "; ".join(filter(None, (_LOG_PREFIX.sub("", line).strip() for line in log_text.splitlines())))
 
 
 def _run(data: pathlib.Path, account: pwd.struct_passwd | None, program: str, *arguments: str) -> None:
@@ -243,7 +251,8 @@ def _run(data: pathlib.Path, account: pwd.struct_passwd | None, program: str, *a
         **({"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}),  # type: ignore[call-overload]  # the stub has no unpacked user
     )
     if done.returncode != 0:
-        msg = f"{program} failed for {data} ({done.stdout.strip()}). The end of the server's log:\n{_tail(data)}"
+        said = _in_one_line(_tail(data)) or _in_one_line(done.stdout)
+        msg = f"{program} failed for {data}: {said} (see {data / 'server.log'})"
         raise DatabaseError(msg)
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
+from streaming.access import as_plain_errors
 from streaming.errors import DatabaseError, SettingsError
 from streaming.login import Login
 from streaming.running import of_home, of_ledger
@@ -34,18 +34,6 @@ class NoDatabaseError(DatabaseError):
     """No job has run here yet: there is no database, or nothing of StockETL in it."""
 
 
-def refuse_missing_home(settings: Settings, *, named: bool) -> None:
-    """Raises SettingsError for a home that is not there, if the command was given one or has its database there."""
-    home = settings.home
-    if home.is_dir() or not (named or settings.embedded):
-        return
-    if os.path.lexists(home):
-        msg = f"home: expected a folder, but {home} is none; correct --home"
-    else:
-        msg = f"home: there is no folder {home}; correct --home, or begin with `stocketl run --home {home}`"
-    raise SettingsError(msg)
-
-
 @contextlib.contextmanager
 def database(settings: Settings) -> Iterator[Login]:
     """How to log in to the database; the embedded server is made and started if need be. Raises DatabaseError."""
@@ -55,18 +43,30 @@ def database(settings: Settings) -> Iterator[Login]:
     from streaming import embedded  # noqa: PLC0415 (psutil; a command with a database of its own needs none of it)
 
     data = settings.postgres_data
-    data.parent.mkdir(parents=True, exist_ok=True)
-    with _users(data).open("a+") as users:
-        fcntl.flock(users, fcntl.LOCK_SH)  # waits while the last user before us stops the server
-        was_up = embedded.running(data) is not None
-        uri = embedded.start(data)
-        if not was_up:
-            _users(data).write_text(_identity(data))
+    with contextlib.ExitStack() as stack:
+        with as_plain_errors(data):
+            users = stack.enter_context(_user_of(data))
+            was_up = embedded.running(data) is not None
+            uri = embedded.start(data)
+            if not was_up:
+                _users(data).write_text(_identity(data))
         try:
             yield Login(uri)
         finally:
-            if _alone(users) and _users(data).read_text() == _identity(data) != "":
-                embedded.stop(data)
+            with as_plain_errors(data):
+                if _alone(users) and _users(data).read_text() == _identity(data) != "":
+                    embedded.stop(data)
+
+
+def refuse_missing_database(settings: Settings) -> None:
+    """Raises NoDatabaseError where the embedded server would have to be made."""
+    if not settings.embedded:
+        return
+    with as_plain_errors(settings.postgres_data):
+        try:
+            (settings.postgres_data / "PG_VERSION").stat()
+        except FileNotFoundError:
+            raise NoDatabaseError(_no_database(settings)) from None
 
 
 @contextlib.contextmanager
@@ -75,8 +75,7 @@ def reading(settings: Settings) -> Iterator[connection]:
 
     Raises NoDatabaseError where no job has run yet, DatabaseError where PostgreSQL cannot be reached.
     """
-    if settings.embedded and not (settings.postgres_data / "PG_VERSION").exists():
-        raise NoDatabaseError(_no_database(settings))
+    refuse_missing_database(settings)
     import psycopg2  # noqa: PLC0415 (`--help` needs none of it)
 
     from streaming.connect import Limits, begin, connect  # noqa: PLC0415 (as above)
@@ -102,10 +101,8 @@ def start_and_leave_up(settings: Settings) -> tuple[str, bool]:
     from streaming import embedded  # noqa: PLC0415 (as above)
 
     data = settings.postgres_data
-    data.parent.mkdir(parents=True, exist_ok=True)
-    new = not (data / "PG_VERSION").exists()
-    with _users(data).open("a+") as users:
-        fcntl.flock(users, fcntl.LOCK_SH)
+    with as_plain_errors(data), _user_of(data) as users:
+        new = not (data / "PG_VERSION").exists()
         uri = embedded.start(data)
         users.truncate(0)
     return uri, new
@@ -119,12 +116,13 @@ def stop(settings: Settings, *, force: bool = False) -> bool:
     from streaming import embedded  # noqa: PLC0415 (as above)
 
     data = settings.postgres_data
-    if embedded.running(data) is None:
-        return False
-    if not force and (job := _job(settings)) is not None:
-        msg = f"{job.where} uses this server as its job; end the job first (kill {job.process_id}), or give --force"
-        raise DatabaseError(msg)
-    embedded.stop(data)
+    with as_plain_errors(data):
+        if embedded.running(data) is None:
+            return False
+        if not force and (job := _job(settings)) is not None:
+            msg = f"{job.where} uses this server as its job; end the job first (kill {job.process_id}), or give --force"
+            raise DatabaseError(msg)
+        embedded.stop(data)
     return True
 
 
@@ -168,6 +166,15 @@ def _users(data: Path) -> Path:
     return data.with_name(f".{data.name}.users")
 
 
+@contextlib.contextmanager
+def _user_of(data: Path) -> Iterator[IO[str]]:
+    """One more user of the server of this directory: waits while the last one before stops it."""
+    data.parent.mkdir(parents=True, exist_ok=True)
+    with _users(data).open("a+") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        yield users
+
+
 def _alone(users: object) -> bool:
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)  # type: ignore[arg-type]  # an open file
@@ -179,7 +186,7 @@ def _alone(users: object) -> bool:
 def _identity(data: Path) -> str:
     """Process id and start time of the server that is up; empty if none is."""
     try:
-        lines = (data / "postmaster.pid").read_text().splitlines()
+        lines = (data / "postmaster.pid").read_text(errors="replace").splitlines()
     except FileNotFoundError:
         return ""
-    return f"{lines[0]}\n{lines[2]}"
+    return f"{lines[0]}\n{lines[2]}" if len(lines) > 2 else ""

@@ -12,7 +12,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 
 from streaming.embedded import psql_path
 from streaming.errors import SettingsError
-from streaming.home import database
+from streaming.home import database, refuse_missing_database
 
 if TYPE_CHECKING:
     from streaming.settings import Settings
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def run(settings: Settings, arguments: list[str]) -> int:
     """Opens psql with the arguments, waits for its end and returns its exit code; the server stays up as long."""
+    refuse_missing_database(settings)
     with database(settings) as login:
         try:
             parts = parse_dsn(login.uri())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +18,7 @@ _KINDS = ("prices", "returns", "volume")
 
 
 def show(facts: Facts) -> None:
-    """Prints the screen; what made the database unreachable goes to standard error, in one line."""
+    """Prints the screen."""
     console = screen()
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
@@ -29,8 +28,6 @@ def show(facts: Facts) -> None:
     console.print(table)
     if facts.get("last_drops"):
         console.print(drops_table(facts["last_drops"]))
-    if facts["state"] == "unreachable":
-        sys.stderr.write(f"stocketl: {facts['said']}\n")
 
 
 def drops_table(drops: list[Facts]) -> Table:

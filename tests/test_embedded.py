@@ -191,7 +191,7 @@ def test_a_directory_that_holds_something_else_is_left_alone(home: Path) -> None
         embedded.start(home / "photos")
     (home / "old").mkdir()
     (home / "old" / "PG_VERSION").write_text("9.6\n")
-    with pytest.raises(DatabaseError, match=r"is of PostgreSQL 9.6, expected 18"):
+    with pytest.raises(DatabaseError, match=r"is of PostgreSQL '9.6', expected 18"):
         embedded.start(home / "old")
     assert [path.name for path in sorted(home.rglob("*")) if path.is_file()] == [
         ".old.lock",
@@ -208,5 +208,5 @@ def test_a_server_that_cannot_start_shows_its_log(home: Path) -> None:
     embedded.stop(data)
     with (data / "postgresql.auto.conf").open("a") as settings:
         settings.write("no_such_setting = 1\n")
-    with pytest.raises(DatabaseError, match=r"pg_ctl failed(.|\n)*no_such_setting"):
+    with pytest.raises(DatabaseError, match=r"pg_ctl failed.*no_such_setting"):
         embedded.start(data)

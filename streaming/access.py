@@ -1,0 +1,71 @@
+"""Whether a command may and can use a home: what the system refuses is told in one plain line, with a way out."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pwd
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from streaming.errors import DatabaseError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streaming.settings import Settings
+
+_ADVICE = {
+    errno.EROFS: "the embedded server writes there also to be read: make the file system writable, or copy the home",
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "make room there, or raise the quota",
+    errno.ENOTDIR: "a file stands where a folder is expected: correct --home, or move the file away",
+    errno.EISDIR: "a folder stands where a file is expected: correct --home, or move it away",
+    errno.EEXIST: "a file stands where a folder is expected: correct --home, or move the file away",
+    errno.ELOOP: "symbolic links go round in circles: correct --home",
+    errno.ENAMETOOLONG: "use a home with a shorter path",
+}
+
+
+def refuse_missing_home(settings: Settings, *, named: bool) -> None:
+    """Raises SettingsError for a home that is not there, if the command was given one or has its database there."""
+    home = settings.home
+    if not (named or settings.embedded):
+        return
+    with as_plain_errors(home):
+        if home.is_dir():
+            return
+        there = os.path.lexists(home)
+    if there:
+        msg = f"home: expected a folder, but {home} is none; correct --home"
+    else:
+        msg = f"home: there is no folder {home}; correct --home, or begin with `stocketl run --home {home}`"
+    raise SettingsError(msg)
+
+
+@contextlib.contextmanager
+def as_plain_errors(path: Path) -> Iterator[None]:
+    """What the system refuses about this path or below it becomes a DatabaseError."""
+    try:
+        yield
+    except OSError as error:
+        where = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
+        said = error.strerror or str(error)
+        code = errno.errorcode.get(error.errno or 0, "OSError")
+        msg = f"{where} cannot be used: {said} [{code}]. What to do: {_advice(error, path)}."
+        raise DatabaseError(msg) from error
+
+
+def _advice(error: OSError, path: Path) -> str:
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return f"run as {_owner(path)}, or have a --database that both users may log in to"
+    return _ADVICE.get(error.errno or 0, "see whether the disk is well, or correct --home")
+
+
+def _owner(path: Path) -> str:
+    """The user to whom the path belongs, or the nearest folder above it that may be seen."""
+    for place in (path, *path.parents):
+        with contextlib.suppress(OSError, KeyError):
+            return f"the user to whom {place} belongs ({pwd.getpwuid(place.stat().st_uid).pw_name})"
+    return "the user to whom it belongs"
