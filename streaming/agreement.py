@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _KEPT_BATCHES = 100  # as many as Spark keeps of its own logs
 _COUNTS = ("rows_read", "rows_rejected", "lines")
-_OLDER = -1  # the bucket that stands for those of a database that is older than the fingerprints
+OLDER = -1  # the bucket that stands for those of a database that is older than the fingerprints
 
 Reading = dict[str, Any]
 
@@ -44,7 +44,7 @@ def record(cur: cursor, checkpoint: Checkpoint, batch_id: int, batch: Batch) -> 
     known = fingerprints(cur, checkpoint.id)
     for key, (before, _) in batch.fingerprints.items():
         bucket = checkpoint.bucket(key)
-        last, expected = known.get(bucket, (-1, before if _OLDER in known else NOTHING))
+        last, expected = known.get(bucket, (-1, before if OLDER in known else NOTHING))
         if before != expected:
             raise CheckpointError(drifted(checkpoint.url, bucket, last, expected, before))
     cur.execute(
@@ -87,7 +87,7 @@ def refuse_another_replay(cur: cursor, checkpoint: Checkpoint, batch_id: int, ba
     _compare_readings(cur, checkpoint, batch_id, batch)
     now = {checkpoint.bucket(key): after for key, (_, after) in batch.fingerprints.items()}
     for bucket, (last, expected) in fingerprints(cur, checkpoint.id).items():
-        if last == batch_id and bucket != _OLDER and now.get(bucket, NOTHING) != expected:
+        if last == batch_id and bucket != OLDER and now.get(bucket, NOTHING) != expected:
             raise CheckpointError(drifted(checkpoint.url, bucket, last, expected, now.get(bucket, NOTHING)))
 
 

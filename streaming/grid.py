@@ -50,8 +50,13 @@ class Grid:
         return text_of(self.values[row, column], self.there[row, column])
 
 
-def read_grid(cur: cursor, name: str, columns: dict[str, str], dtype: npt.DTypeLike) -> tuple[Grid, set[str]]:
-    """The columns {ticker: column} of a wide table, empty where they are not there; and all columns that are there."""
+def read_grid(
+    cur: cursor, name: str, columns: dict[str, str], dtype: npt.DTypeLike, days: tuple[int, int] | None = None
+) -> tuple[Grid, set[str]]:
+    """The columns {ticker: column} of a wide table, empty where they are not there; and all columns that are there.
+
+    days: the first and the last date, both included; None: all.
+    """
     cur.execute("SELECT wide_schema FROM stocketl.writer")
     table = sql.Identifier(cur.fetchall()[0][0], name)
     cur.execute(
@@ -63,7 +68,11 @@ def read_grid(cur: cursor, name: str, columns: dict[str, str], dtype: npt.DTypeL
         return Grid.empty(np.empty(0, np.int32), list(columns), dtype), have
     wanted = [(number, column) for number, column in enumerate(columns.values()) if column in have]
     names = sql.SQL(", ").join([sql.SQL("date - DATE '1970-01-01'"), *(sql.Identifier(column) for _, column in wanted)])
-    rows = _copied(cur, sql.SQL("SELECT {} FROM {} ORDER BY date").format(names, table), len(wanted), dtype)
+    chosen: sql.Composable = sql.SQL("")
+    if days is not None:
+        chosen = sql.SQL("WHERE date - DATE '1970-01-01' BETWEEN {} AND {}").format(*map(sql.Literal, days))
+    query = sql.SQL("SELECT {} FROM {} {} ORDER BY date").format(names, table, chosen)
+    rows = _copied(cur, query, len(wanted), dtype)
     grid = Grid.empty(rows.column(0).to_numpy(), list(columns), dtype)
     for place, (number, _) in enumerate(wanted, 1):
         values = rows.column(place)

@@ -107,12 +107,14 @@ def splittable(head: bytes) -> bool:
     return not head.startswith(GZIP)
 
 
-def by_bucket(ticks: Ticks, buckets: int) -> dict[int, Ticks]:
-    """The rows of each bucket that has any, in their order, each with only its own ids.
+def bucket_of(ticker: str, buckets: int) -> int:
+    """The CRC-32 of its UTF-8 modulo `buckets`: the same in every process and for ever."""
+    return zlib.crc32(ticker.encode()) % buckets
 
-    The bucket of a ticker is the CRC-32 of its UTF-8 modulo `buckets`: the same in every process and for ever.
-    """
-    homes = np.array([zlib.crc32(ticker.encode()) % buckets for ticker in ticks.ids], np.int64)
+
+def by_bucket(ticks: Ticks, buckets: int) -> dict[int, Ticks]:
+    """The rows of each bucket that has any, in their order, each with only its own ids."""
+    homes = np.array([bucket_of(ticker, buckets) for ticker in ticks.ids], np.int64)
     place = np.zeros(len(homes), np.int32)
     order = np.argsort(homes[ticks.code], kind="stable") if len(ticks) else np.empty(0, np.int64)
     bounds = np.concatenate([[0], np.cumsum(np.bincount(homes[ticks.code], minlength=buckets))])
