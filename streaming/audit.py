@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from streaming.checkpoint import Checkpoint
     from streaming.fingerprint import Fingerprint
     from streaming.login import Login
+    from streaming.publish import Publish
     from streaming.transactions import Transactions
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ _KEPT = 100
 class Audit(threading.Thread):
     """Audits after the start and then every so many seconds, in a quiet moment; `error`: the state is another one.
 
-    done: the last batch that Spark has committed and whose receipts are there; busy: whether a batch is under way.
+    done: the last batch that Spark has committed and whose receipts are there; publish: tells whether the job is busy.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Audit(threading.Thread):
         *,
         every: float,
         done: Callable[[], int],
-        busy: Callable[[], bool],
+        publish: Publish,
         stop: threading.Event,
     ) -> None:
         super().__init__(name="audit", daemon=True)  # a long query must not keep an ended job alive
@@ -65,7 +66,8 @@ class Audit(threading.Thread):
         self._transactions = transactions
         self._every = every
         self._done = done
-        self._busy = busy
+        self._publish = publish
+        self._seen = -1
         self._stop_event = stop
         self.error: BaseException | None = None
 
@@ -135,6 +137,11 @@ class Audit(threading.Thread):
                 return
             if self._busy():
                 quiet_since = time.monotonic()
+
+    def _busy(self) -> bool:
+        """Whether a batch is under way, or has been since the last look."""
+        before, self._seen = self._seen, self._publish.batches
+        return self._publish.under_way or self._seen != before
 
     def _let_pass(self) -> None:
         """Between two pieces: a batch goes first, for some seconds; a job that ends does not wait."""

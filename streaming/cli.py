@@ -25,6 +25,7 @@ DEFAULTS = {
     "log_format": "text",
     "heartbeat": "none",
     "heartbeat_every": "15s",
+    "audit_every": "24h",
     "metrics": "none",
 }
 
@@ -81,6 +82,7 @@ Move = Annotated[bool, _setting("move", "", _PLACES)]
 LogFormat = Annotated[str | None, _setting("log_format", "NAME", _WATCH)]
 Heartbeat = Annotated[str | None, _setting("heartbeat", "PLACE", _WATCH)]
 HeartbeatEvery = Annotated[str | None, _setting("heartbeat_every", "TIME", _WATCH)]
+AuditEvery = Annotated[str | None, _setting("audit_every", "TIME", _WATCH)]
 Metrics = Annotated[str | None, _setting("metrics", "NAME", _WATCH)]
 AsJson = Annotated[bool, typer.Option("--json", help="The same facts as JSON.")]
 
@@ -123,6 +125,7 @@ def run(
     log_format: LogFormat = None,
     heartbeat: Heartbeat = None,
     heartbeat_every: HeartbeatEvery = None,
+    audit_every: AuditEvery = None,
     metrics: Metrics = None,
 ) -> None:
     """The job: loads every drop of the input until it is stopped (Ctrl-C, SIGTERM)."""

@@ -83,11 +83,12 @@ class Publish:
         self._wear = wear
         self.error: BaseException | None = None
         self.batches = 0
+        self.under_way = False
         self._last: int | None = None
 
     def __call__(self, frame: DataFrame, batch_id: int) -> None:
         """Writes one batch; called again with the same batch after a crash."""
-        self.error = None
+        self.error, self.under_way = None, True
         try:
             with self._lake.batch_under_way() if self._lake else contextlib.nullcontext():
                 clock = Stopwatch()
@@ -100,6 +101,8 @@ class Publish:
         except BaseException as error:
             self.error = error
             raise
+        finally:
+            self.under_way = False
 
     def _publish(self, batch: Batch, batch_id: int, clock: Stopwatch) -> None:
         number_lines(batch, self._lines_before(batch, batch_id))

@@ -24,7 +24,7 @@ DEFAULT_HOME = "./stocketl-home"
 
 _INTERNAL = {"STOCKETL_FAULT"}  # streaming.faults
 _BESIDE = {"STOCKETL_MAVEN_MIRROR"}  # streaming.maven: read before there are settings
-_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0}
+_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _MIB = 1 << 20
 
@@ -36,8 +36,8 @@ def masked(text: str) -> str:
 
 
 def seconds(value: object) -> float:
-    """`200ms`, `1s`, `0.2` or `2m` in seconds; raises ValueError."""
-    found = re.fullmatch(r"(\d+\.?\d*|\.\d+) ?(ms|s|m|)", str(value).strip())
+    """`200ms`, `1s`, `0.2`, `2m` or `24h` in seconds; raises ValueError."""
+    found = re.fullmatch(r"(\d+\.?\d*|\.\d+) ?(ms|s|m|h|)", str(value).strip())
     if found is None:
         msg = "expected a time such as 200ms, 1s or 0.5"
         raise ValueError(msg)
@@ -138,6 +138,9 @@ class Settings(BaseSettings):
         default=None, description="where heartbeat.json is written, and `stop` beside it ends the job; none = nowhere"
     )
     heartbeat_every: Seconds = Field(default=15.0, description="pause between two heartbeats (15s)")
+    audit_every: Seconds = Field(
+        default=86_400.0, description="pause between two comparisons of state, ledger and tables as a whole (24h)"
+    )
     metrics: Literal["none", "cloudwatch"] = Field(default="none", description="where figures go: none or cloudwatch")
 
     @property
@@ -241,7 +244,7 @@ def _bytes_or(value: object, otherwise: int) -> int:
 
 
 def _refuse_useless_numbers(settings: Settings) -> None:
-    for name in ("trigger", "heartbeat_every"):
+    for name in ("trigger", "heartbeat_every", "audit_every"):
         if getattr(settings, name) <= 0:
             raise SettingsError(_wrong(name, "expected a time above zero", f"{getattr(settings, name):g}"))
     unused = settings.heartbeat is None and settings.metrics == "none"
