@@ -135,6 +135,7 @@ def _ledger(connected: connection) -> Facts:
     return {
         "state": "ready" if batch else "no-batch",
         "last_batch": batch,
+        "audit": _audit(connected),
         "drops": {name: totals[name] for name in ("loading", "success", "failed")},
         "failed_lately": _rows(connected, _FAILED_LATELY)[0],
         "loading": [_progress(drop) for drop in _rows(connected, _LOADING)],
@@ -143,6 +144,14 @@ def _ledger(connected: connection) -> Facts:
         "dates": _dates(connected, tables),
         "tables": [{"name": table["name"], "kind": table["kind"], "bytes": table["bytes"]} for table in tables],
     }
+
+
+def _audit(connected: connection) -> Facts | None:
+    """The newest audit; None before the first, and in a ledger that is older than audits."""
+    if _rows(connected, "SELECT to_regclass('stocketl.audits') IS NULL AS missing")[0]["missing"]:
+        return None
+    query = "SELECT audited_at, cells, problem FROM stocketl.audits ORDER BY audited_at DESC LIMIT 1"
+    return next(iter(_rows(connected, query)), None)
 
 
 def _progress(drop: Facts) -> Facts:

@@ -67,6 +67,9 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
         ("last batch", _batch_line(facts["last_batch"])),
         ("drops", f"{counts}, {waiting}"),
     ]
+    if (audit := facts["audit"]) is not None:
+        found = "something differs" if audit["problem"] else f"{many(audit['cells'], 'cell')} agree"
+        lines.append(("audit", f"{moment(audit['audited_at'])}: {found}"))
     lines += [("  loading", _loading_line(drop)) for drop in facts["loading"]]
     return lines + _table_lines(facts)
 

@@ -23,7 +23,7 @@ def judged(facts: Facts) -> Facts:
     0: a job runs and nothing needs a look. 1: the database cannot be read. 3: see `look_at`; without any, 1 if it
     cannot be told whether a job runs.
     """
-    look_at = [*_of_job(facts["job"]), *_of_drops(facts)]
+    look_at = [*_of_job(facts["job"]), *_of_drops(facts), *_of_tables(facts)]
     code = NEEDS_A_LOOK if look_at else WELL if facts["job"]["running"] else CANNOT_TELL
     if facts["state"] == "unreachable":
         code = CANNOT_TELL
@@ -42,6 +42,13 @@ def _of_job(job: Facts) -> list[str]:
         if held["seconds"] >= HELD_UP_SECONDS
     ]
     return told
+
+
+def _of_tables(facts: Facts) -> list[str]:
+    audit = facts.get("audit")
+    if not audit or not audit["problem"]:
+        return []
+    return [f"the tables are not what was loaded: {audit['problem']}; `stocketl verify` names each cell"]
 
 
 def _of_drops(facts: Facts) -> list[str]:

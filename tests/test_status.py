@@ -96,6 +96,7 @@ def test_the_facts_of_a_home_in_use(home: LoadedHome) -> None:
         "verdict": "needs-a-look",
         "exit_code": 3,
         "loading": [],
+        "audit": None,
         "drops": {"waiting": 1, "loading": 0, "success": 1, "failed": 1},
         "rows": {"read": 4, "loaded": 2, "duplicate": 1, "rejected": 1},
         "tickers": 2,
@@ -191,6 +192,23 @@ def test_a_job_that_does_not_run_is_told_first_with_the_way_to_start_it(
     assert first.startswith(
         "job NOT running, last seen 18 min ago (process 7 on db-2); start it: stocketl run --home /"
     )
+
+
+def test_tables_that_an_audit_has_found_changed_need_a_look(
+    home: LoadedHome, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The newest audit counts; before the first one nothing is said."""
+    home.load("one.csv", HEADER + "2024-01-02,7,100,10\n")
+    with running_job(home):
+        assert status(home.settings)["audit"] is None
+        for problem, code in ((None, 0), ("bucket 1 is another one (1 in all)", 3), (None, 0)):
+            found = "NULL" if problem is None else f"'{problem}'"
+            home.change(f"INSERT INTO stocketl.audits (batch_id, cells, seconds, problem) VALUES (0, 1, 0, {found})")  # noqa: S608 - as above
+            facts = status(home.settings)
+            show(facts)
+            shown = " ".join(capsys.readouterr().out.split())
+            assert (facts["exit_code"], "1 cell agree" in shown) == (code, problem is None)
+            assert (problem is None) or problem in shown
 
 
 def test_a_failed_drop_needs_a_look_until_its_name_is_loaded(home: LoadedHome) -> None:
