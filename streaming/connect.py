@@ -87,8 +87,8 @@ def connect(uri: str, *, process: str = "", read_only: bool = False) -> connecti
     return opened
 
 
-def begin(cur: cursor, limits: Limits | None = None, *, read_only: bool = False) -> None:
-    """The first statement of a transaction: its settings, for this transaction alone.
+def begin(cur: cursor, limits: Limits | None = None, *, read_only: bool = False) -> int:
+    """The first statement of a transaction: its settings, for this transaction alone. The process id of the session.
 
     Raises NotTheWriterError if the server is a standby or the transaction is read-only by default: to read there could
     already mean to read what is old.
@@ -102,15 +102,16 @@ def begin(cur: cursor, limits: Limits | None = None, *, read_only: bool = False)
     cur.execute(
         # Spark forgets a batch once it is committed here: the commit must be on the disk
         f"""
-        SELECT {_CLOSED}, {calls},
+        SELECT {_CLOSED}, pg_backend_pid(), {calls},
                set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
                           ELSE current_setting('synchronous_commit') END, true)
         """,
         [text for setting in settings.items() for text in setting],
     )
-    (closed, standby), *_ = [row[:2] for row in cur.fetchall()]
+    (closed, standby, pid), *_ = [row[:3] for row in cur.fetchall()]
     if closed and not read_only:
         raise _not_the_writer(standby=standby)
+    return int(pid)
 
 
 def _open(given: dict[str, Any], *, read_only: bool) -> connection:

@@ -16,6 +16,7 @@ from streaming.connect import Limits, RefusedLoginError, begin, connect
 from streaming.errors import StockETLError
 from streaming.login import Login, SecretUnavailableError
 from streaming.sqlstates import first_line, of_a_standby, plain, state_of, told, transient
+from streaming.standstill import watched
 from streaming.table_holders import holders_of_any
 from streaming.waiting import Waiting
 
@@ -56,6 +57,7 @@ class Transactions:
         self._process = process
         self._limits = limits or Limits()
         self._waiting = Waiting(f"PostgreSQL ({of})" if of else "PostgreSQL")
+        self._uri = ""
         self._connection: connection | None = None
 
     def run(self, work: Callable[[cursor], T]) -> T:
@@ -111,12 +113,13 @@ class Transactions:
     def _once(self, work: Callable[[cursor], T]) -> T:
         since = time.monotonic()
         try:
-            opened = self._begun()
-            with opened.cursor() as cur:
-                result = work(cur)
-                # a COMMIT that waits for a synchronous standby and is cut short has committed here, and only here
-                cur.execute("SET LOCAL statement_timeout = 0")
-            opened.commit()
+            opened, pid = self._begun()
+            with watched(self._uri, pid, self._waiting):
+                with opened.cursor() as cur:
+                    result = work(cur)
+                    # a COMMIT that waits for a synchronous standby and is cut short has committed here, and only here
+                    cur.execute("SET LOCAL statement_timeout = 0")
+                opened.commit()
         except BaseException as error:
             self._abandon(error)
             if time.monotonic() - since >= self._limits.statement_timeout:
@@ -124,8 +127,11 @@ class Transactions:
             raise
         return result
 
-    def _begun(self) -> connection:
-        """A connection whose transaction has begun; one that died or became a standby's while idle costs no wait."""
+    def _begun(self) -> tuple[connection, int]:
+        """A connection whose transaction has begun, and the process id of its session.
+
+        One that died or became a standby's while nothing was to do costs no wait.
+        """
         if self._connection is not None:
             try:
                 return self._begin(self._connection)
@@ -133,14 +139,14 @@ class Transactions:
                 if not transient(error):
                     raise
                 self.close()
-        self._connection = connect(self._login.uri(), process=self._process)
+        self._uri = self._login.uri()
+        self._connection = connect(self._uri, process=self._process)
         self._login.accepted()
         return self._begin(self._connection)
 
-    def _begin(self, opened: connection) -> connection:
+    def _begin(self, opened: connection) -> tuple[connection, int]:
         with opened.cursor() as cur:
-            begin(cur, self._limits)
-        return opened
+            return opened, begin(cur, self._limits)
 
     def _is_worth_another_try(self, error: BaseException) -> bool:
         if isinstance(error, RefusedLoginError):
@@ -175,7 +181,7 @@ class Transactions:
         opened = self._connection
         with contextlib.suppress(psycopg2.Error):
             if opened is not None:
-                with self._begin(opened).cursor() as cur:
+                with self._begin(opened)[0].cursor() as cur:
                     found = holders_of_any(cur)
                 opened.rollback()
                 return f"It is held by {found.told}." + (f" To end that: {found.ending}." if found.ending else "")

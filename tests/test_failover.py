@@ -19,7 +19,8 @@ from tables import assert_same, expected, stored
 from tcp_proxy import TcpProxy
 from transaction_pooler import TransactionPooler
 
-from streaming.connect import NotTheWriterError, connect
+from streaming import standstill
+from streaming.connect import Limits, NotTheWriterError, connect
 from streaming.errors import DatabaseError
 from streaming.transactions import StoppedError, Transactions
 
@@ -219,6 +220,26 @@ def _in_recovery(cur: Any) -> bool:
     cur.execute("SELECT pg_is_in_recovery()")
     ((found,),) = cur.fetchall()
     return bool(found)
+
+
+def test_a_commit_that_waits_for_a_synchronous_standby_is_told(
+    standing: Pair, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing fails and no time limit ends it, for it has committed there already: it ends when the standby is back."""
+    monkeypatch.setattr(standstill, "LOOK_SECONDS", 0.2)
+    standing.standby.stop()
+    back = threading.Thread(target=lambda: (until(lambda: "[SyncRep]" in caplog.text), standing.standby.start()))
+    back.start()
+    limits = Limits(statement_timeout=0.1)
+    with contextlib.closing(Transactions(standing.primary.uri, threading.Event(), limits=limits)) as transactions:
+        transactions.run(lambda cur: cur.execute("INSERT INTO seen VALUES (-1)"))
+    back.join()
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0].startswith(
+        "waiting for PostgreSQL, nothing is lost: COMMIT waits for a synchronous standby [SyncRep]"
+    )
+    assert told[-1].startswith("PostgreSQL is back after ")
+    assert query(standing.standby.uri, "SELECT n FROM seen WHERE n = -1") == [(-1,)]
 
 
 @pytest.mark.spark
