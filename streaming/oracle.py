@@ -21,6 +21,8 @@ from streaming.storage import Version, open_place
 from streaming.ticks import parse
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from psycopg2.extensions import connection
 
     from streaming.settings import Settings
@@ -53,10 +55,14 @@ class Cells:
 
 @dataclass
 class Files:
-    """What the files of the ledger's drops hold, in order of seq; gaps: why a drop cannot be recomputed."""
+    """What the files of the ledger's drops hold, in order of seq; gaps: why a drop cannot be recomputed.
+
+    unknown: first and last date of each drop with a gap: what the tables hold between them may come from it.
+    """
 
     ticks: list[Ticks] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
+    unknown: list[tuple[date, date]] = field(default_factory=list)
 
 
 def read_files(connected: connection, settings: Settings) -> Files:
@@ -68,13 +74,15 @@ def read_files(connected: connection, settings: Settings) -> Files:
     options = {"text_ids": _text_ids(settings), "unpacked_limit": settings.unpacked_limit}
     files = Files()
     for drop in drops:
-        name = f"drop {drop['seq']} ({drop['key']!r})"
+        name, gaps = f"drop {drop['seq']} ({drop['key']!r})", len(files.gaps)
         if drop["status"] == "loading":
             files.gaps.append(f"{name} is loaded in part only: it ends in a later batch, verify again then")
         elif drop["status"] == "failed" and drop["rows_loaded"]:
             files.gaps.append(f"{name} failed after {drop['rows_loaded']:,} of its rows were loaded: {drop['reason']}")
         elif drop["status"] == "loaded":
             _read_drop(drop, name, _bytes_of(drop, source, success), options, files)
+        if len(files.gaps) > gaps and drop["first_date"] is not None:
+            files.unknown.append((drop["first_date"], drop["last_date"]))
     return files
 
 

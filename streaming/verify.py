@@ -15,12 +15,13 @@ from streaming.grid import ABSENT, Grid, filled, read_grid, text_of
 from streaming.home import reading
 from streaming.oracle import Cells, cells, read_files
 from streaming.packets import UNKNOWN_VOLUME
-from streaming.screen import screen, shown
+from streaming.screen import many, screen, shown
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from psycopg2.extensions import connection, cursor
 
+    from streaming.packets import Int32
     from streaming.settings import Settings
 
 FIRST = 20
@@ -40,13 +41,19 @@ class Difference:
 
 @dataclass
 class Report:
-    """What was compared and what differs: all of it counted, the first ones kept; gaps: drops not recomputed."""
+    """What was compared and what differs: all of it counted, the first ones kept; gaps: drops not recomputed.
+
+    unknown: first and last day of what each gap leaves unknown; follow: differences that may follow from it, which are
+    neither counted nor kept with the others.
+    """
 
     drops: int = 0
     cells: int = 0
     count: int = 0
     first: list[Difference] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
+    unknown: list[tuple[int, int]] = field(default_factory=list)
+    follow: int = 0
     seconds: float = 0.0
 
     @property
@@ -56,9 +63,25 @@ class Report:
 
     def differ(self, table: str, day: int | None, ticker: str, expected: str, found: str) -> None:
         """Counts one difference; day: days since 1970-01-01."""
+        if self._may_follow(table, day, expected):
+            self.follow += 1
+            return
         self.count += 1
         if len(self.first) < FIRST:
             self.first.append(Difference(table, ABSENT if day is None else _iso(day), ticker, expected, found))
+
+    def may_follow(self, table: str, days: Int32) -> npt.NDArray[np.bool_]:
+        """Which cells of these days may come from a drop that was not recomputed; a return also from one before."""
+        found = np.zeros(len(days), bool)
+        for first, last in self.unknown:
+            found |= (days >= first) & ((days <= last) | table.startswith("returns"))
+        return found
+
+    def _may_follow(self, table: str, day: int | None, expected: str) -> bool:
+        if day is not None:
+            return bool(self.may_follow(table, np.array([day], np.int32))[0])
+        of_a_ticker = table == "stocketl.latest" or (table == "stocketl.tickers" and expected == ABSENT)
+        return of_a_ticker and bool(self.unknown)
 
 
 def verify(settings: Settings) -> Report:
@@ -70,7 +93,8 @@ def verify(settings: Settings) -> Report:
     with reading(settings) as connected:
         files = read_files(connected, settings)
         want = cells(files.ticks)
-        report = Report(drops=len(files.ticks), gaps=files.gaps)
+        unknown = [((first - _EPOCH).days, (last - _EPOCH).days) for first, last in files.unknown]
+        report = Report(drops=len(files.ticks), gaps=files.gaps, unknown=unknown)
         places = _tickers(connected, want, report)
         for table_no in sorted({table_no for _, table_no in places.values()}):
             columns = {ticker: column for ticker, (column, number) in places.items() if number == table_no}
@@ -85,6 +109,9 @@ def show(report: Report) -> bool:
     console = screen()
     for gap in report.gaps:
         console.print(f"[yellow]not recomputed:[/] {escape(shown(gap))}", soft_wrap=True)
+    if report.follow:
+        told = f"{report.follow:,} differences may follow from what was not recomputed, and are not listed"
+        console.print(f"[yellow]{told}[/]", soft_wrap=True)
     if report.first:
         table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
         for name in ("table", "date", "ticker", "expected", "found"):
@@ -97,8 +124,11 @@ def show(report: Report) -> bool:
         console.print(f"[green]equal:[/] {compared}")
     else:
         more = f", the first {len(report.first)} above" if report.count > len(report.first) else ""
-        gaps = f"{len(report.gaps):,} drops not recomputed"
-        console.print(f"[red]{report.count:,} differences[/]{more}; {gaps}; {compared}")
+        others = " other" if report.follow else ""
+        gaps = f"{many(len(report.gaps), 'drop')} not recomputed"
+        console.print(f"[red]{report.count:,}{others} differences[/]{more}; {gaps}; {compared}")
+        if report.gaps:
+            console.print("put the files back as they were loaded, then verify again", soft_wrap=True)
     return report.good
 
 
@@ -157,6 +187,9 @@ def _compare(name: str, expected: Grid, found: Grid, report: Report) -> None:
     other_bits = want.values.view(np.int64) != got.values.view(np.int64)
     report.cells += int((want.there | got.there).sum())
     rows, columns = np.nonzero((want.there != got.there) | (want.there & other_bits))
+    follow = report.may_follow(name, dates[rows])
+    report.follow += int(follow.sum())
+    rows, columns = rows[~follow], columns[~follow]
     for row, column in zip(rows[:FIRST].tolist(), columns[:FIRST].tolist(), strict=True):
         report.differ(name, int(dates[row]), want.columns[column], want.text(row, column), got.text(row, column))
     report.count += max(len(rows) - FIRST, 0)

@@ -124,6 +124,25 @@ def test_a_file_that_is_gone_changed_or_half_loaded_is_said(home: LoadedHome, tm
     assert not show(report)
 
 
+def test_differences_that_follow_from_a_file_that_is_gone_are_summed_up(
+    home: LoadedHome, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line says which file to put back; a cell that no lost file explains is listed beside it."""
+    rows = "".join(f"2025-01-{day:02},{ticker},1,1\n" for day in range(1, 29) for ticker in range(50))
+    home.load("lost.csv", "date,id,price,volume\n" + rows)
+    (tmp_path / "home" / "success" / "lost.csv").unlink()
+    home.change("UPDATE volume SET stk_007 = 11 WHERE date = '2024-01-02'")
+    report = verify(home.settings)
+    assert report.first == [Difference("volume", "2024-01-02", "007", "10", "11")]
+    assert report.count == 1
+    assert report.follow > 3 * 28 * 49
+    assert not show(report)
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("not recomputed: drop 4 ('lost.csv'): its file is gone")
+    assert told[1].startswith(f"{report.follow:,} differences may follow from what was not recomputed")
+    assert len(told) == 6
+
+
 def test_a_drop_that_is_not_moved_yet_is_read_where_it_lies(home: LoadedHome, tmp_path: Path) -> None:
     """Between the commit and the move the bytes that were admitted count, even if the file has changed since."""
     home.load("late.csv", "date,id,price,volume\n2024-01-04,7,200,\n", move=False)
