@@ -26,8 +26,13 @@ Facts = dict[str, Any]
 LAST = 50
 
 _OF_KEY = """
-    SELECT d.*, r.body, r.written_at, r.moved_to, r.moved_at
-    FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq) WHERE d.key = %s ORDER BY d.seq
+    SELECT d.*, r.body, r.written_at, r.moved_to, r.moved_at, b.cells AS batch_cells
+    FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq)
+    LEFT JOIN stocketl.batches b USING (checkpoint_id, batch_id) WHERE d.key = %s ORDER BY d.seq
+"""
+_SAME_CONTENT = """
+    SELECT seq, content, rows_loaded FROM stocketl.drops
+    WHERE status = 'loaded' AND content = ANY(%s) ORDER BY seq
 """
 _FROM_BODY = ("ignored", "reasons", "rejects")
 
@@ -80,6 +85,9 @@ def _lines(drop: Facts) -> list[tuple[str, str]]:
         ("drop", f"{drop['seq']}: {drop['key']}"),
         ("fate", f"{drop['fate']}: {drop['reason']}" if drop["reason"] else drop["fate"]),
     ]
+    if drop["same_as"] is not None:
+        nothing = ", nothing changed" if drop["batch_cells"] == 0 else ""
+        lines.append(("content", f"same content as drop {drop['same_as']}{nothing}"))
     if drop["advice"]:
         lines.append(("what to do", drop["advice"]))
     lines += [
@@ -126,8 +134,25 @@ def _drops(connected: connection, settings: Settings, key: str) -> list[Facts]:
         status, drop["ended_at"] = drop.pop("status"), drop.pop("loaded_at")
         drop["fate"] = "success" if status == "loaded" else status
         drop["moved_to"] = moved_to(drop, settings)
+        drop["same_as"] = None
         drop["advice"] = advice(drop["reason"]) if drop["reason"] else None
+    _find_same(connected, drops)
     return drops
+
+
+def _find_same(connected: connection, drops: list[Facts]) -> None:
+    """Notes in `same_as` the newest drop before each one that gave the same ticks, whatever its name."""
+    wanted = [drop["content"] for drop in drops if drop.get("content") and drop["rows_loaded"]]
+    if not wanted:  # also a ledger of an older version, which does not know the content
+        return
+    with connected.cursor() as cur:
+        cur.execute(_SAME_CONTENT, (wanted,))
+        known = cur.fetchall()
+    for drop in drops:
+        same = (drop.get("content"), drop["rows_loaded"])
+        if drop["fate"] == "success" and drop["rows_loaded"]:
+            before = [seq for seq, *content in known if seq < drop["seq"] and tuple(content) == same]
+            drop["same_as"] = before[-1] if before else None
 
 
 def _unknown(connected: connection, key: str) -> str:

@@ -72,3 +72,26 @@ def test_without_a_key_the_last_drops_come_newest_first(home: LoadedHome, capsys
     assert out.index("failed") < out.index("success")
     show_last([])
     assert capsys.readouterr().out == "no drop has been loaded yet\n"
+
+
+def test_a_file_that_is_dropped_twice_is_told(home: LoadedHome, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever its name; that nothing changed is said only where it is so."""
+    rows = "date,id,price,volume\n2024-03-01,1,5,1\n2024-03-01,2,6,1\n"
+    home.load("a.csv", rows)
+    home.load("b.csv", rows)
+    home.load("c.csv", rows.replace("5", "7"))
+    home.load("d.csv", rows)
+    home.load("empty.csv", "date,id,price,volume\n")
+    home.load("empty too.csv", "date,id,price,volume\n")
+    told = {}
+    for key in ("a.csv", "b.csv", "c.csv", "d.csv", "empty too.csv"):
+        show_drops(of_key(home.settings, key))
+        lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+        told[key] = [line for line in lines if line.startswith("content ")]
+    assert told == {
+        "a.csv": [],
+        "b.csv": ["content same content as drop 3, nothing changed"],
+        "c.csv": [],
+        "d.csv": ["content same content as drop 4"],
+        "empty too.csv": [],
+    }
