@@ -34,7 +34,6 @@ class LoadedHome:
         self._seq = 0
         self._transactions = Transactions(settings.database or "", threading.Event())
         self._transactions.run(ledger.create)
-        self._widening = Widening(self._transactions, 0)
 
     def load(self, key: str, content: str, *, move: bool = True) -> int:
         """The seq of the drop."""
@@ -74,7 +73,7 @@ class LoadedHome:
             ledger.record_drops(cur, "c", seq, [fact], applied.duplicates)
             ledger.finish_batch(cur, "c", seq, cells)
 
-        self._widening.run(applied.changes.ids, write)
+        Widening(self._transactions, self._transactions.run(_epoch)).run(applied.changes.ids, write)
 
     def _move(self, cur: cursor) -> None:
         for row in ledger.unwritten_receipts(cur, "c", self._seq):
@@ -85,6 +84,12 @@ class LoadedHome:
             assert moves.move(self._input, row.version, row.seq, target, name)
             ledger.move_intended(cur, row.seq, name)
             ledger.moved(cur, row.seq)
+
+
+def _epoch(cur: cursor) -> int:
+    cur.execute("SELECT epoch FROM stocketl.writer")
+    ((epoch,),) = cur.fetchall()
+    return int(epoch)
 
 
 class _Chunks:
