@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from streaming import agreement, faults, ledger, memory, placement, wide
 from streaming.batch import collect, loaded_before_and_again, loaded_table, number_lines, rejects_table
 from streaming.handover import Handover
+from streaming.upkeep import Upkeep
 from streaming.widening import Widening
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Publish:
     ) -> None:
         self._transactions = transactions
         self._widening = Widening(transactions, epoch)
+        self._upkeep = Upkeep(transactions)
         self._lake = lake
         self._checkpoint = checkpoint
         self._checkpoint_id = checkpoint.id
@@ -131,6 +133,7 @@ class Publish:
         self._wear.see(batch.held)
         self.batches, self._last = self.batches + 1, batch_id
         self._published(batch_id)
+        self._upkeep.vacuum()
 
     def _write(self, cur: cursor, batch: Batch, batch_id: int, planned: Mapping[str, Place]) -> Written | None:
         """The transaction. None: the batch was there already."""
@@ -143,7 +146,7 @@ class Publish:
             return None
         agreement.record(cur, self._checkpoint, batch_id, batch)
         places = placement.place_tickers(cur, batch.changes.ids, planned)
-        cells = wide.write(cur, batch.changes, places)
+        cells = wide.write(cur, batch.changes, places, self._upkeep.rewritten)
         ended = ledger.record_drops(cur, self._checkpoint_id, batch_id, batch.facts, batch.duplicates)
         ledger.finish_batch(cur, self._checkpoint_id, batch_id, cells)
         return Written(cells, ended)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from psycopg2 import sql
     from psycopg2.extensions import connection, cursor
 
 T = TypeVar("T")
@@ -91,6 +92,22 @@ class Transactions:
             raise
         self._waiting.over()
         return result
+
+    def outside(self, statement: sql.Composable) -> None:
+        """One try of a statement that cannot be in a transaction, VACUUM say, on the connection if there is one.
+
+        Raises psycopg2's own error; the next `run` finds a usable connection or opens one.
+        """
+        if (opened := self._connection) is None:
+            return
+        try:
+            opened.autocommit = True
+            with opened.cursor() as cur:
+                cur.execute(statement)
+            opened.autocommit = False
+        except BaseException:
+            self.close()
+            raise
 
     def pause(self, seconds: float) -> None:
         """Waits between two transactions; raises StoppedError if `stop` is set meanwhile."""

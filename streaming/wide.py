@@ -6,6 +6,7 @@ into the table; in rows that exist only the changed cells are set, through a sma
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,16 +68,17 @@ class _Group:
         return Cells(dates, len(self.columns), renumbered[self.row[at]], self.column[at], values[at])
 
 
-def write(cur: cursor, changes: Changes, places: Mapping[str, Place]) -> int:
+def write(cur: cursor, changes: Changes, places: Mapping[str, Place], rewritten: Counter[str] | None = None) -> int:
     """Writes all changes in the caller's transaction and keeps `stocketl.latest` up; returns the cells written.
 
-    places: where each ticker lives; the columns must be there (`streaming.widening`).
+    places: where each ticker lives; the columns must be there (`streaming.widening`). rewritten: counts, for each table
+    (a quoted name), the rows of which a new version was written.
     """
     cur.execute("SELECT wide_schema FROM stocketl.writer")
     (schema,), *_ = cur.fetchall()
     written = 0
     for group in _groups(changes, places):
-        written += _write_group(cur, schema, group)
+        written += _write_group(cur, schema, group, Counter() if rewritten is None else rewritten)
     latest.keep(cur, changes)
     return written
 
@@ -108,7 +110,7 @@ def _groups(changes: Changes, places: Mapping[str, Place]) -> Iterator[_Group]:
         )
 
 
-def _write_group(cur: cursor, schema: str, group: _Group) -> int:
+def _write_group(cur: cursor, schema: str, group: _Group, rewritten: Counter[str]) -> int:
     new = ~_exists(cur, table_name(schema, _PRICES, group.table_no), group.dates)
     # quoted once for all statements: 10,000 names in 3 tables took longer to quote than to write
     quoted = np.array([sql.Identifier(column).as_string(cur) for column in group.columns], object)
@@ -118,7 +120,7 @@ def _write_group(cur: cursor, schema: str, group: _Group) -> int:
         if new.any():
             written += _copy(cur, table, quoted, group.cells(kind, new))
         if not new.all():
-            written += _update(cur, table, quoted, group.cells(kind, ~new), kind)
+            written += _update(cur, table, quoted, group.cells(kind, ~new), kind, rewritten)
         faults.reach("writing")
     return written
 
@@ -139,7 +141,9 @@ def _copy(cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: Cells
     return len(cells.values)
 
 
-def _update(cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: Cells, kind: Kind) -> int:
+def _update(  # noqa: PLR0917 - where, what, how
+    cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: Cells, kind: Kind, rewritten: Counter[str]
+) -> int:
     """Sets cells in rows that exist; the others of a row keep their values."""
     staging = f"pg_temp.stocketl_{kind.table}"
     for piece in cells.without_empty_rows().slices():
@@ -151,6 +155,7 @@ def _update(cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: Cel
         value = "s.v[{}]" if dense else f"COALESCE(NULLIF(s.v[{{}}], {empty}), t.{{}})"
         sets = ", ".join(f"{name} = {value.format(i, name)}" for i, name in enumerate(quoted[used], 1))
         cur.execute(f"UPDATE {table} t SET {sets} FROM {staging} s WHERE t.date = s.date")  # noqa: S608 - quoted names
+        rewritten[table] += cur.rowcount
         if cur.rowcount != len(block.dates):
             msg = (
                 f"{table} lacks {len(block.dates) - cur.rowcount} of the {len(block.dates)} dates to be updated, which "

@@ -20,6 +20,7 @@ from streaming.connect import begin
 from streaming.errors import DatabaseError, StockETLError
 from streaming.placement import Place, UnplannedError
 from streaming.table_holders import Holders, holders
+from streaming.upkeep import FILLFACTOR
 from streaming.waiting import Waiting
 from streaming.wide import KINDS, Kind, table_name
 from streaming.wide_layout import Layout
@@ -183,7 +184,7 @@ def _create(cur: cursor, table: sql.Identifier, task: _Task) -> None:
     # 800 columns at once take 5 ms here, 150 ms by ALTER
     typed = [sql.SQL(f"{{}} {task.kind.type}").format(sql.Identifier(column)) for column in task.columns]
     columns = sql.SQL(", ").join([sql.SQL("date date PRIMARY KEY"), *typed])
-    cur.execute(sql.SQL("CREATE TABLE {} ({})").format(table, columns))
+    cur.execute(sql.SQL(f"CREATE TABLE {{}} ({{}}) WITH (fillfactor = {FILLFACTOR})").format(table, columns))
 
 
 def _add_columns(cur: cursor, table: sql.Identifier, task: _Task, columns: list[str]) -> None:
