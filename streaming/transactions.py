@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg2
 from psycopg2.extensions import STATUS_READY
@@ -93,21 +93,23 @@ class Transactions:
         self._waiting.over()
         return result
 
-    def outside(self, statement: sql.Composable) -> None:
+    def outside(self, statement: sql.Composable) -> list[tuple[Any, ...]]:
         """One try of a statement that cannot be in a transaction, VACUUM say, on the connection if there is one.
 
         Raises psycopg2's own error; the next `run` finds a usable connection or opens one.
         """
         if (opened := self._connection) is None:
-            return
+            return []
         try:
             opened.autocommit = True
             with opened.cursor() as cur:
                 cur.execute(statement)
+                found = cur.fetchall() if cur.description else []
             opened.autocommit = False
         except BaseException:
             self.close()
             raise
+        return found
 
     def pause(self, seconds: float) -> None:
         """Waits between two transactions; raises StoppedError if `stop` is set meanwhile."""

@@ -19,7 +19,8 @@ from psycopg2 import sql
 if TYPE_CHECKING:
     from streaming.transactions import Transactions
 
-REWRITTEN_ROWS = 1000  # 8 MB at most
+# 8 MB at most; of a large table a tenth: where rewritten rows lie all over it, a vacuum reads it whole.
+REWRITTEN_ROWS, REWRITTEN_SHARE = 1000, 0.1
 
 # With room for the next version of a row on its own page, no index is touched and the log has the changed bytes alone:
 # 40 drops over 200 dates of 300 tickers write 6 MB of it, not 64. 50 gives no more, and 800 tickers fill a page anyway.
@@ -41,10 +42,17 @@ class Upkeep:
         """
         for table, rows in list(self.rewritten.items()):
             if rows >= REWRITTEN_ROWS:
-                del self.rewritten[table]
-                for statement in (_fillfactor(table), sql.SQL(f"VACUUM (SKIP_LOCKED, TRUNCATE false) {table}")):
-                    with contextlib.suppress(psycopg2.Error):
-                        self._transactions.outside(statement)
+                with contextlib.suppress(psycopg2.Error):
+                    if rows >= REWRITTEN_SHARE * self._rows(table):
+                        del self.rewritten[table]
+                        self._transactions.outside(_fillfactor(table))
+                        self._transactions.outside(sql.SQL(f"VACUUM (SKIP_LOCKED, TRUNCATE false) {table}"))
+
+    def _rows(self, table: str) -> float:
+        """About how many, as of the last vacuum."""
+        asked = sql.SQL("SELECT reltuples FROM pg_class WHERE oid = to_regclass({})").format(sql.Literal(table))
+        found = self._transactions.outside(asked)
+        return float(found[0][0]) if found else 0.0
 
 
 def _fillfactor(table: str) -> sql.Composed:
