@@ -126,7 +126,9 @@ class Checkpoint:
         """Raises CheckpointError where a new checkpoint would number its drops into what an older one has left."""
         if self.planned():
             return
-        left = [(lake, "--lake", "ticks/_delta_log/00000000000000000000.json")] if lake else []
+        # the first one is removed from a log of some age, which then has the second one
+        log = ("ticks/_delta_log/00000000000000000000.json", "ticks/_delta_log/_last_checkpoint")
+        left = [(lake, "--lake", key) for key in log] if lake else []
         first = ((receipts, "--receipts", f"{folder}000000001.json") for folder in ("", "done/"))  # the monitor's
         for url, option, key in (*left, *first):
             if open_place(url).exists(key):

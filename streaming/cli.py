@@ -17,6 +17,8 @@ DEFAULTS = {
     "home": DEFAULT_HOME,
     **{name: f"HOME/{name}" for name in LOCATIONS},
     "database": "embedded in HOME/postgres",
+    "lake_retention": "7d",
+    "keep_receipts": "none",
     "trigger": "200ms, on S3 1s",
     "settle": "1s, on S3 0s",
     "max_batch_bytes": "192M",
@@ -60,7 +62,7 @@ def _setting(field: str, metavar: str | None = None, panel: str | None = None) -
     )
 
 
-_PLACES, _PACE, _READING, _WATCH = "Places", "Pace", "Reading", "Watching it"
+_PLACES, _PACE, _READING, _WATCH, _KEEPING = "Places", "Pace", "Reading", "Watching it", "What is kept"
 
 Home = Annotated[str | None, _setting("home", "DIR", _PLACES)]
 Database = Annotated[str | None, _setting("database", "URI", _PLACES)]
@@ -71,6 +73,8 @@ Failed = Annotated[str | None, _setting("failed", "PLACE", _PLACES)]
 Receipts = Annotated[str | None, _setting("receipts", "PLACE", _PLACES)]
 Checkpoint = Annotated[str | None, _setting("checkpoint", "PLACE", _PLACES)]
 Lake = Annotated[str | None, _setting("lake", "PLACE", _PLACES)]
+LakeRetention = Annotated[str | None, _setting("lake_retention", "TIME", _KEEPING)]
+KeepReceipts = Annotated[str | None, _setting("keep_receipts", "TIME", _KEEPING)]
 Once = Annotated[bool, _setting("once")]
 Trigger = Annotated[str | None, _setting("trigger", "TIME", _PACE)]
 Settle = Annotated[str | None, _setting("settle", "TIME", _PACE)]
@@ -114,6 +118,8 @@ def run(
     lake: Lake = None,
     database: Database = None,
     database_secret: DatabaseSecret = None,
+    lake_retention: LakeRetention = None,
+    keep_receipts: KeepReceipts = None,
     once: Once = False,
     trigger: Trigger = None,
     settle: Settle = None,

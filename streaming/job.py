@@ -19,6 +19,7 @@ from streaming.heartbeat import Heartbeat
 from streaming.home import database
 from streaming.input_watch import InputWatch
 from streaming.lake import Lake
+from streaming.lake_keeping import LakeKeeping
 from streaming.lake_outbox import LakeOutbox
 from streaming.metrics import NoMetrics, cloudwatch
 from streaming.publish import Publish
@@ -134,4 +135,6 @@ def _lake(
 ) -> LakeOutbox | None:
     if settings.lake is None:
         return None
-    return LakeOutbox(Lake(spark, settings.lake, checkpoint.id), checkpoint, still_writer, stop)
+    lake = Lake(spark, settings.lake, checkpoint.id)
+    keeping = LakeKeeping(lake, settings.lake, settings.lake_retention)
+    return LakeOutbox(lake, keeping, checkpoint, still_writer, stop)

@@ -6,6 +6,7 @@ replayed batch adds nothing (https://docs.delta.io/latest/delta-streaming.html#i
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from delta.tables import DeltaTable
@@ -19,6 +20,7 @@ TABLES = {
     "ticks": "seq long, date date, id string, price double, volume long, batch_id long",
     "rejects": "seq long, key string, line long, text string, reason string, batch_id long",
 }
+_RETENTIONS = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
 _ROWS_OF_A_FILE = 4_000_000
 
 
@@ -42,11 +44,26 @@ class Lake:
                 writer = frame.write.format("delta").mode("append").option("maxRecordsPerFile", _ROWS_OF_A_FILE)
                 writer.option("txnAppId", self._app).option("txnVersion", batch_id).save(self._path(name))
 
-    def compact(self) -> None:
-        """Joins the small files of both tables; what is large already stays."""
-        for name in TABLES:
-            if DeltaTable.isDeltaTable(self._spark, self._path(name)):
-                DeltaTable.forPath(self._spark, self._path(name)).optimize().executeCompaction()
+    def compact(self, name: str) -> None:
+        """Joins the small files of a table; what is large already stays."""
+        if DeltaTable.isDeltaTable(self._spark, self._path(name)):
+            DeltaTable.forPath(self._spark, self._path(name)).optimize().executeCompaction()
+
+    def clean(self, name: str, retention: float) -> None:
+        """Removes the files that no version of the last `retention` seconds needs, and lets the log forget the others.
+
+        Delta cleans the log itself, by these properties, each time that it writes a checkpoint of it.
+        """
+        if not DeltaTable.isDeltaTable(self._spark, self._path(name)):
+            return
+        table, hours = DeltaTable.forPath(self._spark, self._path(name)), retention / 3600
+        wanted = dict.fromkeys(_RETENTIONS, f"interval {math.ceil(hours)} hours")
+        (about,) = table.detail().select("properties").collect()
+        if wanted.items() - about.properties.items():
+            every = ", ".join(f"'{key}' = '{value}'" for key, value in wanted.items())
+            quoted = self._path(name).replace("`", "``")
+            self._spark.sql(f"ALTER TABLE delta.`{quoted}` SET TBLPROPERTIES ({every})")
+        table.vacuum(hours)
 
     def forget_superseded(self, seq: int) -> None:
         """Leaves of each (date, id) of a drop that was loaded over several batches only the last one."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import re
 import threading
 import time
@@ -22,7 +21,9 @@ from streaming import faults, lake_files
 from streaming.errors import StorageError
 from streaming.inspection import damaged
 from streaming.lake_files import REJECTS, TICKS, RowsFile
+from streaming.lake_keeping import first_line
 from streaming.storage import discard, open_place
+from streaming.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,17 +33,19 @@ if TYPE_CHECKING:
     from streaming.checkpoint import Checkpoint
     from streaming.errors import CheckpointError
     from streaming.lake import Lake
-
-log = logging.getLogger(__name__)
+    from streaming.lake_keeping import LakeKeeping
 
 _BATCHES_AT_ONCE = 100
 _ROWS_AT_ONCE = 4_000_000
-_COMPACT_EVERY = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 # An append takes a core for half a second or more: it waits until no batch follows the last one at once (the trigger
 # is 0.2 s), but not for ever.
 _QUIET_SECONDS, _LONGEST_WAIT_SECONDS = 0.3, 30.0
 _LOOK_SECONDS = 0.1
+_ADVICE = (
+    "Tables and receipts do not wait for it. If it goes on: is the lake's place there, may the job write there, is the "
+    "disk full? logs/spark.log says more"
+)
 _ENTRY = re.compile(r"([0-9]+)\.json")
 
 
@@ -71,14 +74,21 @@ class _Kept:
 class LakeOutbox(threading.Thread):
     """Takes the rows of each batch and brings them to the lake, oldest first, until `stop` is set.
 
-    still_writer: raises where a newer job has taken over; asked before each append.
+    still_writer: raises where a newer job has taken over; asked before each append. keeping: what is done to the lake
+    while no rows wait.
     """
 
     def __init__(
-        self, lake: Lake, checkpoint: Checkpoint, still_writer: Callable[[], None], stop: threading.Event
+        self,
+        lake: Lake,
+        keeping: LakeKeeping,
+        checkpoint: Checkpoint,
+        still_writer: Callable[[], None],
+        stop: threading.Event,
     ) -> None:
         super().__init__(name="lake")
         self._lake = lake
+        self._keeping = keeping
         self._still_writer = still_writer
         self._url = lake_files.outbox_of(checkpoint.url)
         self._place = open_place(self._url)
@@ -87,11 +97,11 @@ class LakeOutbox(threading.Thread):
         self._checkpoint_url = checkpoint.url
         self._perhaps_there = max(checkpoint.planned(), default=-1)
         self._appended = -1
-        self._appends = 0
         self._wake = threading.Condition()
         self._kept = {kept.batch_id: kept for kept in self._left_from_before(checkpoint)}
         self._batches_under_way = 0
         self._quiet_since = self._waiting_since = time.monotonic()
+        self._wait = Waiting("the lake")
         self.error: BaseException | None = None
 
     @contextlib.contextmanager
@@ -125,8 +135,8 @@ class LakeOutbox(threading.Thread):
 
     @property
     def idle(self) -> bool:
-        """Whether everything is in the lake."""
-        return not self._kept
+        """Whether everything is in the lake, and the lake is in order."""
+        return not self._kept and not self._keeping.due
 
     def run(self) -> None:
         """Until the stop event. Errors of Spark are waited out; others (a newer writer, say) are kept in `error`."""
@@ -134,15 +144,13 @@ class LakeOutbox(threading.Thread):
         try:
             while not self._stop_event.is_set():
                 with self._wake:
-                    self._wake.wait_for(lambda: bool(self._kept), timeout=_FIRST_PAUSE)
+                    self._wake.wait_for(lambda: bool(self._kept) or self._keeping.due, timeout=_FIRST_PAUSE)
                     batches = self._next()
-                if not batches:
-                    continue
-                if self._must_wait():
+                if self._must_wait(self._keeping.overdue if not batches else self._has_waited_long()):
                     self._stop_event.wait(_LOOK_SECONDS)
-                    continue
-                self._still_writer()
-                if self._bring(batches):
+                elif not batches or self._keeping.overdue:
+                    self._keep_house()
+                elif self._bring(batches):
                     pause = _FIRST_PAUSE
                 else:
                     self._stop_event.wait(pause)
@@ -150,10 +158,16 @@ class LakeOutbox(threading.Thread):
         except BaseException as error:  # noqa: BLE001 (handed to the thread that watches this one)
             self.error = error
 
-    def _must_wait(self) -> bool:
-        now = time.monotonic()
-        busy = self._batches_under_way > 0 or now - self._quiet_since < _QUIET_SECONDS
-        return busy and now - self._waiting_since < _LONGEST_WAIT_SECONDS
+    def _keep_house(self) -> None:
+        if self._keeping.due:
+            self._keeping.work(self._still_writer)
+
+    def _must_wait(self, for_long: bool) -> bool:  # noqa: FBT001 (what follows it in a sentence)
+        busy = self._batches_under_way > 0 or time.monotonic() - self._quiet_since < _QUIET_SECONDS
+        return busy and not for_long
+
+    def _has_waited_long(self) -> bool:
+        return time.monotonic() - self._waiting_since >= _LONGEST_WAIT_SECONDS
 
     def _next(self) -> list[_Kept]:
         """The batches of the next append."""
@@ -173,14 +187,16 @@ class LakeOutbox(threading.Thread):
     def _bring(self, batches: list[_Kept]) -> bool:
         """Appends the batches and takes them out of the outbox; False where it must be tried again."""
         last = batches[-1].batch_id
+        self._still_writer()
         if last > self._appended:  # else: the replay of a batch that this process has appended
             try:
                 self._append(batches)
             except Exception as error:  # noqa: BLE001 (Spark's errors have no common class; the rows are kept)
                 self._refuse_damaged(batches)
-                log.warning("the lake waits, %d batches are kept in %s: %s", len(self._kept), self._url, _short(error))
+                self._wait.failed(f"{first_line(error)} ({len(self._kept)} batches are kept in {self._url})", _ADVICE)
                 self._perhaps_there = max(self._perhaps_there, last)
                 return False
+            self._wait.over()
             self._appended = last
             faults.reach("appended")
         try:
@@ -189,7 +205,7 @@ class LakeOutbox(threading.Thread):
                 for file in [*kept.files[TICKS], *kept.files[REJECTS]]:
                     discard(self._place, file.key)
         except StorageError as error:
-            log.warning("what the lake has is not removed from %s yet: %s", self._url, _short(error))
+            self._wait.failed(f"{first_line(error)} (what the lake has is not removed from {self._url} yet)", _ADVICE)
             return False
         with self._wake:
             for kept in batches:
@@ -206,9 +222,7 @@ class LakeOutbox(threading.Thread):
         for kept in batches:
             for seq in kept.superseded:
                 self._lake.forget_superseded(seq)
-        self._appends += 1
-        if self._appends % _COMPACT_EVERY == 0:
-            self._lake.compact()
+        self._keeping.appended(name for name in (TICKS, REJECTS) if locations[name])
 
     def _left_from_before(self, checkpoint: Checkpoint) -> list[_Kept]:
         """All but the open batch, which its replay puts here again, whatever lies here now."""
@@ -232,7 +246,3 @@ class LakeOutbox(threading.Thread):
     def _damaged(self, key: str) -> CheckpointError:
         why = "cannot be read: rows that are in the tables are missing in the lake without it"
         return damaged(self._checkpoint_url, f"{lake_files.OUTBOX}/{key}", why)
-
-
-def _short(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]

@@ -44,6 +44,20 @@ def seconds(value: object) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
+def kept_for(value: object) -> float | None:
+    """`7d` or `36h` in seconds, `none` for ever; raises ValueError for less than an hour."""
+    if isinstance(value, float):  # a default
+        return value
+    text = str(value).strip().lower()
+    if value is None or text == "none":
+        return None
+    found = re.fullmatch(r"(\d{1,6}) ?([hd])", text)
+    if found is None or int(found[1]) == 0:
+        msg = "expected a time such as 7d or 36h, or none (for ever)"
+        raise ValueError(msg)
+    return int(found[1]) * {"h": 3600.0, "d": 86_400.0}[found[2]]
+
+
 def size(value: object) -> int:
     """`64M`, `1G`, `512 KiB` or a plain number in bytes (K, M, G are powers of 1024); raises ValueError."""
     found = re.fullmatch(r"(\d+) ?(?:([KMG])(?:i?B)?|B?)", str(value).strip(), re.IGNORECASE)
@@ -100,6 +114,7 @@ def _home(value: object) -> Path:
 Location = Annotated[str, BeforeValidator(location)]
 OptionalLocation = Annotated[str | None, BeforeValidator(_location_or_none)]
 Seconds = Annotated[float, BeforeValidator(seconds)]
+KeptFor = Annotated[float | None, BeforeValidator(kept_for)]
 Bytes = Annotated[int, BeforeValidator(size)]
 
 
@@ -124,6 +139,12 @@ class Settings(BaseSettings):
     )
     database_secret: str | None = Field(
         default=None, description="id of a secret in AWS Secrets Manager with the database's username and password"
+    )
+    lake_retention: KeptFor = Field(
+        default=7 * 86_400.0, description="how long older versions of the lake's tables stay readable (7d, 36h, none)"
+    )
+    keep_receipts: KeptFor = Field(
+        default=None, description="receipts of moved files are removed after this time (90d); none = they stay for ever"
     )
     once: bool = Field(default=False, description="load what is there, wait until it is receipted and moved, end")
     trigger: Seconds = Field(description="pause between two looks at the input (200ms, 1s)")

@@ -52,6 +52,8 @@ _DELTA_PROPERTIES = {
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.databricks.delta.writeChecksumFile.enabled": "false",
     "spark.databricks.delta.properties.defaults.checkpointInterval": "100",
+    # --lake-retention may be less than Delta's own week, but is an hour at least: no append takes so long to commit
+    "spark.databricks.delta.retentionDurationCheck.enabled": "false",
     # files of this size are left alone when small ones are joined
     "spark.databricks.delta.optimize.minFileSize": str(16 << 20),
     "spark.databricks.delta.optimize.maxFileSize": str(128 << 20),

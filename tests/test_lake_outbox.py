@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from streaming import lake_files, lake_outbox
+from streaming import lake_files, lake_keeping, lake_outbox
 from streaming.checkpoint import open_checkpoint
 from streaming.errors import StorageError, SupersededError
 from streaming.lake_files import outbox_of
+from streaming.lake_keeping import LakeKeeping
 from streaming.lake_outbox import LakeOutbox
 from streaming.storage import discard, open_place
 
@@ -38,6 +39,8 @@ class DeltaLike:
         self.superseded: list[int] = []
         self.failures = 0
         self.fails_after_append = False
+        self.compacted: list[tuple[str, int]] = []
+        self.compaction_fails = False
 
     def append(self, batch_id: int, files: dict[str, list[str]]) -> None:
         if self.failures and not self.fails_after_append:
@@ -53,7 +56,12 @@ class DeltaLike:
     def forget_superseded(self, seq: int) -> None:
         self.superseded.append(seq)
 
-    def compact(self) -> None:
+    def compact(self, name: str) -> None:
+        self.compacted.append((name, len(self.appends)))
+        if self.compaction_fails:
+            raise ConnectionRefusedError
+
+    def clean(self, *_: object) -> None:
         raise AssertionError
 
     @property
@@ -69,7 +77,8 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
 @contextlib.contextmanager
 def running(lake: DeltaLike, checkpoint: Checkpoint, still_writer: Callable[[], None] = int) -> Iterator[LakeOutbox]:
     stop = threading.Event()
-    outbox = LakeOutbox(lake, checkpoint, still_writer, stop)
+    keeping = LakeKeeping(lake, f"{checkpoint.url}-lake", retention=None)
+    outbox = LakeOutbox(lake, keeping, checkpoint, still_writer, stop)
     try:
         yield outbox
     finally:
@@ -233,3 +242,54 @@ def test_an_older_job_appends_nothing(checkpoint: Checkpoint) -> None:
         assert isinstance(outbox.error, SupersededError)
     assert lake.appends == []
     assert json.loads((open_place(outbox_of(checkpoint.url)).get("0.json") or b"").decode())["batch_id"] == 0
+
+
+def test_a_compaction_that_fails_costs_no_append_and_sends_no_batch_alone(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was part of the append before, which then counted as failed and sent the next batches one by one."""
+    monkeypatch.setattr(lake_keeping, "_COMMITS", 2)
+    lake = DeltaLike()
+    lake.compaction_fails = True
+    with running(lake, checkpoint) as outbox:
+        outbox.start()
+        for batch_id in range(3):
+            put(outbox, batch_id)
+            wait_for(lambda: not left(checkpoint))
+        with outbox.batch_under_way():
+            put(outbox, 3)
+            put(outbox, 4)
+        wait_for(lambda: outbox.idle)
+        assert outbox.error is None
+    assert lake.appends == [(0, [0]), (1, [1]), (2, [2]), (4, [3, 4])]
+    assert lake.compacted == [("ticks", 2)]
+    assert "waiting for the lake's housekeeping" in caplog.text
+
+
+def test_a_lake_that_is_away_is_told_with_what_to_do(checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture) -> None:
+    """How many batches wait and where, and when it is over."""
+    lake = DeltaLike()
+    lake.failures = 1
+    with running(lake, checkpoint) as outbox:
+        put(outbox, 0)
+        drain(outbox)
+    assert (
+        f"waiting for the lake, nothing is lost: ConnectionRefusedError (1 batches are kept in {checkpoint.url}"
+        in caplog.text
+    )
+    assert "may the job write there" in caplog.text
+    assert "the lake is back after" in caplog.text
+
+
+def test_the_lake_is_in_order_before_it_counts_as_idle(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is started every hour with --once ends only then: else nothing would ever be joined."""
+    monkeypatch.setattr(lake_keeping, "_COMMITS", 3)
+    lake = DeltaLike()
+    for batch_id in range(4):
+        with running(lake, checkpoint) as outbox:
+            open_place(f"{checkpoint.url}-lake").put(
+                "ticks/_delta_log/_last_checkpoint", json.dumps({"version": batch_id}).encode()
+            )
+            put(outbox, batch_id)
+            drain(outbox)
+    assert lake.compacted == [("ticks", 3)]
