@@ -24,6 +24,7 @@ from streaming.lake_outbox import LakeOutbox
 from streaming.metrics import NoMetrics, cloudwatch
 from streaming.publish import Publish
 from streaming.receipts import ReceiptWriter, destinations
+from streaming.retention import Retention
 from streaming.sign import own_name, sign_of_life
 from streaming.spark import hadoop_url, parse_tasks, partitions, session, under_spark_submit
 from streaming.storage import open_place
@@ -64,7 +65,8 @@ def run(settings: Settings) -> int:
         spark = stack.enter_context(session(settings))
         stack.enter_context(stop_on_signals(stop))  # again: Spark has put its own handler of Ctrl-C over ours
         lake = _lake(settings, spark, checkpoint, still_writer(epoch, of_lake), stop)
-        receipts = ReceiptWriter(of_receipts, epoch, checkpoint, to, stop)
+        retention = Retention(to.receipts, epoch, settings.keep_receipts, moves=to.move)
+        receipts = ReceiptWriter(of_receipts, epoch, checkpoint, to, stop, retention=retention)
         metrics: Metrics = cloudwatch() if settings.metrics == "cloudwatch" else NoMetrics()
         wear = Wear(metrics)
         publish = Publish(of_batches, lake, checkpoint, epoch, published=receipts.published, metrics=metrics, wear=wear)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from streaming.checkpoint import Checkpoint
     from streaming.ledger import Receipt
+    from streaming.retention import Retention
     from streaming.settings import Settings
     from streaming.storage import Place
     from streaming.transactions import Transactions
@@ -80,9 +81,17 @@ class ReceiptWriter(threading.Thread):
     """
 
     def __init__(
-        self, transactions: Transactions, epoch: int, checkpoint: Checkpoint, to: Destinations, stop: threading.Event
+        self,
+        transactions: Transactions,
+        epoch: int,
+        checkpoint: Checkpoint,
+        to: Destinations,
+        stop: threading.Event,
+        *,
+        retention: Retention | None = None,
     ) -> None:
         super().__init__(name="receipts")
+        self._retention = retention
         self._transactions = transactions
         self._epoch = epoch
         self._checkpoint = checkpoint
@@ -127,6 +136,8 @@ class ReceiptWriter(threading.Thread):
                 with self._wake:
                     self._wake.wait_for(lambda: not self.idle, timeout=_EPOCH_SECONDS)
                 self._transactions.run(lambda cur: ledger.check_epoch(cur, self._epoch))
+                if self._retention is not None and self._done == self._published:
+                    self._retention.step(self._transactions, receipt_name)
                 while self._done < self._published and not self._stop_event.wait(self._poll):
                     batch_id = self._done + 1
                     if self._is_committed(batch_id):
