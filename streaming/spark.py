@@ -54,6 +54,8 @@ _DELTA_PROPERTIES = {
     "spark.databricks.delta.properties.defaults.checkpointInterval": "100",
     # --lake-retention may be less than Delta's own week, but is an hour at least: no append takes so long to commit
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
+    # VACUUM makes as many tasks of listing a folder or two: of Spark's 10,000 it took more than ten minutes
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
     # files of this size are left alone when small ones are joined
     "spark.databricks.delta.optimize.minFileSize": str(16 << 20),
     "spark.databricks.delta.optimize.maxFileSize": str(128 << 20),
