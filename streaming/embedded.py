@@ -43,6 +43,7 @@ SOCKET_NAME = f".s.PGSQL.{PORT}"
 SOCKET_PATH_LIMIT = 100  # bytes; sockaddr_un holds 108 on Linux, 104 on macOS
 PLAIN_PATH = re.compile(r"[\w/.-]+", re.ASCII)  # `unix_socket_directories` is a list that has its own quoting rules
 _LOG_PREFIX = re.compile(r"^[\d-]+ [\d:.]+ \w+ \[\d+\] ")
+LONGEST_LOG = 20_000_000  # bytes: above it the next start begins a new one
 START_LIMIT = 300  # seconds: recovery after a crash replays the write-ahead log
 ORPHANS_LIMIT = 15  # seconds that the backends of a killed server get to notice it
 
@@ -176,6 +177,9 @@ def _launch(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
     # left behind by kill -9; a live server was ruled out, but PostgreSQL itself only asks whether the number is taken
     for stale in (data / "postmaster.pid", sockets / f"{SOCKET_NAME}.lock", sockets / SOCKET_NAME):
         stale.unlink(missing_ok=True)
+    log_file = data / "server.log"
+    if log_file.exists() and log_file.stat().st_size > LONGEST_LOG:
+        log_file.replace(data / "server.old.log")
     options = shlex.join(["-c", "listen_addresses=", "-c", f"port={PORT}", "-k", str(sockets)])
     deadline = time.monotonic() + ORPHANS_LIMIT
     while True:

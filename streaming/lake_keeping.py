@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from streaming.errors import StockETLError, StorageError
+from streaming.errors import SettingsError, StockETLError, StorageError
 from streaming.lake_files import REJECTS, TICKS
 from streaming.storage import open_place
 from streaming.waiting import Waiting
@@ -140,7 +140,7 @@ class LakeKeeping:
         try:
             task()
         except Exception as error:
-            if isinstance(error, StockETLError) and not isinstance(error, StorageError):
+            if isinstance(error, StockETLError) and not isinstance(error, StorageError | SettingsError):
                 raise
             self._again_at = self._clock() + self._pause  # Spark's errors have no common class
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)

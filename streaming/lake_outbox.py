@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from streaming import faults, lake_files
-from streaming.errors import StorageError
+from streaming.errors import SettingsError, StorageError
 from streaming.inspection import damaged
 from streaming.lake_files import REJECTS, TICKS, RowsFile
 from streaming.lake_keeping import first_line
@@ -204,7 +204,7 @@ class LakeOutbox(threading.Thread):
                 discard(self._place, f"{kept.batch_id}.json")
                 for file in [*kept.files[TICKS], *kept.files[REJECTS]]:
                     discard(self._place, file.key)
-        except StorageError as error:
+        except (StorageError, SettingsError) as error:
             self._wait.failed(f"{first_line(error)} (what the lake has is not removed from {self._url} yet)", _ADVICE)
             return False
         with self._wake:

@@ -134,7 +134,7 @@ class ReceiptWriter(threading.Thread):
             self.delivering = True
             while not self._stop_event.is_set():
                 with self._wake:
-                    self._wake.wait_for(lambda: not self.idle, timeout=_EPOCH_SECONDS)
+                    self._wake.wait_for(lambda: self._done < self._published, timeout=_EPOCH_SECONDS)
                 self._transactions.run(lambda cur: ledger.check_epoch(cur, self._epoch))
                 if self._retention is not None and self._done == self._published:
                     self._retention.step(self._transactions, receipt_name)

@@ -1,7 +1,7 @@
 """What ledger and receipts forget, in small portions while no receipt waits to be written.
 
-Always: the rows of `stocketl.batches` that are older than 30 days and not among the last 1,000. No replay and no check
-at a start looks that far back.
+Always: the rows of `stocketl.batches` that are older than 30 days and not among the last 1,000, since no replay and no
+check at a start looks that far back; and those of `stocketl.audits` that are as old and found nothing.
 
 With `--keep-receipts`, of the drops whose file was moved away longer ago than that: the receipt's object, the first
 rejected rows that `stocketl receipts` shows, and of drops that failed and loaded nothing also the rows in
@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from streaming import ledger
-from streaming.errors import StorageError
+from streaming.errors import SettingsError, StorageError
 from streaming.storage import discard
 from streaming.waiting import Waiting
 
@@ -42,6 +42,10 @@ _OLD_BATCHES = """
          WHERE committed_at < clock_timestamp() - interval '30 days' AND batch_id <= (
              SELECT max(batch_id) FROM stocketl.batches n WHERE n.checkpoint_id = b.checkpoint_id) - 1000
          LIMIT %s)
+"""
+_OLD_AUDITS = """
+    DELETE FROM stocketl.audits WHERE problem IS NULL AND audited_at < clock_timestamp() - interval '30 days'
+       AND audited_at < (SELECT max(audited_at) FROM stocketl.audits)
 """
 # A body without `rejects` says that its receipt is gone. The first receipt stays: by it a new checkpoint knows that the
 # place of the receipts is another one's.
@@ -90,7 +94,7 @@ class Retention:
         try:
             more = transactions.run(self._forget_batches) == _ROWS_AT_ONCE
             more = self._forget_receipts(transactions, name_of) or more
-        except StorageError as error:
+        except (StorageError, SettingsError) as error:
             self._wait.failed(str(error), _ADVICE)
             self._next_at = self._clock() + _RETRY_SECONDS
             return
@@ -99,6 +103,7 @@ class Retention:
 
     def _forget_batches(self, cur: cursor) -> int:
         ledger.check_epoch(cur, self._epoch)
+        cur.execute(_OLD_AUDITS)
         cur.execute(_OLD_BATCHES, (_ROWS_AT_ONCE,))
         return cur.rowcount
 

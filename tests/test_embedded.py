@@ -72,6 +72,17 @@ def test_it_starts_stops_and_keeps_its_data(home: Path) -> None:
     assert ask(embedded.start(data), "SELECT n FROM kept") == [(7,)]
 
 
+def test_a_log_that_has_grown_long_is_begun_anew_at_a_start(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one before is kept: two files at most, whatever the number of starts."""
+    data = home / "postgres"
+    monkeypatch.setattr(embedded, "LONGEST_LOG", 100)
+    for _ in range(3):
+        embedded.start(data)
+        embedded.stop(data)
+    assert sorted(path.name for path in data.glob("server*")) == ["server.log", "server.old.log"]
+    assert (data / "server.log").read_text().count("starting PostgreSQL") == 1
+
+
 def test_psql_opens_the_uri(home: Path) -> None:
     """The psql that comes with it takes the URI as it is."""
     uri = embedded.start(home / "postgres")

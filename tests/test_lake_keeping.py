@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streaming.errors import SupersededError
+from streaming.errors import SettingsError, StorageError, SupersededError
 from streaming.lake_keeping import RECORD, LakeKeeping
 from streaming.storage import open_place
 
@@ -163,3 +163,24 @@ def test_without_a_retention_nothing_is_removed(tmp_path: Path) -> None:
     tables = Tables()
     keeping(tables, tmp_path, retention=None)
     assert tables.done == [("compact", "ticks")]
+
+
+@pytest.mark.parametrize("refusal", [StorageError, SettingsError])
+def test_a_record_that_cannot_be_read_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: type[Exception]
+) -> None:
+    """The storage is away, or the right to it."""
+
+    def refuse(*_: object) -> None:
+        msg = "AccessDenied"
+        raise refusal(msg)
+
+    clock = Clock()
+    with monkeypatch.context() as patched:
+        patched.setattr("streaming.folder.Folder.get", refuse)
+        kept = keeping(Tables(), tmp_path, clock)
+        assert not kept.due
+    clock.now += 61
+    assert kept.due
+    kept.work()
+    assert not kept.due

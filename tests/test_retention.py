@@ -11,7 +11,7 @@ import pytest
 from test_ledger import fact, query, record
 
 from streaming import ledger, retention
-from streaming.errors import StorageError, SupersededError
+from streaming.errors import SettingsError, StorageError, SupersededError
 from streaming.receipts import receipt_name
 from streaming.retention import Retention
 from streaming.storage import open_place
@@ -152,8 +152,9 @@ def test_a_crash_between_object_and_row_is_made_good(desk: Desk) -> None:
     assert rows == (1,)
 
 
+@pytest.mark.parametrize("refusal", [StorageError, SettingsError])
 def test_a_storage_that_does_not_let_go_ends_nothing_and_is_told(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, refusal: type[Exception]
 ) -> None:
     """The rows stay as they are, and it is tried again a minute later."""
     for seq in (1, 2):
@@ -161,7 +162,7 @@ def test_a_storage_that_does_not_let_go_ends_nothing_and_is_told(
 
     def refuse(*_: object) -> None:
         msg = "AccessDenied"
-        raise StorageError(msg)
+        raise refusal(msg)
 
     with monkeypatch.context() as patched:
         patched.setattr(retention, "discard", refuse)
@@ -195,6 +196,11 @@ def test_batches_are_forgotten_after_a_month_but_never_the_last_thousand(desk: D
             " FROM generate_series(1, 1500) n, (VALUES ('a'), ('b')) v (c) WHERE c = 'a' OR n <= 900"
         )
         cur.execute("UPDATE stocketl.batches SET committed_at = clock_timestamp() WHERE batch_id = 3")
+        cur.execute(
+            "INSERT INTO stocketl.audits (audited_at, batch_id, cells, seconds, problem)"
+            " SELECT clock_timestamp() - make_interval(days => 30 + n), n, 1, 1, CASE n WHEN 3 THEN 'drift' END"
+            " FROM generate_series(1, 4) n"
+        )
         cur.execute("UPDATE stocketl.batches SET committed_at = NULL WHERE batch_id = 4")
 
     desk.transactions.run(insert)
@@ -204,6 +210,7 @@ def test_batches_are_forgotten_after_a_month_but_never_the_last_thousand(desk: D
         "SELECT checkpoint_id, count(*), min(batch_id) FROM stocketl.batches GROUP BY 1 ORDER BY 1",
     )
     assert left == [("a", 1002, 3), ("b", 900, 1)]
+    assert query(desk.transactions.run, "SELECT batch_id FROM stocketl.audits ORDER BY 1") == [(1,), (3,)]
 
 
 def test_a_receipt_that_is_gone_is_still_shown_by_its_counts(desk: Desk) -> None:
