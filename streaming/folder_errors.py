@@ -1,4 +1,4 @@
-# ruff: noqa: PTH103, PTH112, PTH208
+# ruff: noqa: PTH103, PTH112, PTH123, PTH208
 # As in `folder`: str and os calls.
 """What the file system says of a folder, in plain words, with what to do."""
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
+_ELSEWHERE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "lustre")
+_LITTLE = 1 << 20
 
 
 def said(error: OSError) -> str:
@@ -36,6 +38,22 @@ def plain_errors(what: str, url: str) -> Iterator[None]:
         elif not os.path.isdir(url):
             msg += "; the folder is gone: make it again, or mount its disk"
         raise StorageError(msg) from error
+
+
+def full_disks(mounts: str = "/proc/mounts") -> list[str]:
+    """The mount points of this machine's disks that have less than 1 MiB left; a network's are not asked."""
+    found = []
+    with suppress(OSError), open(mounts, encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            _, point, kind, options, *_ = line.split(" ")
+            if kind.startswith(_ELSEWHERE) or "ro" in options.split(","):
+                continue
+            point = point.replace(r"\040", " ")
+            with suppress(OSError):
+                space = os.statvfs(point)
+                if space.f_blocks and space.f_bavail * space.f_frsize < _LITTLE:
+                    found.append(point)
+    return found
 
 
 def check_writing(folder: str) -> None:

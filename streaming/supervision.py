@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.damage import told_by_spark
 from streaming.errors import StockETLError, StorageError
+from streaming.folder_errors import full_disks
 
 if TYPE_CHECKING:
     import threading
@@ -158,8 +159,11 @@ def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], No
     text = str(publish.error or told or "it ended without a reason")
     if (damaged := told_by_spark(f"{text}\n{told}")) is not None:
         return damaged
-    signs = [sign for sign in _WORTH_A_RESTART if sign in str(told)]
-    return QueryFailedError(f"the query ended: {_first_line(text)} {' '.join(signs)} (details: {spark_log})")
+    said = _first_line(text)
+    signs = "".join(f" {sign}" for sign in _WORTH_A_RESTART if sign in str(told) and sign not in said)
+    full = " and ".join(full_disks()) if any(sign in f"{said}{signs}" for sign in _DISK_FULL) else ""
+    advice = f"; free some space on {full}" if full else ""
+    return QueryFailedError(f"the query ended: {said}{signs}{advice} (details: {spark_log})")
 
 
 def _is_worth_a_restart(reason: BaseException, restarts: int) -> bool:

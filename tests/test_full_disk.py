@@ -73,7 +73,9 @@ def test_a_full_disk_is_waited_for_wherever_the_job_writes(
         job.wait_for("the first move", (home / "success" / "first.csv").exists)
         for left in (0, 4096, 5 * 4096):
             load(state, left=left)
+        assert f"free some space on {state} (details: " in job.output
         load(told, left=0)
+        assert "waiting for the input " in job.output
         left_over = [path for place in (state, told) for path in place.rglob(".stocketl-*")]
         assert (left_over, noise(job.output)) == ([], [])
         job.terminate()

@@ -56,10 +56,24 @@ def test_buckets_are_private_encrypted_tls_only_and_survive_the_stack(stack: Sta
     assert "ServerSideEncryptionConfiguration" in of["BucketEncryption"]
     assert bucket["DeletionPolicy"] == "RetainExceptOnCreate"
     policies = [p for p in stack.of_type("AWS::S3::BucketPolicy").values() if p["Bucket"] == name]
-    (statement,) = [s for policy in policies for s in policy["PolicyDocument"]["Statement"]]
+    statement, *others = [s for policy in policies for s in policy["PolicyDocument"]["Statement"]]
+    assert bool(others) is (name == "InputBucket")
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert statement["Resource"] == [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"]
+
+
+@pytest.mark.parametrize(
+    "header", ["x-amz-server-side-encryption-aws-kms-key-id", "x-amz-server-side-encryption-customer-algorithm"]
+)
+def test_the_input_takes_no_file_with_a_key_that_the_job_may_not_use(stack: Stack, header: str) -> None:
+    """A producer that names a key of its own is refused at once, not by a drop that fails later."""
+    policy = stack.resources["InputBucketPolicy"]["Properties"]["PolicyDocument"]
+    assert [
+        {name: statement[name] for name in ("Effect", "Principal", "Action", "Resource")}
+        for statement in policy["Statement"]
+        if statement["Condition"] == {"Null": {f"s3:{header}": "false"}}
+    ] == [{"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::InputBucket/*"}]
 
 
 def test_every_version_of_a_drop_stays_for_a_while(stack: Stack) -> None:
