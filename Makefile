@@ -35,7 +35,8 @@ quick: setup ## the tests that need no Spark
 test-postgres: setup ## the SQL on another PostgreSQL: make test-postgres POSTGRES_BIN=/usr/lib/postgresql/15/bin
 	@POSTGRES_BIN=$(POSTGRES_BIN) $(BIN)/python -m pytest -m "not spark" tests/test_connect.py tests/test_transactions.py \
 		tests/test_poolers.py tests/test_login.py tests/test_ledger.py tests/test_wide.py tests/test_publish.py \
-		tests/test_verify.py tests/test_status.py
+		tests/test_verify.py tests/test_status.py tests/test_widening.py \
+		tests/test_administrators_settings.py
 
 test-aws: setup ## the whole system on a local AWS while parts of it are killed; SEEDS=10 for ten random orders
 	@SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/test_aws_system.py --log-level=INFO --log-cli-level=INFO

@@ -19,6 +19,7 @@ _TRANSIENT_STATES = {
     "40P01": "deadlock",
     "55P03": "lock time-out",
     "57014": "statement cancelled or timed out",
+    "58030": "the server could not read or write a file",
 }
 # A standby has several codes for "not here": 0A000 for BEGIN READ WRITE, 55000 for a lock, 25006 for the rest.
 _STANDBY_STATES, _STANDBY_TEXT = ("0A000", "55000"), re.compile(r"recovery|hot standby|standby mode")
@@ -72,11 +73,12 @@ _WAIT_ADVICE = {
     "53100": "The disk of the database server is full. Free some of it, or enlarge it.",
     "53200": "The database server lacks memory.",
     "53300": "Too many connections. End some (pg_stat_activity lists them), or raise max_connections or the role's "
-    "CONNECTION LIMIT. The job needs up to 5.",
+    "CONNECTION LIMIT. The job needs up to 6.",
     "53400": "A limit of the server is too low for the batch. If it is temp_file_limit, raise it for the job's role.",
     "55P03": "Somebody holds a lock that the job needs.",
     "57014": "A time limit or an administrator cancelled the statement. The next try may take longer.",
-    "57P01": "An administrator or a restart ended the session.",
+    "57P": "An administrator, a restart, a crash or a time limit of the server ended the session.",
+    "58030": "The database server's disk or network storage failed. See its log.",
     "57P03": "The server is starting, stopping or recovering. If that takes long, see its log.",
 }
 _NO_ANSWER_ADVICE = "Check that the server runs and that host and port in --database are right."
@@ -133,7 +135,8 @@ def told(error: BaseException | None) -> tuple[str, str]:
     if not isinstance(error, psycopg2.Error):
         return shown, ""
     state = state_of(error)
-    advice = _WAIT_ADVICE.get(state) or _WAIT_ADVICE.get(state[:2]) or ("" if state else _NO_ANSWER_ADVICE)
+    known = (_WAIT_ADVICE[code] for code in (state, state[:3], state[:2]) if code in _WAIT_ADVICE)
+    advice = next(known, "" if state else _NO_ANSWER_ADVICE)
     return f"{shown} [{state}]" if state else shown, advice
 
 

@@ -53,6 +53,10 @@ class LoadedHome:
         """What a clumsy person might do to the database."""
         self._transactions.run(lambda cur: cur.execute(statement))
 
+    def reconnect(self) -> None:
+        """The next transaction has a connection of its own, with the settings of the database as they are then."""
+        self._transactions.close()
+
     def close(self) -> None:
         """Ends the connection."""
         self._transactions.close()

@@ -8,7 +8,7 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 
-from streaming.sqlstates import plain, transient
+from streaming.sqlstates import plain, told, transient
 
 TRANSIENT = [
     "08006",
@@ -25,6 +25,7 @@ TRANSIENT = [
     "57P02",
     "57P03",
     "57P05",
+    "58030",
 ]
 PERMANENT = ["22012", "23505", "28P01", "28000", "3D000", "42501", "42703", "42P01", "54011", "0A000"]
 
@@ -75,3 +76,35 @@ def test_a_message_never_shows_a_password() -> None:
     told = str(plain(psycopg2.OperationalError("bad postgresql://u:s3cr@t@h/d and password=s3cr host=h")))
     assert "s3cr" not in told
     assert "postgresql://u:***@h/d and password=*** host=h" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "advice"),
+    [
+        ("FATAL:  sorry, too many clients already", "[53300]", "End some (pg_stat_activity lists them)"),
+        ("FATAL:  the database system is starting up", "[57P03]", "starting, stopping or recovering"),
+        ("connection to server failed: session is read-only", "[25006]", "Each try looks for the writer"),
+        ("FATAL:  query_wait_timeout", "[08P01]", "a pooler has no server for it"),
+        ("connection to server failed: Connection refused", "refused", "host and port in --database are right"),
+    ],
+)
+def test_a_wait_says_what_to_do_although_connecting_gives_no_code(text: str, reason: str, advice: str) -> None:
+    """The code is found by the text, the advice by the code."""
+    shown = told(psycopg2.OperationalError(text))
+    assert reason in shown[0]
+    assert advice in shown[1]
+
+
+def test_every_error_that_waits_has_advice(database: str) -> None:
+    """As the server raises it, by its SQLSTATE."""
+    without = []
+    with contextlib.closing(psycopg2.connect(database)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cur:
+            for state in TRANSIENT:
+                try:
+                    cur.execute(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END $$")
+                except psycopg2.Error as error:
+                    if not told(error)[1] or f"[{state}]" not in told(error)[0]:
+                        without.append(state)
+    assert without == []
