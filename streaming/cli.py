@@ -158,7 +158,16 @@ def demo(
     raise typer.Exit(the_demo.run(load(environment=False, home=home)))
 
 
-@app.command()
+@app.command(
+    help=(
+        "Shows on one screen whether a job is running, the last batch, what waits, the tables, the last ten drops.\n\n"
+        "Exit code 0: a job is running and nothing needs a look.\n\n"
+        "Exit code 3: something needs a look. No job is running, or it gives no sign of life for a minute, or it has "
+        "been held up for 30 s. Or a drop has waited for 10 minutes and no batch was committed meanwhile. Or a drop "
+        "has failed within a day, and no later drop of its name was loaded.\n\n"
+        "Exit code 1: it cannot be told, because the home or the database cannot be read."
+    )
+)
 def status(
     home: Home = None,
     database: Database = None,
@@ -169,12 +178,7 @@ def status(
     heartbeat: Heartbeat = None,
     as_json: AsJson = False,
 ) -> None:
-    """One screen: whether a job is running, the last batch, what waits, the tables, the last ten drops.
-
-    Exit code 0: a job is running and all is well. 3: something needs a look: no job is running, it is frozen or has
-    been held up for 30 s, a drop has waited for 10 minutes without a batch, or a drop has failed within a day and no
-    later drop with its name was loaded. 1: it cannot be told, because the home or the database cannot be read.
-    """
+    """Whether a job is running and what it has done, on one screen; the exit code for scripts."""
     from streaming import status as of_job
     from streaming.status_screen import show
 
@@ -296,7 +300,7 @@ def psql(
     database: Database = None,
     database_secret: DatabaseSecret = None,
 ) -> None:
-    """Opens psql on the database; the first argument that is not an option here and all after it go to psql."""
+    """Opens psql on the database. The first argument that is none of these options goes to psql, and all after it."""
     from streaming import psql as terminal
 
     raise typer.Exit(terminal.run(_of_a_home(locals()), arguments or []))

@@ -127,15 +127,15 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
-    home: Annotated[Path, BeforeValidator(_home)] = Field(description="folder that holds every location not given")
+    home: Annotated[Path, BeforeValidator(_home)] = Field(description="folder for every place that is not given")
     input: Location = Field(description="where drops arrive")
     success: Location = Field(description="where loaded drops go")
     failed: Location = Field(description="where failed drops go")
     receipts: Location = Field(description="where receipts are written, one JSON object per drop")
     checkpoint: Location = Field(description="where Spark keeps its state and offsets")
-    lake: OptionalLocation = Field(description="where Delta tables go; none = no lake")
+    lake: OptionalLocation = Field(description="where the Delta tables go; none: no lake")
     database: Annotated[str | None, BeforeValidator(_database)] = Field(
-        default=None, description="PostgreSQL URI; without it the embedded server of the home"
+        default=None, description="PostgreSQL URI; if there is none, the embedded server of the home is used"
     )
     database_secret: str | None = Field(
         default=None, description="id of a secret in AWS Secrets Manager with the database's username and password"
@@ -146,17 +146,18 @@ class Settings(BaseSettings):
     keep_receipts: KeptFor = Field(
         default=None, description="receipts of moved files are removed after this time (90d); none = they stay for ever"
     )
-    once: bool = Field(default=False, description="load what is there, wait until it is receipted and moved, end")
+    once: bool = Field(default=False, description="load what is there until it is receipted and moved, then end")
     trigger: Seconds = Field(description="pause between two looks at the input (200ms, 1s)")
-    settle: Seconds = Field(description="a younger file may still be written and waits (1s)")
+    settle: Seconds = Field(description="a file is read once it has been unchanged for this long (1s)")
     max_batch_bytes: Bytes = Field(default=192 * _MIB, description="input bytes in one batch (64M, 1G)")
-    split_bytes: Bytes = Field(description="a larger file is read in ranges of this size")
-    unpacked_limit: Bytes = Field(default=1024 * _MIB, description="a gzip that unpacks to more fails")
+    split_bytes: Bytes = Field(description="a larger file is read in parts of this size")
+    unpacked_limit: Bytes = Field(default=1024 * _MIB, description="a gzip that unpacks to more than this fails")
     text_ids: bool = Field(default=False, description="keep ids as written: 7 is not 007")
-    move: bool = Field(default=False, description="on S3 too, move drops after their receipt (in folders always done)")
+    move: bool = Field(default=False, description="on S3 too, move drops after their receipt, as always in folders")
     log_format: Literal["text", "json"] = Field(default="text", description="how log lines look: text or json")
     heartbeat: OptionalLocation = Field(
-        default=None, description="where heartbeat.json is written, and `stop` beside it ends the job; none = nowhere"
+        default=None,
+        description="where heartbeat.json is written, an object `stop` ends the job; none: nowhere",
     )
     heartbeat_every: Seconds = Field(default=15.0, description="pause between two heartbeats (15s)")
     audit_every: Seconds = Field(
