@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from streaming import ledger
 from streaming.admission import digest
-from streaming.errors import StorageError
+from streaming.errors import SettingsError, StorageError
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Drained:
         try:
             left = {digest(version): version for version in self._place.versions()}
             is_open = self._checkpoint.is_open()
-        except StorageError:
+        except (StorageError, SettingsError):  # the latter: a right that was taken away meanwhile
             return False
         refused = self._receipts.refused
         waiting = [

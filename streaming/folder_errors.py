@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 
 from streaming import files
 from streaming.errors import SettingsError, StorageError
+from streaming.waiting import Waiting
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 _ELSEWHERE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "lustre")
 _LITTLE = 1 << 20
+SPACE_SECONDS = 2.0
 
 
 def said(error: OSError) -> str:
@@ -56,10 +59,10 @@ def full_disks(mounts: str = "/proc/mounts") -> list[str]:
     return found
 
 
-def check_writing(folder: str) -> None:
-    """Makes and lists a folder and writes to it; leaves nothing behind. Raises `SettingsError`.
+def check_writing(folder: str) -> bool:
+    """Makes and lists a folder and writes to it; leaves nothing behind. False: its disk is full.
 
-    A disk that is full is waited for by whoever writes next.
+    Raises `SettingsError` for whatever else is in the way.
     """
     path = f"{folder}/.stocketl-check-{os.getpid()}.part"
     try:
@@ -69,10 +72,20 @@ def check_writing(folder: str) -> None:
         files.write(path, b"written", durable=False)
     except OSError as error:
         if error.errno in FULL:
-            return
+            return False
         msg = f"this user may not list, read and write in {folder}: {said(error)}; give it the rights, or give another "
         msg += "place"
         raise SettingsError(msg) from error
     finally:
         with suppress(OSError):
             files.remove(path)
+    return True
+
+
+def wait_for_space(folder: str, stop: threading.Event) -> None:
+    """Returns once the folder can be written to, or `stop` is set; tells the wait."""
+    wait = Waiting(f"the disk of {folder}")
+    while not check_writing(folder) and not stop.is_set():
+        wait.failed("No space left on device (ENOSPC)", "Free some space there.")
+        stop.wait(SPACE_SECONDS)
+    wait.over()

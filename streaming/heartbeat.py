@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming import __version__, waiting
 from streaming.descriptors import shown
-from streaming.errors import StockETLError, StorageError
+from streaming.errors import SettingsError, StockETLError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ class Heartbeat(threading.Thread):
     def _beat(self) -> None:
         try:
             self._place.put(HEARTBEAT, json.dumps(self._document()).encode(), durable=False)
-        except StorageError as error:
+        except (StorageError, SettingsError) as error:  # the latter too may be over by the next beat
             log.warning("no heartbeat this time: %s", error)
 
     def _look_for_stop(self) -> None:

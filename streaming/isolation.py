@@ -49,8 +49,7 @@ def _run(spans: list[Span], input_url: str, options: ReadOptions) -> list[Row] |
     except subprocess.TimeoutExpired:
         return f"did not end within {SECONDS_PER_SPAN} s"
     if process.returncode == os.EX_TEMPFAIL:
-        msg = f"the storage behind {input_url} did not answer while drops were read one by one"
-        raise StorageError(msg)
+        raise StorageError(process.stdout.decode() or f"{input_url} did not answer while drops were read one by one")
     if process.returncode == os.EX_CONFIG:
         raise SettingsError(process.stdout.decode())
     if process.returncode:
@@ -63,7 +62,8 @@ def _main() -> None:
     place, options = open_place(request["input"]), ReadOptions(**request["options"])
     try:
         rows = [row for fields in request["spans"] for row in rows_of(Span.from_json(fields), place, options)]
-    except StorageError:
+    except StorageError as error:
+        sys.stdout.buffer.write(str(error).encode())
         sys.exit(os.EX_TEMPFAIL)
     except SettingsError as error:
         sys.stdout.buffer.write(str(error).encode())

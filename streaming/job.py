@@ -14,6 +14,7 @@ from streaming import drops, returns
 from streaming.backlog import Backlog
 from streaming.checkpoint import open_checkpoint
 from streaming.descriptors import Wear, begin_anew
+from streaming.destinations import destinations
 from streaming.draining import Drained
 from streaming.heartbeat import Heartbeat
 from streaming.home import database
@@ -23,7 +24,7 @@ from streaming.lake_keeping import LakeKeeping
 from streaming.lake_outbox import LakeOutbox
 from streaming.metrics import NoMetrics, cloudwatch
 from streaming.publish import Publish
-from streaming.receipts import ReceiptWriter, destinations
+from streaming.receipts import ReceiptWriter
 from streaming.retention import Retention
 from streaming.sign import own_name, sign_of_life
 from streaming.spark import hadoop_url, parse_tasks, partitions, session, under_spark_submit
@@ -54,7 +55,7 @@ def run(settings: Settings) -> int:
         stop = threading.Event()
         stack.enter_context(stop_on_signals(stop))
         stack.enter_context(sign_of_life(settings))
-        to = destinations(settings)
+        to = destinations(settings, stop)
         login = stack.enter_context(database(settings))
         of_batches, of_receipts, of_lake, of_supervisor = (
             stack.enter_context(contextlib.closing(Transactions(own, stop, of=of, process=own_name())))

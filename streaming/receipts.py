@@ -10,13 +10,11 @@ import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from streaming import faults, files, ledger, moves
+from streaming import faults, ledger, moves
 from streaming.errors import DropError, SettingsError, StockETLError, StorageError
 from streaming.settings import is_s3
-from streaming.storage import open_place
 from streaming.waiting import LONGEST_PAUSE_SECONDS, Waiting
 
 if TYPE_CHECKING:
@@ -25,9 +23,9 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
     from streaming.checkpoint import Checkpoint
+    from streaming.destinations import Destinations
     from streaming.ledger import Receipt
     from streaming.retention import Retention
-    from streaming.settings import Settings
     from streaming.storage import Place
     from streaming.transactions import Transactions
 
@@ -43,34 +41,6 @@ Version = tuple[str, str, str | None]
 def receipt_name(seq: int) -> str:
     """The key of a drop's receipt below the receipts location."""
     return f"{seq:09d}.json"
-
-
-@dataclass(frozen=True)
-class Destinations:
-    """Where receipts and files go; `move` is False where the monitor moves the files."""
-
-    input: Place
-    receipts: Place
-    success: Place
-    failed: Place
-    move: bool
-
-
-def destinations(settings: Settings) -> Destinations:
-    """As the settings name them; raises SettingsError where one is not there or may not be used."""
-    to = Destinations(
-        input=open_place(settings.input),
-        receipts=open_place(settings.receipts),
-        success=open_place(settings.success),
-        failed=open_place(settings.failed),
-        move=settings.moves,
-    )
-    to.input.check(of_drops=True)
-    for place in (to.receipts, open_place(settings.checkpoint), *((to.success, to.failed) if to.move else ())):
-        place.check()
-    if not is_s3(settings.checkpoint):
-        files.remove_leftovers(f"{settings.checkpoint}/handover")
-    return to
 
 
 class ReceiptWriter(threading.Thread):

@@ -32,7 +32,11 @@ _RESTART_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 _WORKER_DIED = ("Python worker exited unexpectedly", "Python worker failed to connect back")
 _PYTHON_ERROR = re.compile(r"(?!pyspark|py4j)[\w.]+(Error|Exception|Exit|Interrupt): ")
 _DISK_FULL = ("No space left on device", "Disk quota exceeded")  # where Java writes: the checkpoint, its own files
-_STORAGE_FAILED = ("StorageError", *_DISK_FULL)
+# what Java meets where the checkpoint is: a network's file system, S3 by Hadoop's client
+_DISK_AWAY = ("Stale file handle", "Input/output error", "Transport endpoint is not connected", "Host is down")
+_S3_AWAY = ("AWSClientIOException", "AWSServiceThrottledException", "AWSStatus500Exception", "AWSServiceIOException")
+_S3_NOT_NOW = ("ExpiredToken", "RequestTimeTooSkewed", "SlowDown", "ServiceUnavailable")
+_STORAGE_FAILED = ("StorageError", *_DISK_FULL, *_DISK_AWAY, *_S3_AWAY, *_S3_NOT_NOW)
 _WORTH_A_RESTART = (*_WORKER_DIED, "CONCURRENT_STREAM_LOG_UPDATE", *_STORAGE_FAILED)
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from streaming import files
 from streaming.errors import SettingsError, StorageError
-from streaming.folder_errors import full_disks
+from streaming.folder_errors import full_disks, wait_for_space
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
@@ -75,6 +76,30 @@ def test_a_check_writes_where_the_job_will_write_and_leaves_nothing(
         place.check(of_drops=True)
     number = errno.ENOSPC
     place.check(of_drops=True)
+
+
+def test_a_start_with_a_full_disk_waits_and_tells_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It goes on by itself once there is space, or ends when it is told to stop."""
+    monkeypatch.setattr("streaming.folder_errors.SPACE_SECONDS", 0.001)
+    write, tries, stop = files.write, [], threading.Event()
+
+    def full(path: str, data: bytes, *, durable: bool) -> None:
+        tries.append(path)
+        if len(tries) < 4 or stop.is_set():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        write(path, data, durable=durable)
+
+    monkeypatch.setattr(files, "write", full)
+    wait_for_space(str(tmp_path), stop)
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0] == (
+        f"waiting for the disk of {tmp_path}, nothing is lost: No space left on device (ENOSPC). Free some space there."
+    )
+    assert (len(tries), "is back after" in told[-1], list(tmp_path.iterdir())) == (4, True, [])
+    stop.set()
+    wait_for_space(str(tmp_path), stop)
 
 
 def test_disks_that_are_full_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,7 +176,7 @@ def test_the_job_has_the_rights_that_it_uses(world: World) -> None:
     secret = environment["DATABASE_SECRET"]
     with recorded() as calls:
         drops = open_place(f"s3://{world.names['InputBucket']}/drops")
-        drops.check()
+        drops.check(of_drops=True)
         (found,) = drops.versions()
         assert drops.read(found, 1).startswith(b"date")
         checkpoint = open_checkpoint(f"{state}/checkpoint", buckets=8, text_ids=False)

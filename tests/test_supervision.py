@@ -63,6 +63,23 @@ def test_what_a_start_does_not_mend_ends_the_job_at_once() -> None:
             restarts.pause_after(QueryFailedError("the query ended: disk full of errors"))
 
 
+@pytest.mark.parametrize(
+    "met",
+    [
+        "java.io.IOException: No space left on device", "java.io.IOException: Disk quota exceeded",
+        "java.nio.file.FileSystemException: /nfs/checkpoint/offsets/7: Stale file handle",
+        "java.io.IOException: Input/output error",
+        "org.apache.hadoop.fs.s3a.AWSClientIOException: getFileStatus on s3a://b/c: Unable to execute HTTP request",
+        "org.apache.hadoop.fs.s3a.AWSBadRequestException: put on c: The provided token has expired. (ExpiredToken)",
+    ],
+)  # fmt: skip
+def test_what_java_meets_where_the_checkpoint_is_is_waited_for(met: str) -> None:
+    """As long as it takes, like what the job's own Python meets there."""
+    restarts, _ = _restarts()
+    pauses = [restarts.pause_after(QueryFailedError(f"the query ended: {met}")) for _ in range(20)]
+    assert (pauses[:3], pauses[-1], restarts.isolate) == ([2, 4, 8], 60, False)
+
+
 class Query:
     """One that ended with what it told, or goes on."""
 
