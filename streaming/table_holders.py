@@ -12,17 +12,20 @@ if TYPE_CHECKING:
 
 _SHOWN, _QUERY_SHOWN = 3, 80
 
-# A session's own workers are it. A prepared transaction is no session: pg_locks calls it -1/<transaction id>.
+# A session's own workers are it. A prepared transaction is no session: it is known by its id, which it has locked too.
 _HOLDERS = """
-    SELECT DISTINCT ON (a.xact_start, holder) coalesce(a.leader_pid, l.pid) AS holder, a.usename, a.application_name,
-           a.state, a.xact_start, CASE WHEN a.state IS NOT NULL THEN a.query END, p.gid, p.owner, p.prepared
+    SELECT DISTINCT ON (since, holder, p.gid) coalesce(a.leader_pid, l.pid) AS holder, a.usename, a.application_name,
+           a.state, coalesce(a.xact_start, p.prepared) AS since, CASE WHEN a.state IS NOT NULL THEN a.query END,
+           p.gid, p.owner
       FROM pg_locks l
       LEFT JOIN pg_stat_activity a ON a.pid = l.pid
-      LEFT JOIN pg_prepared_xacts p ON l.pid IS NULL AND l.virtualtransaction = '-1/' || p.transaction
+      LEFT JOIN pg_locks x ON l.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'
+                          AND x.virtualtransaction = l.virtualtransaction
+      LEFT JOIN pg_prepared_xacts p ON p.transaction = x.transactionid
      WHERE l.locktype = 'relation' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND {}
-     ORDER BY a.xact_start, holder
+     ORDER BY since, holder, p.gid
 """
 
 _ANY = """
@@ -34,7 +37,7 @@ _ANY = """
 
 @dataclass(frozen=True, slots=True)
 class Holders:
-    """told: who they are, in one line; ending: the statements that would end them, empty if there is none."""
+    """told: who they are, in one line; ending: the statement that would end the oldest, empty if there is none."""
 
     told: str
     ending: str
@@ -58,10 +61,10 @@ def _found(cur: cursor, condition: str, values: list[str]) -> Holders:
     rows = cur.fetchall()
     if not rows:
         return Holders("whoever held it has just let it go", "")
-    told = [_prepared(*row[6:]) if row[0] is None else _session(*row[:6]) for row in rows[:_SHOWN]]
+    told = [_prepared(row[6], row[7], row[4]) if row[0] is None else _session(*row[:6]) for row in rows[:_SHOWN]]
     more = [f"{len(rows) - _SHOWN} more"] if len(rows) > _SHOWN else []
-    endings = [_end(pid, user, gid) for pid, user, *_, gid, _, _ in rows[:_SHOWN]]
-    return Holders(" and ".join([*told, *more]), "; ".join(filter(None, endings)))
+    pid, user, *_, gid, _ = rows[0]  # the others may have come just now
+    return Holders(" and ".join([*told, *more]), _end(pid, user, gid))
 
 
 def _session(  # noqa: PLR0917 - the columns of the query, in order
@@ -86,5 +89,5 @@ def _prepared(gid: str | None, owner: str | None, since: datetime | None) -> str
 
 def _end(pid: int | None, user: str | None, gid: str | None) -> str:
     if pid is None:
-        return f"ROLLBACK PREPARED '{gid}'" if gid else ""
+        return "ROLLBACK PREPARED '{}'".format(gid.replace("'", "''")) if gid else ""
     return f"SELECT pg_terminate_backend({pid})" if user else ""
