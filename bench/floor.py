@@ -44,7 +44,7 @@ def run(settings: Settings, database: connection) -> None:
     with session(settings) as spark:
         query = drops.stream(spark, _source_options(settings)).writeStream.foreachBatch(write)
         query = query.option("checkpointLocation", hadoop_url(settings.checkpoint))
-        started = query.trigger(processingTime=f"{round(settings.trigger * 1000)} milliseconds").start()
+        started = query.trigger(processingTime="0 seconds").start()  # the source has its own pace
         print("ready", flush=True)  # noqa: T201 - the parent waits for it
         started.awaitTermination()
 
@@ -59,6 +59,7 @@ def _source_options(settings: Settings) -> drops.SourceOptions:
         keys=list(range(buckets)),
         tasks=os.cpu_count() or 1,
         isolate=False,
+        every=settings.trigger,
         resume={},
     )
 

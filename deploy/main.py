@@ -1,6 +1,6 @@
 """What spark-submit runs on the cluster: the command line of the job, whose code comes by --py-files."""
 
-from streaming.cli import main
+from streaming.__main__ import main
 
 if __name__ == "__main__":
     main()

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from streaming import __version__
+from streaming.ending import end_plainly
 from streaming.errors import StockETLError
 from streaming.settings import DEFAULT_HOME, LOCATIONS, PREFIX, Settings, load, option_name
+
+if TYPE_CHECKING:
+    from streaming.stopping import Stop
 
 DEFAULTS = {
     "home": DEFAULT_HOME,
@@ -135,14 +138,20 @@ def run(
     metrics: Metrics = None,
 ) -> None:
     """The job: loads every drop of the input until it is stopped (Ctrl-C, SIGTERM)."""
-    from streaming import job
     from streaming.console import log_to_terminal
     from streaming.home import tell_new_input
+    from streaming.stopping import until_stopped
 
     settings = _load(locals())
     log_to_terminal(settings.log_format)
     tell_new_input(settings)
-    raise typer.Exit(job.run(settings))
+
+    def the_job(stop: Stop) -> None:
+        from streaming import job
+
+        job.run(settings, stop)
+
+    raise typer.Exit(until_stopped(the_job, settings.home / "logs"))
 
 
 @app.command()
@@ -307,12 +316,8 @@ def psql(
 
 
 def main() -> None:
-    """The entry point: a known error is one plain line, exit code 1 (and by typer: misuse 2, Ctrl-C 130)."""
-    try:
-        app()
-    except StockETLError as error:
-        sys.stderr.write(f"stocketl: {error}\n")
-        sys.exit(1)
+    """The entry point: every error is one plain line, exit code 1 (and by typer: misuse 2, Ctrl-C 130)."""
+    end_plainly(app)
 
 
 def _load(options: dict[str, Any]) -> Settings:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from streaming.settings import masked
@@ -20,6 +22,7 @@ def log_to_terminal(log_format: str) -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines("%(asctime)s %(levelname)s %(message)s"))
+    handler.addFilter(_is_for_people)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -28,8 +31,13 @@ def log_to_terminal(log_format: str) -> None:
     logging.getLogger("py4j").setLevel(logging.ERROR)  # it reports each call that a stopping JVM no longer answers
 
 
+def _is_for_people(record: logging.LogRecord) -> bool:
+    """The bridge to Java writes some of its stack traces past its own logger."""
+    return "py4j" not in Path(record.pathname).parts
+
+
 class TextLines(logging.Formatter):
-    """Time of day, level, message."""
+    """Time of day, level, message; of an error its last line, without the stack trace."""
 
     default_time_format = "%H:%M:%S"
     default_msec_format = "%s.%03d"
@@ -37,6 +45,10 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One record."""
         return masked(super().format(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 (named by logging)
+        """One line."""
+        return "".join(traceback.format_exception_only(ei[1])).strip()
 
 
 class JsonLines(logging.Formatter):

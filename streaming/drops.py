@@ -19,6 +19,7 @@ from streaming.admission import EMPTY_OFFSET, Limits, Span, admit, spans
 from streaming.errors import SettingsError, StorageError
 from streaming.input_watch import Report
 from streaming.isolation import parse_isolated
+from streaming.pace import Pace
 from streaming.reading import PACKET_COLUMNS, ReadOptions, rows_of
 from streaming.storage import open_place
 
@@ -39,7 +40,8 @@ PACKET_SCHEMA = "bucket int, seq long, part long, kind string, payload binary"
 class SourceOptions:
     """What the source must know; travels as one JSON option.
 
-    settle: seconds; keys: of the buckets in the state; report: address of the job's `InputWatch`.
+    settle, and `every` (between two looks at the input): seconds; keys: of the buckets in the state; report: address of
+    the job's `InputWatch`.
     """
 
     input: str
@@ -49,6 +51,7 @@ class SourceOptions:
     keys: list[int]
     tasks: int
     isolate: bool
+    every: float
     resume: dict[str, Any]
     report: str = ""
 
@@ -80,6 +83,7 @@ class SourceOptions:
             keys=checkpoint.keys or list(range(checkpoint.buckets)),
             tasks=tasks,
             isolate=isolate,
+            every=settings.trigger,
             resume=checkpoint.last_offset(),
             report=report,
         )
@@ -127,6 +131,7 @@ class DropReader(DataSourceStreamReader):
         self._options = options
         self._place = open_place(options.input, settle=options.settle)
         self._offset = options.resume or EMPTY_OFFSET
+        self._pace = Pace(options.every)
         self._report = Report(options.report)
 
     def initialOffset(self) -> dict[str, Any]:  # noqa: N802 (named by Spark)
@@ -136,16 +141,22 @@ class DropReader(DataSourceStreamReader):
     def latestOffset(self) -> dict[str, Any]:  # noqa: N802 (named by Spark)
         """Lists the prefix and admits what is new, up to the batch limit; the same offset where nothing is.
 
-        A storage that does not answer for the moment is asked again at the next trigger, and so is one that refuses:
-        its check at the start has found no wrong setting, and a right that was taken away may be given back.
+        Before the first drop it does not answer at all: Spark would plan a batch of nothing, for which a drop that
+        comes meanwhile would have to wait. A storage that does not answer for the moment is asked again, and so is one
+        that refuses: its check at the start has found no wrong setting, and a right that was taken away may be given
+        back.
         """
+        self._offset = self._pace.look(self._offset, self._admitted, patient=self._offset == EMPTY_OFFSET)
+        return self._offset
+
+    def _admitted(self) -> dict[str, Any]:
         try:
-            self._offset = admit(self._offset, self._place, self._options.limits)
+            found = admit(self._offset, self._place, self._options.limits)
         except (StorageError, SettingsError) as error:
             self._report.looked(str(error), {})
-        else:
-            self._report.looked("", self._place.held_back())
-        return self._offset
+            return self._offset
+        self._report.looked("", self._place.held_back())
+        return found
 
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[InputPartition]:
         """Spreads the spans of the batch over the tasks, the largest first onto the emptiest task."""

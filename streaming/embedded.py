@@ -252,6 +252,7 @@ def _run(data: pathlib.Path, account: pwd.struct_passwd | None, program: str, *a
         stderr=subprocess.STDOUT,
         errors="replace",
         check=False,
+        process_group=0,  # Ctrl-C is for the command, which ends what it has begun
         **({"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}),  # type: ignore[call-overload]  # the stub has no unpacked user
     )
     if done.returncode != 0:

@@ -14,6 +14,7 @@ from streaming.errors import SettingsError
 from streaming.wrappers import wrapper
 
 _JAVA_VERSIONS = range(17, 22)
+_VERSION_SECONDS = 120  # a busy machine needs some, a Java on a dead network drive would never answer
 _ASKED_FOR = "jdk.incubator.vector"
 _WRAPPER = """#!/bin/sh
 # Spark asks for the module {module}, which only its linear algebra uses and which this Java does not have.
@@ -58,9 +59,14 @@ def _packaged_java() -> str | None:
 def _java_version(home: Path) -> int | None:
     try:
         told = subprocess.run(  # noqa: S603 (the Java that JAVA_HOME or the path names)
-            [home / "bin" / "java", "-version"], capture_output=True, text=True, check=False, timeout=30
+            [home / "bin" / "java", "-version"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_VERSION_SECONDS,
+            process_group=0,  # Ctrl-C is for the job
         ).stderr
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):
         return None
     found = re.search(r'version "(\d+)', told)
     return int(found[1]) if found else None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from typing import TYPE_CHECKING
 
 from streaming import drops, returns
@@ -29,11 +28,12 @@ from streaming.retention import Retention
 from streaming.sign import own_name, sign_of_life
 from streaming.spark import hadoop_url, parse_tasks, partitions, session, under_spark_submit
 from streaming.storage import open_place
-from streaming.supervision import stop_on_signals, supervise
+from streaming.supervision import supervise
 from streaming.takeover import still_writer, take_over
 from streaming.transactions import Transactions
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from pyspark.sql import SparkSession
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from streaming.checkpoint import Checkpoint
     from streaming.metrics import Metrics
     from streaming.settings import Settings
+    from streaming.stopping import Stop
     from streaming.supervision import Follower
 
 log = logging.getLogger(__name__)
@@ -49,22 +50,25 @@ log = logging.getLogger(__name__)
 _ISOLATE_FROM_START = 3
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, stop: Stop) -> None:
     """Runs the job until it is told to stop, or with `once` until the input is drained. Raises StockETLError."""
     with contextlib.ExitStack() as stack:
-        stop = threading.Event()
-        stack.enter_context(stop_on_signals(stop))
+        stop.begin("the start of PostgreSQL")
         stack.enter_context(sign_of_life(settings))
         to = destinations(settings, stop)
         login = stack.enter_context(database(settings))
+        stack.callback(stop.now, "the end of PostgreSQL")
         of_batches, of_receipts, of_lake, of_supervisor = (
             stack.enter_context(contextlib.closing(Transactions(own, stop, of=of, process=own_name())))
             for own, of in zip(login.copies(4), ("batches", "receipts", "lake", "supervisor"), strict=True)
         )
         checkpoint = open_checkpoint(settings.checkpoint, buckets=partitions(), text_ids=settings.text_ids)
+        stop.begin("taking over the database")
         epoch = take_over(of_supervisor, checkpoint, settings, login, stop)
+        stop.begin("the start of Spark", expendable=True)
         spark = stack.enter_context(session(settings))
-        stack.enter_context(stop_on_signals(stop))  # again: Spark has put its own handler of Ctrl-C over ours
+        stack.callback(stop.now, "the end of Spark")
+        stop.begin("the start of the query")
         lake = _lake(settings, spark, checkpoint, still_writer(epoch, of_lake), stop)
         retention = Retention(to.receipts, epoch, settings.keep_receipts, moves=to.move)
         receipts = ReceiptWriter(of_receipts, epoch, checkpoint, to, stop, retention=retention)
@@ -85,7 +89,7 @@ def run(settings: Settings) -> int:
             changes = returns.changes(packets, checkpoint_url=checkpoint.url, with_loaded=lake is not None)
             query = changes.writeStream.foreachBatch(publish).queryName("stocketl")
             query = query.option("checkpointLocation", hadoop_url(settings.checkpoint))
-            started = query.trigger(processingTime=f"{round(settings.trigger * 1000)} milliseconds").start()
+            started = query.trigger(processingTime="0 seconds").start()  # the source has its own pace
             log.info("watching %s (epoch %d, checkpoint %s)", settings.input, epoch, checkpoint.id)
             return started
 
@@ -99,9 +103,8 @@ def run(settings: Settings) -> int:
             stop=stop,
             spark_log=settings.home / "logs" / "spark.log",
         )
-    if wear.ended and not under_spark_submit():
+    if wear.ended and stop.signal is None and not under_spark_submit():
         begin_anew()
-    return 0
 
 
 def _signs_of_life(

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import logging
 import os
 import shlex
-import subprocess
 import sys
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyspark import SparkConf
-from pyspark.errors import PySparkRuntimeError
-from pyspark.sql import SparkSession
 
-from streaming.errors import SettingsError
 from streaming.jars import jars
 from streaming.java import java_home
+from streaming.jvm import started
 from streaming.settings import is_s3
 from streaming.wrappers import wrapper
 
@@ -27,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.resources.abc import Traversable
 
+    from pyspark.sql import SparkSession
+
     from streaming.settings import Settings
 
-_END_SECONDS = 10
 _M_ARENA_MAX = -8  # of malloc.h
 _WORKER_PYTHON = """#!/bin/sh
 # Spark puts its zip of pyspark first, which every Python process compiles anew (0.6 s each of the first five); the
@@ -99,37 +96,12 @@ def session(settings: Settings) -> Iterator[SparkSession]:
         properties |= _FOLDER_PROPERTIES if in_folders else {}
     if settings.lake:
         properties |= _DELTA_PROPERTIES
-    builder = SparkSession.builder.appName("stocketl").config(map=properties)
-    _log_to_file_only("py4j", logs / "spark.log")
-    with _children_write_to(logs / "spark.log"):
-        try:
-            spark = builder.getOrCreate()
-        except PySparkRuntimeError as error:
-            msg = f"Spark did not start (JAVA_HOME={os.environ.get('JAVA_HOME')}): {error}; see {logs / 'spark.log'}"
-            raise SettingsError(msg) from error
-    if under_spark_submit():
-        # Spark gives the source's process on the driver a folder of --py-files that does not exist (its
-        # PythonStreamingSourceRunner asks for the files of a job "streaming_job"); the driver's own path has them.
-        spark.sparkContext.environment["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
-    try:
+    with started(properties, logs / "spark.log") as spark:
+        if under_spark_submit():
+            # Spark gives the source's process on the driver a folder of --py-files that does not exist (its
+            # PythonStreamingSourceRunner asks for the files of a job "streaming_job"); the driver's own path has them.
+            spark.sparkContext.environment["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
         yield spark
-    finally:
-        java = getattr(spark.sparkContext._gateway, "proc", None)  # noqa: SLF001 (pyspark has no other way to its process)
-        with contextlib.suppress(Exception):  # Java may have ended before us; there is nothing left to stop then
-            spark.stop()
-        if java is not None:
-            _end(java)
-
-
-def _end(java: subprocess.Popen[bytes]) -> None:
-    """Java ends when its standard input does; waited for, so that the command leaves nothing behind."""
-    if java.stdin is not None:
-        java.stdin.close()
-    try:
-        java.wait(timeout=_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        java.kill()
-        java.wait()
 
 
 def _worker_python() -> Path:
@@ -225,27 +197,3 @@ def _s3a_properties() -> dict[str, Any]:
         properties["spark.hadoop.fs.s3a.endpoint"] = endpoint
         properties["spark.hadoop.fs.s3a.path.style.access"] = "true"
     return properties
-
-
-def _log_to_file_only(name: str, path: Path) -> None:
-    """The bridge to Java logs each Python error with its whole trace; the one plain line is the supervisor's."""
-    logger = logging.getLogger(name)
-    logger.handlers[:] = [logging.FileHandler(path, delay=True)]
-    logger.propagate = False
-
-
-@contextlib.contextmanager
-def _children_write_to(path: Path) -> Iterator[None]:
-    """What Java and the Python workers print on their standard streams goes to the log, not to the terminal."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    terminal = os.dup(1), os.dup(2)
-    with path.open("ab") as sink:
-        os.dup2(sink.fileno(), 1)
-        os.dup2(sink.fileno(), 2)
-    try:
-        yield
-    finally:
-        for number, saved in zip((1, 2), terminal, strict=True):
-            os.dup2(saved, number)
-            os.close(saved)

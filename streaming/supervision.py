@@ -1,11 +1,10 @@
-"""Keeps the query up while that makes sense, ends it on a signal, and says plainly why it ended."""
+"""Keeps the query up while that makes sense, ends it when the job is to end, and says plainly why it ended."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import re
-import signal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.damage import told_by_spark
@@ -13,14 +12,13 @@ from streaming.errors import StockETLError, StorageError
 from streaming.folder_errors import full_disks
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
-    from types import FrameType
 
     from pyspark.sql.streaming.query import StreamingQuery
 
     from streaming.publish import Publish
+    from streaming.stopping import Stop
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +41,7 @@ _WORTH_A_RESTART = (*_WORKER_DIED, "CONCURRENT_STREAM_LOG_UPDATE", *_STORAGE_FAI
 class Follower(Protocol):
     """A thread that does what follows the publication of a batch; `error` is what ended it early."""
 
+    name: str
     error: BaseException | None
 
     def start(self) -> None:
@@ -56,22 +55,6 @@ class QueryFailedError(StockETLError):
     """Spark ended the query for a reason that is not one of ours."""
 
 
-@contextlib.contextmanager
-def stop_on_signals(stop: threading.Event) -> Iterator[None]:
-    """SIGTERM and Ctrl-C set the event; the second of each does what it does to any program."""
-
-    def ask_to_stop(number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-
-    before = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def supervise(
     start: Callable[[bool], StreamingQuery],
     *,
@@ -80,7 +63,7 @@ def supervise(
     followers: Sequence[Follower],
     superseded: Callable[[], None],
     drained: Callable[[], bool],
-    stop: threading.Event,
+    stop: Stop,
     spark_log: Path,
 ) -> None:
     """Runs the query until `stop` is set or `drained()` says that all is done; restarts it where that may help.
@@ -93,6 +76,7 @@ def supervise(
     for follower in followers:
         follower.start()
     reason: BaseException | None = None
+    stop.now("the query")
     try:
         while not stop.wait(_LOOK_SECONDS) and not drained():
             _raise_error_of(followers)
@@ -107,11 +91,9 @@ def supervise(
                     query = start(restarts.isolate)
                 except StorageError as error:  # it does not answer yet
                     reason = error
-        if stop.is_set():
-            log.info("stopping: what is not committed yet is loaded at the next start")
     finally:
         stop.set()
-        _end(query, followers)
+        _end(query, followers, stop)
 
 
 class _Restarts:
@@ -143,11 +125,13 @@ def _raise_error_of(followers: Sequence[Follower]) -> None:
             raise follower.error
 
 
-def _end(query: StreamingQuery, followers: Sequence[Follower]) -> None:
+def _end(query: StreamingQuery, followers: Sequence[Follower], stop: Stop) -> None:
     """Ends the query; gives each follower, which has seen `stop`, some seconds for what it is doing."""
+    stop.now("the end of the query")
     with contextlib.suppress(Exception):  # Java may be gone already; what matters is that nothing runs on
         query.stop()
     for follower in followers:
+        stop.now(f"the thread {follower.name!r}")
         follower.join(timeout=10)
 
 

@@ -119,7 +119,21 @@ class Job:
 
     def interrupt(self) -> None:
         """Ctrl-C: the terminal sends SIGINT to every process of the foreground group."""
-        os.killpg(self._process.pid, signal.SIGINT)
+        self.signal_group(signal.SIGINT)
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """A signal to every process of the command's group, as a terminal, a shell or a CI sends it."""
+        os.killpg(self._process.pid, number)
+
+    def signal_everything(self, number: signal.Signals) -> None:
+        """A signal to all that the command has started, as service managers and containers send it."""
+        for process in process_session.living(self._process.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
+    def started(self, program: str) -> psutil.Process:
+        """The process of the tree that has this name, now; fails if there is none."""
+        return next(process for process in process_session.living(self._process.pid) if process.name() == program)
 
     def __enter__(self) -> Self:
         return self

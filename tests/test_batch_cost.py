@@ -109,12 +109,13 @@ def _query(spark: SparkSession, home: Path, checkpoint: Checkpoint, publish: Pub
             keys=checkpoint.keys or [],
             tasks=2,
             isolate=False,
+            every=0.02,
             resume={},
         ),
     )
     changes = returns.changes(packets, checkpoint_url=checkpoint.url, with_loaded=True)
     started = changes.writeStream.foreachBatch(publish).option("checkpointLocation", hadoop_url(checkpoint.url))
-    return started.trigger(processingTime="20 milliseconds").start()
+    return started.trigger(processingTime="0 seconds").start()
 
 
 def _cost_of_day(spark: SparkSession, query: StreamingQuery, home: Path, day: int, tickers: int) -> Cost:

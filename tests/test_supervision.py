@@ -12,6 +12,7 @@ import pytest
 
 from streaming import supervision
 from streaming.errors import StorageError
+from streaming.stopping import Stop
 from streaming.supervision import QueryFailedError, _Restarts, supervise
 
 if TYPE_CHECKING:
@@ -102,13 +103,13 @@ def _supervised(
     fates: list[str | StorageError],
     *,
     error: Exception | None = None,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
     pause: float = 0.001,
 ) -> tuple[list[bool], Callable[[], None]]:
     """The starts, each with whether it was told to stop by then; and what supervises queries that have these fates."""
     monkeypatch.setattr(supervision, "_RESTART_PAUSE_SECONDS", pause)
     monkeypatch.setattr(supervision, "_LOOK_SECONDS", 0.001)
-    ends, starts = stop or threading.Event(), []
+    ends, starts = stop or Stop(), []
     publish: Any = SimpleNamespace(batches=0, error=error)
 
     def start(_isolate: bool) -> Any:  # noqa: FBT001 - as `supervise` has it
@@ -153,7 +154,7 @@ def test_an_error_of_an_earlier_batch_hides_no_later_one(monkeypatch: pytest.Mon
 
 def test_nothing_is_started_once_the_job_is_told_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pause may be long."""
-    stop = threading.Event()
+    stop = Stop()
     starts, run = _supervised(monkeypatch, [NO_ANSWER], stop=stop, pause=30.0)
     threading.Timer(0.2, stop.set).start()
     run()

@@ -1,0 +1,24 @@
+"""The command `stocketl`, also as `python -m streaming`."""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # `signal` takes so long to load that Ctrl-C may hit it
+
+
+def main() -> None:
+    """The command line; while it is loaded, Ctrl-C ends the process without a word."""
+    before = _signal.getsignal(_signal.SIGINT)
+    if before is _signal.default_int_handler:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    from streaming.cli import main as command  # noqa: PLC0415 (this is what takes long)
+
+    _signal.signal(_signal.SIGINT, before)
+    try:
+        command()
+    finally:
+        for number in (_signal.SIGINT, _signal.SIGTERM):
+            _signal.signal(number, _signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    main()

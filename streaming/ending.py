@@ -1,0 +1,117 @@
+"""How a command ends: whatever ends it, the terminal shows plain lines and no stack trace, the exit code says the rest.
+
+0 well, 1 an error, 2 misuse, 128 and the signal's number (130 for Ctrl-C, 143 for SIGTERM) when it was told to end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from streaming.errors import StockETLError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+DETAILS = "errors.log"
+
+
+def end_plainly(command: Callable[[], object]) -> NoReturn:
+    """Runs a command, which ends with SystemExit as typer's do, and ends the process."""
+    with _ended_by_signals(), _no_traces_of_threads():
+        code = _code_of(command)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _point_at_nothing(stream)
+    sys.exit(code)
+
+
+def keep_details(error: BaseException, folder: Path | None = None) -> str:
+    """Adds the stack trace to `errors.log` in the folder, else in a new one; where that is, for a message."""
+    text = "".join(traceback.format_exception(error))
+    try:
+        folder = folder or Path(tempfile.mkdtemp(prefix="stocketl-"))
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / DETAILS).open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')}\n{text}\n")
+    except OSError as refused:
+        return f"its stack trace, which could not be written to a file ({refused.strerror})"
+    return str(folder / DETAILS)
+
+
+def _code_of(command: Callable[[], object]) -> int | str | None:
+    try:
+        command()
+    except SystemExit as ended:
+        return ended.code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except StockETLError as error:
+        return _failed(str(error))
+    except BrokenPipeError:  # `stocketl receipts | head`: who has read enough has closed the pipe
+        _point_at_nothing(sys.stdout)
+        return 128 + signal.SIGPIPE
+    except Exception as error:  # noqa: BLE001 (a fault of ours: the person gets one line, we get the trace)
+        first = next(iter(str(error).strip().splitlines()), "")[:300]
+        shown = f"{type(error).__name__}: {first}" if first else type(error).__name__
+        return _failed(f"something that should not happen: {shown}. Please report it with {keep_details(error)}")
+    return 0
+
+
+def _failed(told: str) -> int:
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        sys.stderr.write(f"stocketl: {told}\n")
+    return 1
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal end a command as Ctrl-C does: what it has begun is ended too."""
+    before: dict[signal.Signals, Any] = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(number) is signal.SIG_DFL:
+            before[number] = signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for asked, handler in before.items():
+            signal.signal(asked, handler)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+@contextlib.contextmanager
+def _no_traces_of_threads() -> Iterator[None]:
+    """Python prints what ends a thread, or the removal of an object, on its own: each goes to a file instead."""
+    before = threading.excepthook, sys.unraisablehook
+    kept: list[Path] = []
+
+    def keep(told: Any) -> None:
+        if told.exc_value is not None:
+            path = keep_details(told.exc_value, kept[0] if kept else None)
+            kept[:] = [Path(path).parent]
+
+    threading.excepthook = sys.unraisablehook = keep
+    try:
+        yield
+    finally:
+        threading.excepthook, sys.unraisablehook = before
+
+
+def _point_at_nothing(stream: Any) -> None:
+    """What is still to be written there goes nowhere: Python's own flush at the end would tell of it again."""
+    with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w", encoding="utf-8") as nothing:
+        os.dup2(nothing.fileno(), stream.fileno())

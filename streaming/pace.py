@@ -1,0 +1,67 @@
+"""When the source looks at its input: by a clock that nobody sets.
+
+Spark has a pace of its own, `trigger(processingTime="200 milliseconds")`, but it waits for a time of day. A clock set
+back by half an hour (NTP, a hand, a virtual machine that wakes) would stop loading for half an hour. So the query asks
+without a pause, `processingTime="0 seconds"`, and the source answers when it is time.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ANSWER_SECONDS = 1.0
+"""A source that has found nothing answers at least so often, so that Spark is not kept from ending the query."""
+
+
+class Pace:
+    """One look each `every` seconds, however often it is asked. clock: seconds that only go forward."""
+
+    def __init__(
+        self,
+        every: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._every = every
+        self._clock = clock
+        self._sleep = sleep
+        self._next = clock()
+        self._parent = os.getppid()
+
+    def look(self, known: dict[str, Any], look: Callable[[], dict[str, Any]], *, patient: bool) -> dict[str, Any]:
+        """What `look` finds; if that is what is known, only after the pause. A long pause is cut into several answers.
+
+        patient: looks again and again until something is new. Raises EOFError if the process that asks has gone
+        meanwhile: a source that nobody reads must admit nothing.
+        """
+        while True:
+            waited = self._wait()
+            if self._clock() < self._next and not patient:
+                return known
+            if self._clock() >= self._next:
+                self._refuse_to_be_alone()
+                found = look()
+                self._next = self._clock() + self._every
+                if found != known:
+                    return found
+                if not patient:
+                    if not waited:
+                        self._wait()
+                    return known
+
+    def _wait(self) -> bool:
+        left = min(self._next - self._clock(), ANSWER_SECONDS)
+        if left > 0:
+            self._sleep(left)
+        return left > 0
+
+    def _refuse_to_be_alone(self) -> None:
+        if os.getppid() != self._parent:
+            msg = "the process that reads this source has gone"
+            raise EOFError(msg)
