@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import re
+import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.damage import told_by_spark
 from streaming.errors import StockETLError, StorageError
 from streaming.folder_errors import full_disks
+from streaming.mishaps import DISK_FULL, Mishap, QueryFailedError, mishap_of, signs_in
+from streaming.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,22 +23,10 @@ if TYPE_CHECKING:
     from streaming.publish import Publish
     from streaming.stopping import Stop
 
-log = logging.getLogger(__name__)
-
 _LOOK_SECONDS = 0.1
-_RESTARTS = 3
 _RESTART_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
-# Spark gives these only as text: a Python worker that died, a log file that another driver has written, a storage
-# that did not answer.
-_WORKER_DIED = ("Python worker exited unexpectedly", "Python worker failed to connect back")
+_WELL_SECONDS = 60.0  # a query that has lived for so long has met nothing of what ended the one before
 _PYTHON_ERROR = re.compile(r"(?!pyspark|py4j)[\w.]+(Error|Exception|Exit|Interrupt): ")
-_DISK_FULL = ("No space left on device", "Disk quota exceeded")  # where Java writes: the checkpoint, its own files
-# what Java meets where the checkpoint is: a network's file system, S3 by Hadoop's client
-_DISK_AWAY = ("Stale file handle", "Input/output error", "Transport endpoint is not connected", "Host is down")
-_S3_AWAY = ("AWSClientIOException", "AWSServiceThrottledException", "AWSStatus500Exception", "AWSServiceIOException")
-_S3_NOT_NOW = ("ExpiredToken", "RequestTimeTooSkewed", "SlowDown", "ServiceUnavailable")
-_STORAGE_FAILED = ("StorageError", *_DISK_FULL, *_DISK_AWAY, *_S3_AWAY, *_S3_NOT_NOW)
-_WORTH_A_RESTART = (*_WORKER_DIED, "CONCURRENT_STREAM_LOG_UPDATE", *_STORAGE_FAILED)
 
 
 class Follower(Protocol):
@@ -49,10 +40,6 @@ class Follower(Protocol):
 
     def join(self, timeout: float | None = None) -> None:
         """Waits for its end, so many seconds at most."""
-
-
-class QueryFailedError(StockETLError):
-    """Spark ended the query for a reason that is not one of ours."""
 
 
 def supervise(
@@ -83,7 +70,6 @@ def supervise(
             if not query.isActive:
                 reason = reason or _reason(query, publish, superseded, spark_log)
                 pause = restarts.pause_after(reason)
-                log.warning("the batch is tried again in %.0f s: %s", pause, _first_line(reason))
                 if stop.wait(pause):
                     break
                 publish.error = reason = None
@@ -91,32 +77,54 @@ def supervise(
                     query = start(restarts.isolate)
                 except StorageError as error:  # it does not answer yet
                     reason = error
+                restarts.started()
+            else:
+                restarts.look()
     finally:
         stop.set()
         _end(query, followers, stop)
 
 
 class _Restarts:
-    """Counts the mishaps of one batch; `isolate`: whether the next start parses drops in isolation."""
+    """Counts the mishaps of one batch and tells them; `isolate`: whether the next start parses drops in isolation."""
 
     def __init__(self, publish: Publish, *, isolate: bool) -> None:
         self.isolate = isolate
         self._publish = publish
-        self._count = self._others = self._published = 0
+        self._published = 0
+        self._count = 0
+        self._by_mishap: Counter[Mishap] = Counter()
+        self._waits: dict[str, Waiting] = {}
+        self._started = time.monotonic()
 
     def pause_after(self, reason: BaseException) -> float:
         """Seconds to wait before the next start. Raises the reason where that would not help."""
-        if self._publish.batches > self._published:  # this is another mishap, not the last one again
-            self._count = self._others = 0
-            self._published = self._publish.batches
-        if not _is_worth_a_restart(reason, self._others):
+        self.look()
+        mishap = mishap_of(reason)
+        if mishap is None or (mishap.tries is not None and self._by_mishap[mishap] >= mishap.tries):
             raise reason
+        self._by_mishap[mishap] += 1
         self._count += 1
-        self._others += not _is_of_the_storage(reason)
-        if self._others > 1 and any(sign in str(reason) for sign in _WORKER_DIED):
+        if mishap.isolates and self._by_mishap[mishap] > 1:
             self.isolate = True
+        self._waits.setdefault(mishap.what, Waiting(mishap.what)).failed(_first_line(reason), mishap.advice)
         doubled = min(self._count, 10)  # a storage may be away for days, and a float ends at 2 ** 1023
         return min(_RESTART_PAUSE_SECONDS * 2.0**doubled, _LONGEST_PAUSE_SECONDS)
+
+    def started(self) -> None:
+        """A query has begun."""
+        self._started = time.monotonic()
+
+    def look(self) -> None:
+        """Whether it goes on: a batch has been published since, so that the next mishap is another one."""
+        if self._publish.batches > self._published:
+            self._count, self._published = 0, self._publish.batches
+            self._by_mishap.clear()
+        elif not self._waits or time.monotonic() - self._started < _WELL_SECONDS:
+            return
+        for wait in self._waits.values():
+            wait.over()
+        self._waits.clear()
 
 
 def _raise_error_of(followers: Sequence[Follower]) -> None:
@@ -148,22 +156,10 @@ def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], No
     if (damaged := told_by_spark(f"{text}\n{told}")) is not None:
         return damaged
     said = _first_line(text)
-    signs = "".join(f" {sign}" for sign in _WORTH_A_RESTART if sign in str(told) and sign not in said)
-    full = " and ".join(full_disks()) if any(sign in f"{said}{signs}" for sign in _DISK_FULL) else ""
+    signs = "".join(f" {sign}" for sign in signs_in(str(told)) if sign not in said)
+    full = " and ".join(full_disks()) if any(sign in f"{said}{signs}" for sign in DISK_FULL) else ""
     advice = f"; free some space on {full}" if full else ""
     return QueryFailedError(f"the query ended: {said}{signs}{advice} (details: {spark_log})")
-
-
-def _is_worth_a_restart(reason: BaseException, restarts: int) -> bool:
-    """A storage that does not answer is waited for; any other mishap gets a few tries."""
-    few = restarts < _RESTARTS and any(sign in str(reason) for sign in _WORTH_A_RESTART)
-    return few or _is_of_the_storage(reason)
-
-
-def _is_of_the_storage(reason: BaseException) -> bool:
-    """By its class where it is an error of ours; Spark hands on only the text."""
-    own = isinstance(reason, StockETLError) and not isinstance(reason, QueryFailedError)
-    return isinstance(reason, StorageError) if own else any(sign in str(reason) for sign in _STORAGE_FAILED)
 
 
 def _first_line(text: object) -> str:

@@ -12,8 +12,9 @@ import pytest
 
 from streaming import supervision
 from streaming.errors import StorageError
+from streaming.mishaps import QueryFailedError, signs_in
 from streaming.stopping import Stop
-from streaming.supervision import QueryFailedError, _Restarts, supervise
+from streaming.supervision import _Restarts, supervise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,6 +80,72 @@ def test_what_java_meets_where_the_checkpoint_is_is_waited_for(met: str) -> None
     restarts, _ = _restarts()
     pauses = [restarts.pause_after(QueryFailedError(f"the query ended: {met}")) for _ in range(20)]
     assert (pauses[:3], pauses[-1], restarts.isolate) == ([2, 4, 8], 60, False)
+
+
+SLOW = "org.apache.spark.SparkException: Python worker failed to connect back."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SLOW,
+        'java.io.IOException: Cannot run program "python3": error=12, Cannot allocate memory',
+        "ExecutorLostFailure (executor 3 exited caused by one of the running tasks) Reason: heartbeat timed out",
+        "FetchFailed(BlockManagerId(2, node-2, 7337, None), shuffleId=1, mapId=7, reduceId=0)",
+        "java.net.NoRouteToHostException: No route to host",
+        "java.io.IOException: No space left on device",
+    ],
+)
+def test_what_a_busy_or_broken_node_does_is_waited_for(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It says nothing of the batch, however often it comes; the line names it and what to do."""
+    restarts, _ = _restarts()
+    pauses = [restarts.pause_after(QueryFailedError(f"the query ended: {text}")) for _ in range(50)]
+    assert pauses[:7] == [2, 4, 8, 16, 32, 60, 60]
+    (told,) = [record.getMessage() for record in caplog.records]  # the next lines are due later
+    assert told.startswith("waiting for ")
+    assert told.count("?") + told.count("df -h") >= 1
+
+
+def test_a_wait_is_over_with_the_next_batch(caplog: pytest.LogCaptureFixture) -> None:
+    """And said to be over, once."""
+    restarts, publish = _restarts()
+    restarts.pause_after(QueryFailedError(SLOW))
+    publish.batches += 1
+    for _ in range(2):
+        restarts.look()
+    assert [record.getMessage().partition(" is back")[1] for record in caplog.records] == ["", " is back"]
+    assert restarts.pause_after(QueryFailedError(SLOW)) == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["java.io.IOException: Too many open files", "java.net.BindException: Cannot assign requested address"]
+)
+def test_what_leaks_is_worth_a_few_starts_and_told_as_such(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Then the job ends: a new process has what this one lacks."""
+    restarts, _ = _restarts()
+    for _ in range(3):
+        restarts.pause_after(QueryFailedError(text))
+    with pytest.raises(QueryFailedError):
+        restarts.pause_after(QueryFailedError(text))
+    assert "start the job again" in caplog.messages[0]
+
+
+def test_an_error_of_ours_in_a_worker_ends_the_job_at_once() -> None:
+    """Whatever else is in Spark's text, which quotes the whole stack."""
+    restarts, _ = _restarts()
+    text = "Connection reset\nstreaming.errors.CheckpointError: batch 7 lists other drops\nFetchFailed"
+    with pytest.raises(QueryFailedError):
+        restarts.pause_after(QueryFailedError(text))
+    assert signs_in(text) == ["streaming.errors.CheckpointError"]
+    assert restarts.pause_after(QueryFailedError("streaming.errors.StorageError: no answer")) == 2
+
+
+def test_slow_workers_are_no_sign_of_a_poison_drop() -> None:
+    """Only a parser that dies is: parsing in processes of their own costs time."""
+    restarts, _ = _restarts()
+    for _ in range(5):
+        restarts.pause_after(QueryFailedError(SLOW))
+    assert not restarts.isolate
 
 
 class Query:
