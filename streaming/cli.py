@@ -79,6 +79,7 @@ Lake = Annotated[str | None, _setting("lake", "PLACE", _PLACES)]
 LakeRetention = Annotated[str | None, _setting("lake_retention", "TIME", _KEEPING)]
 KeepReceipts = Annotated[str | None, _setting("keep_receipts", "TIME", _KEEPING)]
 Once = Annotated[bool, _setting("once")]
+TakeOver = Annotated[bool, _setting("take_over")]
 Trigger = Annotated[str | None, _setting("trigger", "TIME", _PACE)]
 Settle = Annotated[str | None, _setting("settle", "TIME", _PACE)]
 MaxBatchBytes = Annotated[str | None, _setting("max_batch_bytes", "SIZE", _PACE)]
@@ -124,6 +125,7 @@ def run(
     lake_retention: LakeRetention = None,
     keep_receipts: KeepReceipts = None,
     once: Once = False,
+    take_over: TakeOver = False,
     trigger: Trigger = None,
     settle: Settle = None,
     max_batch_bytes: MaxBatchBytes = None,

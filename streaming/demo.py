@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -67,7 +68,7 @@ def _job(settings: Settings, out: Console) -> Iterator[subprocess.Popen[bytes]]:
     told = settings.home / "logs" / "demo.log"
     told.parent.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STOCKETL_")}
-    out.print(f"starting the job: stocketl run --home {settings.home}", soft_wrap=True)
+    out.print(f"starting the job: stocketl run --home {shlex.quote(str(settings.home))}", soft_wrap=True)
     begun = time.monotonic()
     with told.open("wb") as sink:
         # a session of its own: Ctrl-C reaches the demo alone, and the demo ends the job in order
@@ -144,8 +145,8 @@ def _shown(value: float) -> str:
 
 
 def _show_next_steps(settings: Settings, out: Console) -> None:
-    command = f"{Path(sys.executable).with_name('stocketl')}"
-    home = f"--home {settings.home}"
+    command = shlex.quote(str(Path(sys.executable).with_name("stocketl")))
+    home = f"--home {shlex.quote(str(settings.home))}"
     out.print("Nothing is left running. To look at what is there:", style="bold")
     for line in (
         f'{command} psql {home} -c "TABLE stocketl.latest"',

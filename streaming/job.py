@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from streaming import drops, returns
 from streaming.backlog import Backlog
+from streaming.batch_log import BatchLog
 from streaming.checkpoint import open_checkpoint
 from streaming.descriptors import Wear, begin_anew
 from streaming.destinations import destinations
@@ -66,6 +67,7 @@ def run(settings: Settings, stop: Stop) -> None:
         stop.begin("taking over the database")
         epoch = take_over(of_supervisor, checkpoint, settings, login, stop)
         stop.begin("the start of Spark", expendable=True)
+        log.info("starting Spark")
         spark = stack.enter_context(session(settings))
         stack.callback(stop.now, "the end of Spark")
         stop.begin("the start of the query")
@@ -73,10 +75,19 @@ def run(settings: Settings, stop: Stop) -> None:
         retention = Retention(to.receipts, epoch, settings.keep_receipts, moves=to.move)
         receipts = ReceiptWriter(of_receipts, epoch, checkpoint, to, stop, retention=retention)
         metrics: Metrics = cloudwatch() if settings.metrics == "cloudwatch" else NoMetrics()
-        wear = Wear(metrics)
-        publish = Publish(of_batches, lake, checkpoint, epoch, published=receipts.published, metrics=metrics, wear=wear)
-        watch = InputWatch(settings.input, stop)
-        followers: list[Follower] = [receipts, watch] if lake is None else [receipts, watch, lake]
+        wear, watch = Wear(metrics), InputWatch(settings.input, stop)
+        batch_log = BatchLog(checkpoint, stop, lake_since=lambda: lake.writing_since if lake else None)
+        publish = Publish(
+            of_batches,
+            lake,
+            checkpoint,
+            epoch,
+            published=receipts.published,
+            metrics=metrics,
+            wear=wear,
+            batch_log=batch_log,
+        )
+        followers: list[Follower] = [receipts, watch, batch_log, *([lake] if lake else [])]
         followers += _signs_of_life(settings, checkpoint, epoch, receipts, metrics=metrics, wear=wear, stop=stop)
         drained = Drained(settings, checkpoint, of_supervisor, receipts, lake) if settings.once else None
 

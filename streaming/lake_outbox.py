@@ -97,6 +97,7 @@ class LakeOutbox(threading.Thread):
         self._checkpoint_url = checkpoint.url
         self._perhaps_there = max(checkpoint.planned(), default=-1)
         self._appended = -1
+        self.writing_since: float | None = None  # of time.monotonic, while an append is under way
         self._wake = threading.Condition()
         self._kept = {kept.batch_id: kept for kept in self._left_from_before(checkpoint)}
         self._batches_under_way = 0
@@ -189,6 +190,7 @@ class LakeOutbox(threading.Thread):
         last = batches[-1].batch_id
         self._still_writer()
         if last > self._appended:  # else: the replay of a batch that this process has appended
+            self.writing_since = time.monotonic()
             try:
                 self._append(batches)
             except Exception as error:  # noqa: BLE001 (Spark's errors have no common class; the rows are kept)
@@ -196,6 +198,8 @@ class LakeOutbox(threading.Thread):
                 self._wait.failed(f"{first_line(error)} ({len(self._kept)} batches are kept in {self._url})", _ADVICE)
                 self._perhaps_there = max(self._perhaps_there, last)
                 return False
+            finally:
+                self.writing_since = None
             self._wait.over()
             self._appended = last
             faults.reach("appended")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from streaming.batch import Batch
+    from streaming.batch_log import BatchLog
     from streaming.checkpoint import Checkpoint
     from streaming.descriptors import Wear
     from streaming.drop_ledger import Body
@@ -71,6 +72,7 @@ class Publish:
         published: Callable[[int], None],
         metrics: Metrics,
         wear: Wear,
+        batch_log: BatchLog,
     ) -> None:
         self._transactions = transactions
         self._widening = Widening(transactions, epoch)
@@ -83,6 +85,7 @@ class Publish:
         self._published = published
         self._metrics = metrics
         self._wear = wear
+        self._batch_log = batch_log
         self.error: BaseException | None = None
         self.batches = 0
         self.under_way = False
@@ -91,6 +94,7 @@ class Publish:
     def __call__(self, frame: DataFrame, batch_id: int) -> None:
         """Writes one batch; called again with the same batch after a crash."""
         self.error, self.under_way = None, True
+        self._batch_log.begins(batch_id)
         try:
             with self._lake.batch_under_way() if self._lake else contextlib.nullcontext():
                 clock = Stopwatch()
@@ -102,6 +106,7 @@ class Publish:
                 memory.give_back()
         except BaseException as error:
             self.error = error
+            self._batch_log.breaks_off()
             raise
         finally:
             self.under_way = False
@@ -127,7 +132,8 @@ class Publish:
         faults.reach("laked")
         clock.lap("lake")
         self._handover.remove(batch.handed_over)
-        _log_batch(batch, batch_id, written, clock.seconds)
+        told = None if written is None else (written.cells, written.ended)
+        self._batch_log.done(batch_id, batch.facts, clock.seconds, told)
         if written is not None:  # else it was told by the job that wrote it, if that came so far
             self._metrics.batch(batch.facts, written.ended, sum(clock.seconds.values()), visible)
         self._wear.see(batch.held)
@@ -157,18 +163,3 @@ class Publish:
         if not continued:
             return {}
         return self._transactions.run(lambda cur: ledger.lines_before(cur, self._checkpoint_id, batch_id, continued))
-
-
-def _log_batch(batch: Batch, batch_id: int, written: Written | None, seconds: dict[str, float]) -> None:
-    counts = {name: sum(fact[f"rows_{name}"] for fact in batch.facts) for name in ("read", "rejected")}
-    drops = len({fact["seq"] for fact in batch.facts})
-    did = "already in the database" if written is None else f"{written.cells:,} cells in {seconds['transaction']:.2f} s"
-    log.info(
-        "batch %d: %d drop%s, %s rows, %s rejected, %s",
-        batch_id, drops, "" if drops == 1 else "s", f"{counts['read']:,}", f"{counts['rejected']:,}", did,
-        extra={"batch_id": batch_id, "keys": sorted({fact["key"] for fact in batch.facts})[:20], "seconds": seconds},
-    )  # fmt: skip
-    for drop in written.ended if written else ():
-        if drop["fate"] == "failed":
-            told = {"batch_id": batch_id, "key": drop["key"]}
-            log.warning("drop %s failed: %s", drop["key"], drop["reason"], extra=told)

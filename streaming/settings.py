@@ -147,6 +147,9 @@ class Settings(BaseSettings):
         default=None, description="receipts of moved files are removed after this time (90d); none = they stay for ever"
     )
     once: bool = Field(default=False, description="load what is there until it is receipted and moved, then end")
+    take_over: bool = Field(
+        default=False, description="end another job that runs on the same database (without a terminal: always)"
+    )
     trigger: Seconds = Field(description="pause between two looks at the input (200ms, 1s)")
     settle: Seconds = Field(description="a file is read once it has been unchanged for this long (1s)")
     max_batch_bytes: Bytes = Field(default=192 * _MIB, description="input bytes in one batch (64M, 1G)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -53,6 +54,11 @@ class Job:
     @property
     def pid(self) -> int:
         """Of the command: the leader of the session in which all runs."""
+        return self._process.pid
+
+    @property
+    def process_id(self) -> int:
+        """Of the command."""
         return self._process.pid
 
     @property
@@ -180,6 +186,26 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*_COMMAND, *arguments], env=clean_environment(), capture_output=True, text=True, timeout=DEADLINE, check=False
     )
+
+
+def on_terminal(*arguments: str) -> tuple[int, str]:
+    """The exit code of a command that a person has started, and what the terminal shows."""
+    terminal, command_side = pty.openpty()
+    with subprocess.Popen(
+        [*_COMMAND, *arguments],
+        stdin=command_side,
+        stdout=command_side,
+        stderr=command_side,
+        env=clean_environment(),
+        start_new_session=True,
+    ) as process:
+        os.close(command_side)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: nobody holds the other side any more
+            while more := os.read(terminal, 65_536):
+                shown += more
+        os.close(terminal)
+        return process.wait(DEADLINE), shown.decode().replace("\r\n", "\n")
 
 
 def noise(output: str) -> list[str]:

@@ -19,6 +19,7 @@ from job_process import drop
 from streaming import drops, ledger, returns
 from streaming import transactions as database_transactions
 from streaming.admission import Limits
+from streaming.batch_log import BatchLog
 from streaming.checkpoint import open_checkpoint
 from streaming.descriptors import Wear
 from streaming.lake import Lake
@@ -87,7 +88,14 @@ def costs(spark: SparkSession, home: Path, database: str, tickers: int, monkeypa
     epoch = ledger.take_over(database)
     outbox = LakeOutbox(Lake(spark, str(home / "lake"), checkpoint.id), checkpoint, int, stop)  # its thread stays off
     publish = Publish(
-        transactions, outbox, checkpoint, epoch, published=int, metrics=NoMetrics(), wear=Wear(NoMetrics())
+        transactions,
+        outbox,
+        checkpoint,
+        epoch,
+        published=int,
+        metrics=NoMetrics(),
+        wear=Wear(NoMetrics()),
+        batch_log=BatchLog(checkpoint, threading.Event()),
     )
     query = _query(spark, home, checkpoint, publish)
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
-from job_process import Job, drop, noise, run_once, try_once
+from job_process import Job, drop, noise, on_terminal, run_once, try_once
 from outcome import folders, receipts, rows
 from table_lock import locked
 from tables import assert_same, expected, stored
@@ -33,11 +33,15 @@ NO_LAKE = ("--lake", "none")
 
 
 def test_a_second_job_takes_over_and_the_first_stops(tmp_path: Path, database: str) -> None:
-    """The drop that arrives during the change is loaded once, by the newer job."""
+    """A person at a terminal is told first. The drop that arrives meanwhile is loaded once, by the newer job."""
     home = tmp_path / "home"
     with Job(home, database, *NO_LAKE) as first:
         drop(home / "input", "0.csv", DROPS[0])
         first.wait_for("the first receipt", lambda: receipts(home))
+        code, told = on_terminal("run", "--home", str(home), "--database", database, *NO_LAKE)
+        assert (code, f"another job runs on this database: process {first.process_id} on " in told) == (1, True), told
+        assert "--take-over" in told
+        assert (_epoch(database), first.running) == (1, True)
         with Job(home, database, *NO_LAKE) as second:
             second.wait_for("its epoch", lambda: _epoch(database) == 2)
             drop(home / "input", "1.csv", DROPS[1])

@@ -12,10 +12,11 @@ import pytest
 
 from streaming import ledger
 from streaming.batch import Batch
+from streaming.batch_log import BatchLog
 from streaming.checkpoint import Checkpoint
 from streaming.descriptors import Wear
 from streaming.errors import CheckpointError, DatabaseError
-from streaming.metrics import NoMetrics
+from streaming.metrics import Metrics, NoMetrics
 from streaming.packets import Changes
 from streaming.publish import Publish, Stopwatch
 from streaming.transactions import Transactions
@@ -29,6 +30,19 @@ FAILED = {
     "last_date": None, "failure": "no-header: the first line is data", "ignored": [], "rejects": [], "rows_read": 0,
     "rows_loaded": 0, "rows_duplicate": 0, "rows_rejected": 0, "reasons": {}, "content": "0",
 }  # fmt: skip
+
+
+def _publish(transactions: Transactions, checkpoint: Checkpoint, epoch: int, metrics: Metrics) -> Publish:
+    return Publish(
+        transactions,
+        None,
+        checkpoint,
+        epoch,
+        published=int,
+        metrics=metrics,
+        wear=Wear(NoMetrics()),
+        batch_log=BatchLog(checkpoint, threading.Event()),
+    )
 
 
 class LosesAnAnswer(Transactions):
@@ -57,11 +71,11 @@ def test_a_batch_is_told_once_also_where_the_answer_to_its_commit_was_lost(
     with contextlib.closing(LosesAnAnswer(database, threading.Event())) as transactions:
         transactions.run(ledger.create)
         epoch = ledger.take_over(transactions._login, threading.Event())  # noqa: SLF001 - as the job does
-        publish = Publish(transactions, None, checkpoint, epoch, published=int, metrics=metrics, wear=Wear(NoMetrics()))
+        publish = _publish(transactions, checkpoint, epoch, metrics)
         transactions.lose = lose
         publish._publish(Batch(Changes.empty(), [FAILED], {}, [], {}), 0, Stopwatch())  # noqa: SLF001
     assert told == [["failed"]]
-    assert [record.getMessage() for record in caplog.records if "1.csv" in record.getMessage()] == [
+    assert [record.getMessage() for record in caplog.records if record.getMessage().startswith("drop")] == [
         "drop 1.csv failed: no-header: the first line is data"
     ]
 
@@ -73,7 +87,16 @@ def test_a_batch_that_the_database_has_lost_ends_the_job(database: str, tmp_path
     with contextlib.closing(Transactions(database, threading.Event())) as transactions:
         transactions.run(ledger.create)
         epoch = ledger.take_over(database)
-        publish = Publish(transactions, None, checkpoint, epoch, published=int, metrics=metrics, wear=Wear(metrics))
+        publish = Publish(
+            transactions,
+            None,
+            checkpoint,
+            epoch,
+            published=int,
+            metrics=metrics,
+            wear=Wear(metrics),
+            batch_log=BatchLog(checkpoint, threading.Event()),
+        )
         publish._publish(Batch(Changes.empty(), [], {}, [], {}), 0, Stopwatch())  # noqa: SLF001 - without Spark
         transactions.run(lambda cur: cur.execute("DELETE FROM stocketl.batches"))
         with pytest.raises(CheckpointError, match=r"lost batch 0.*standby.*start anew"):

@@ -32,6 +32,7 @@ def test_the_home_gives_every_location_its_default(tmp_path: Path) -> None:
         lake=f"{home}/lake",
         database=None,
         once=False,
+        take_over=False,
         trigger=0.2,
         settle=1.0,
         max_batch_bytes=201_326_592,
