@@ -24,6 +24,7 @@ from streaming.errors import CheckpointError, StockETLError
 from streaming.home import database
 from streaming.settings import is_s3
 from streaming.sqlstates import plain
+from streaming.stopping import until_stopped
 from streaming.storage import open_place
 
 if TYPE_CHECKING:
@@ -124,11 +125,15 @@ def _load(settings: Settings, asides: rebuild_files.Asides, *, text_ids: bool) -
 
     again = open_place(str(asides.again))
     own = {"input": str(asides.again), "once": True, "settle": 0.0, "text_ids": text_ids, "heartbeat": None}
+    code = 0
     if again.versions():
-        job.run(settings.model_copy(update=own))
+        of_job = settings.model_copy(update=own)
+        code = until_stopped(lambda stop: job.run(of_job, stop), settings.home / "logs")
     if left := again.versions():
         msg = f"stopped with {len(left):,} files still to be loaded: `stocketl rebuild` goes on with them"
         raise StockETLError(msg)
+    if code:  # told to end while the last file was loaded
+        raise typer.Exit(code)
 
 
 def _verified(settings: Settings) -> bool:
