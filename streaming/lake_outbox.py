@@ -194,6 +194,8 @@ class LakeOutbox(threading.Thread):
             try:
                 self._append(batches)
             except Exception as error:  # noqa: BLE001 (Spark's errors have no common class; the rows are kept)
+                if self._stop_event.is_set():  # Spark ends under it
+                    return False
                 self._refuse_damaged(batches)
                 self._wait.failed(f"{first_line(error)} ({len(self._kept)} batches are kept in {self._url})", _ADVICE)
                 self._perhaps_there = max(self._perhaps_there, last)
