@@ -16,7 +16,7 @@ from streaming.access import as_plain_errors
 from streaming.errors import DatabaseError, SettingsError
 from streaming.login import Login
 from streaming.running import of_home, of_ledger
-from streaming.settings import is_s3
+from streaming.settings import EMBEDDED, is_s3
 from streaming.sign import read_document
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def tell_new_input(settings: Settings) -> None:
 def _job(settings: Settings) -> Job | None:
     """The job that runs on the embedded server, whatever its home."""
     at_home = of_home(settings.home)
-    if at_home is not None and at_home.alive and at_home.database in {None, settings.shown_database}:
+    if at_home is not None and at_home.alive and at_home.fills(settings):
         return at_home
     try:
         with reading(settings) as connected, connected.cursor() as cur:
@@ -155,8 +155,8 @@ def _job(settings: Settings) -> Job | None:
 
 
 def _no_database(settings: Settings) -> str:
-    used = (read_document(settings.home) or {}).get("database", settings.shown_database)
-    if used != settings.shown_database:
+    used = (read_document(settings.home) or {}).get("database", EMBEDDED)
+    if not used.startswith(EMBEDDED):
         return f"the job of {settings.home} uses the database {used}; give it with --database"
     return f"there is no database in {settings.postgres_data} yet; `stocketl run --home {settings.home}` makes it"
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming import sign
 from streaming.errors import StockETLError
+from streaming.settings import EMBEDDED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +70,11 @@ class Job:
         """`process 12 on host`, as far as it is known."""
         process = "a process" if self.process_id is None else f"process {self.process_id}"
         return f"{process} on {self.host}" if self.host else process
+
+    def fills(self, settings: Settings) -> bool:
+        """Whether it is a job of this database, as far as it is known; a home may have been moved with its own."""
+        shown = settings.shown_database if self.database is None else self.database
+        return shown == settings.shown_database or (settings.embedded and shown.startswith(EMBEDDED))
 
     @property
     def silent(self) -> bool:

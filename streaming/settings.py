@@ -20,6 +20,7 @@ from streaming.storage import BUCKET
 
 PREFIX = "STOCKETL_"
 LOCATIONS = ("input", "success", "failed", "receipts", "checkpoint", "lake")
+EMBEDDED = "embedded in"
 DEFAULT_HOME = "./stocketl-home"
 
 _INTERNAL = {"STOCKETL_FAULT"}  # streaming.faults
@@ -187,7 +188,7 @@ class Settings(BaseSettings):
     def shown_database(self) -> str:
         """The database as it may be printed: no password."""
         if self.embedded:
-            return f"embedded in {self.postgres_data}"
+            return f"{EMBEDDED} {self.postgres_data}"
         secret = f"the secret {self.database_secret}" if self.database_secret else ""
         return " with ".join(filter(None, (masked(self.database or ""), secret)))
 

@@ -96,12 +96,21 @@ def is_locked(home: Path) -> bool | None:
 
 
 def as_last_run(settings: Settings) -> Settings:
-    """The settings with the places that the last job of this home used, each where none is given."""
+    """The settings with the places that the last job of this home used, each where none is given.
+
+    What lay in the home is looked for in the home, which may have been moved since.
+    """
     with contextlib.suppress(OSError):
         told = read_document(settings.home) or {}
+        before = f"{told.get('home')}/"
         given = {name for name in _PLACES if getattr(settings, name) not in {None, str(settings.home / name)}}
         places = {name: told[name] for name in _PLACES if name not in given and isinstance(told.get(name), str)}
-        return settings.model_copy(update=places)
+        moved = {
+            name: str(settings.home / place[len(before) :])
+            for name, place in places.items()
+            if place.startswith(before)
+        }
+        return settings.model_copy(update=places | moved)
     return settings
 
 

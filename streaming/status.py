@@ -81,7 +81,7 @@ def status(settings: Settings) -> Facts:
     found: Facts = {"home": str(settings.home), "database": settings.shown_database, "input": settings.input}
     versions, trouble = _versions(settings)
     at_home = running.of_home(settings.home)
-    if at_home is not None and at_home.database not in {None, settings.shown_database}:
+    if at_home is not None and not at_home.fills(settings):
         at_home = None  # its job fills another database
     seen = [at_home, running.of_heartbeat(settings)]
     facts: Facts = {"drops": {}, "said": None}

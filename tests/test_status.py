@@ -316,6 +316,32 @@ def test_the_places_of_the_last_job_are_used(tmp_path: Path) -> None:
     assert as_last_run(load(environment=False, home=home, input=str(tmp_path / "x"))).input == str(tmp_path / "x")
 
 
+def test_a_home_that_was_moved_is_looked_at_where_it_is(tmp_path: Path) -> None:
+    """Its places move along, those outside stay; its embedded database is still its own."""
+    home, outside = tmp_path / "home", str(tmp_path / "in")
+    with sign_of_life(load(environment=False, home=str(home), input=outside, receipts=str(home / "told"))):
+        wait_until(lambda: read_document(home))
+    home.rename(tmp_path / "moved")
+    settings = as_last_run(load(environment=False, home=str(tmp_path / "moved")))
+    places = (settings.input, settings.receipts, settings.success)
+    assert places == (outside, f"{tmp_path}/moved/told", f"{tmp_path}/moved/success")
+    facts = status(settings)
+    assert (facts["job"]["ended"], facts["said"].partition(" yet;")[0]) == (
+        True,
+        f"there is no database in {tmp_path}/moved/postgres",
+    )
+
+
+def test_a_home_whose_job_uses_another_database_says_so(tmp_path: Path) -> None:
+    """Without --database there is nothing to see, and the way to see it is told, without the password."""
+    uri = "postgresql://me:secret@db/stocks"
+    with sign_of_life(load(environment=False, home=str(tmp_path / "home"), database=uri)):
+        wait_until(lambda: read_document(tmp_path / "home"))
+    told = status(load(environment=False, home=str(tmp_path / "home")))["said"]
+    used = "uses the database postgresql://me:***@db/stocks; give it with --database"
+    assert told == f"the job of {tmp_path}/home {used}"
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(-0.1, "0 s"), (3.4, "3 s"), (300, "5 min"), (10_800, "3 h"), (864_000, "10 days")]
 )
