@@ -58,7 +58,8 @@ def _told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def _waits() -> list[str]:
-    return [held.reason for held in under_way()]
+    """Of the input; other waits of this process are other tests'."""
+    return [held.reason for held in under_way() if "the input" in held.what]
 
 
 def test_an_input_folder_that_is_removed_is_told_as_a_wait_and_taken_up_again(
