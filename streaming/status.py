@@ -12,6 +12,7 @@ from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
 
 from streaming import running
+from streaming.batch_under_way import batch_under_way
 from streaming.errors import DatabaseError, StockETLError
 from streaming.home import NoDatabaseError, reading
 from streaming.settings import is_s3
@@ -102,6 +103,7 @@ def status(settings: Settings) -> Facts:
     facts["oldest_waiting_seconds"] = _oldest(settings, waiting)
     facts["input_trouble"] = trouble
     job = running.most_alive(*seen)
+    facts["under_way"] = batch_under_way(settings) if job is not None and job.alive else None
     return judged(found | {"job": _told(job, settings)} | facts)
 
 

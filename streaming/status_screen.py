@@ -52,6 +52,7 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
         ("  waits for", f"{held['what']} for {age(held['seconds'])} ({held['tries']} tries): {held['reason']}")
         for held in facts["job"].get("waits", [])
     ]
+    lines += [("  at work on", _under_way_line(facts["under_way"]))] if facts["under_way"] else []
     lines += [("  look at", sentence) for sentence in facts["look_at"] if not sentence.startswith("no job is running")]
     drops = facts["drops"]
     waiting = "waiting drops not known" if drops["waiting"] is None else f"{drops['waiting']:,} waiting"
@@ -109,6 +110,13 @@ def _batch_line(batch: Facts | None) -> str:
         return "none yet"
     brought = f"{many(batch['drops'], 'drop')}, {many(batch['cells'] or 0, 'cell')}"
     return f"{batch['batch_id']}, {age(batch['age_seconds'])} ago ({moment(batch['committed_at'])}): {brought}"
+
+
+def _under_way_line(batch: Facts) -> str:
+    more = " …" if batch["drops"] > len(batch["first_keys"]) else ""
+    brings = f"{many(batch['drops'], 'drop')}, {decimal(batch['bytes'])}"
+    keys = ", ".join(batch["first_keys"])
+    return f"batch {batch['batch_id']} for {age(batch['seconds'])}: {brings} ({keys}{more})"
 
 
 def _loading_line(drop: Facts) -> str:

@@ -96,6 +96,7 @@ def test_the_facts_of_a_home_in_use(home: LoadedHome) -> None:
         "verdict": "needs-a-look",
         "exit_code": 3,
         "loading": [],
+        "under_way": None,
         "audit": None,
         "drops": {"waiting": 1, "loading": 0, "success": 1, "failed": 1},
         "rows": {"read": 4, "loaded": 2, "duplicate": 1, "rejected": 1},
@@ -288,6 +289,25 @@ def test_a_drop_that_is_loading_shows_its_bytes_and_the_time_left(
     assert re.search(
         r"loading big.csv: 400.0 MB of 1.0 GB, about \d+ s left", " ".join(capsys.readouterr().out.split())
     )
+
+
+def test_the_batch_under_way_is_told_while_a_job_runs(home: LoadedHome, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before its commit the ledger knows nothing of it; a damaged log is no matter of `status`."""
+    offsets = home.settings.home / "checkpoint" / "offsets"
+    offsets.mkdir(parents=True)
+    spans = [
+        [n, f"{n}.csv", "e", None, 3_000_000, "2024-01-02T03:04:05+00:00", 0, 1_500_000, False] for n in range(1, 6)
+    ]
+    offset = json.dumps({"seq": 5, "drops": spans, "lying": {}})
+    (offsets / "7").write_text(f"v1\n{{}}\n{offset}\n")
+    assert status(home.settings)["under_way"] is None
+    with running_job(home):
+        facts = status(home.settings)
+        (offsets / "8").write_text("v1\n")
+        assert status(home.settings)["under_way"] is None
+    show(facts)
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"at work on batch 7 for \d+ s: 5 drops, 7.5 MB \(1.csv, 2.csv, 3.csv …\)", said)
 
 
 def test_a_database_that_is_down_leaves_the_job_to_its_home(
