@@ -85,7 +85,10 @@ def check_writing(folder: str) -> bool:
 def wait_for_space(folder: str, stop: threading.Event) -> None:
     """Returns once the folder can be written to, or `stop` is set; tells the wait."""
     wait = Waiting(f"the disk of {folder}")
-    while not check_writing(folder) and not stop.is_set():
+    while not check_writing(folder):
+        if stop.is_set():
+            wait.given_up()
+            return
         wait.failed("No space left on device (ENOSPC)", "Free some space there.")
         stop.wait(SPACE_SECONDS)
     wait.over()

@@ -71,6 +71,8 @@ class InputWatch(threading.Thread):
                 except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for this one)
                     self.error = error
                     return
+        for wait in (self._input, self._files):
+            wait.given_up()
 
     def _tell(self, told: dict[str, object]) -> None:
         failed, held, count = told["failed"], told["held"], told["count"]

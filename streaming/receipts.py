@@ -119,6 +119,8 @@ class ReceiptWriter(threading.Thread):
             self.error = error
         finally:
             self._pool.shutdown()
+            for wait in (self._commits_wait, self._receipts_wait, self._moves_wait):
+                wait.given_up()
 
     def _is_committed(self, batch_id: int) -> bool:
         """Spark begins a batch only once it has committed the one before, and keeps the last 100 commits."""

@@ -208,6 +208,7 @@ def test_a_target_that_does_not_answer_holds_up_the_other_one_not(
     writer = ReceiptWriter(outbox, 1, checkpoint, to, threading.Event())
     writer._move(0)  # noqa: SLF001 - one round
     assert (outbox.moved, success.keys(), writer.idle) == ([2], ["b.csv"], False)
+    writer._moves_wait.given_up()  # noqa: SLF001 - as its thread does at its end
 
 
 def test_receipts_wait_for_a_place_that_refuses_them_meanwhile(
