@@ -23,8 +23,6 @@ from streaming.table_audit import Found, audit_tables
 from streaming.timeline import Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from psycopg2.extensions import cursor
     from pyspark.sql import SparkSession
 
@@ -32,6 +30,8 @@ if TYPE_CHECKING:
     from streaming.fingerprint import Fingerprint
     from streaming.login import Login
     from streaming.publish import Publish
+    from streaming.receipts import ReceiptWriter
+    from streaming.settings import Settings
     from streaming.transactions import Transactions
 
 log = logging.getLogger(__name__)
@@ -44,18 +44,17 @@ _KEPT = 100
 class Audit(threading.Thread):
     """Audits after the start and then every so many seconds, in a quiet moment; `error`: the state is another one.
 
-    done: the last batch that Spark has committed and whose receipts are there; publish: tells whether the job is busy.
+    receipts: know the last batch that Spark has committed; publish: tells whether the job is busy.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what it compares, and what tells it when
         self,
         spark: SparkSession,
+        settings: Settings,
         checkpoint: Checkpoint,
         login: Login,
         transactions: Transactions,
-        *,
-        every: float,
-        done: Callable[[], int],
+        receipts: ReceiptWriter,
         publish: Publish,
         stop: threading.Event,
     ) -> None:
@@ -64,8 +63,8 @@ class Audit(threading.Thread):
         self._checkpoint = checkpoint
         self._login = login
         self._transactions = transactions
-        self._every = every
-        self._done = done
+        self._every = settings.audit_every
+        self._receipts = receipts
         self._publish = publish
         self._seen = -1
         self._stop_event = stop
@@ -76,7 +75,7 @@ class Audit(threading.Thread):
         try:
             while not self._stop_event.is_set():
                 self._wait_for_quiet()
-                if not self._stop_event.is_set() and self._done() >= 0:
+                if not self._stop_event.is_set() and self._receipts.done >= 0:
                     self.audit()
                 self._stop_event.wait(self._every)
         except BaseException as error:  # noqa: BLE001 (handed to the thread that watches this one)
@@ -84,7 +83,7 @@ class Audit(threading.Thread):
 
     def audit(self) -> None:
         """One audit. Raises CheckpointError where the state is not the one of the ledger; tables are told and noted."""
-        began, batch_id = time.monotonic(), self._done()
+        began, batch_id = time.monotonic(), self._receipts.done
         self._compare_state(batch_id)
         try:
             found = self._compare_tables()

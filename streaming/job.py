@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from streaming import drops, returns
+from streaming.audit import Audit
 from streaming.backlog import Backlog
 from streaming.batch_log import BatchLog
 from streaming.checkpoint import open_checkpoint
@@ -59,9 +60,9 @@ def run(settings: Settings, stop: Stop) -> None:
         to = destinations(settings, stop)
         login = stack.enter_context(database(settings))
         stack.callback(stop.now, "the end of PostgreSQL")
-        of_batches, of_receipts, of_lake, of_supervisor = (
+        of_batches, of_receipts, of_lake, of_audit, of_supervisor = (
             stack.enter_context(contextlib.closing(Transactions(own, stop, of=of, process=own_name())))
-            for own, of in zip(login.copies(4), ("batches", "receipts", "lake", "supervisor"), strict=True)
+            for own, of in zip(login.copies(5), ("batches", "receipts", "lake", "audit", "supervisor"), strict=True)
         )
         checkpoint = open_checkpoint(settings.checkpoint, buckets=partitions(), text_ids=settings.text_ids)
         stop.begin("taking over the database")
@@ -88,6 +89,7 @@ def run(settings: Settings, stop: Stop) -> None:
             batch_log=batch_log,
         )
         followers: list[Follower] = [receipts, watch, batch_log, *([lake] if lake else [])]
+        followers.append(Audit(spark, settings, checkpoint, login, of_audit, receipts, publish, stop))
         followers += _signs_of_life(settings, checkpoint, epoch, receipts, metrics=metrics, wear=wear, stop=stop)
         drained = Drained(settings, checkpoint, of_supervisor, receipts, lake) if settings.once else None
 
