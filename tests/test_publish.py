@@ -32,7 +32,8 @@ FAILED = {
 }  # fmt: skip
 
 
-def _publish(transactions: Transactions, checkpoint: Checkpoint, epoch: int, metrics: Metrics) -> Publish:
+def made(transactions: Transactions, checkpoint: Checkpoint, epoch: int, metrics: Metrics) -> Publish:
+    """As the job makes it, without a lake."""
     return Publish(
         transactions,
         None,
@@ -71,7 +72,7 @@ def test_a_batch_is_told_once_also_where_the_answer_to_its_commit_was_lost(
     with contextlib.closing(LosesAnAnswer(database, threading.Event())) as transactions:
         transactions.run(ledger.create)
         epoch = ledger.take_over(transactions._login, threading.Event())  # noqa: SLF001 - as the job does
-        publish = _publish(transactions, checkpoint, epoch, metrics)
+        publish = made(transactions, checkpoint, epoch, metrics)
         transactions.lose = lose
         publish._publish(Batch(Changes.empty(), [FAILED], {}, [], {}), 0, Stopwatch())  # noqa: SLF001
     assert told == [["failed"]]
@@ -87,16 +88,7 @@ def test_a_batch_that_the_database_has_lost_ends_the_job(database: str, tmp_path
     with contextlib.closing(Transactions(database, threading.Event())) as transactions:
         transactions.run(ledger.create)
         epoch = ledger.take_over(database)
-        publish = Publish(
-            transactions,
-            None,
-            checkpoint,
-            epoch,
-            published=int,
-            metrics=metrics,
-            wear=Wear(metrics),
-            batch_log=BatchLog(checkpoint, threading.Event()),
-        )
+        publish = made(transactions, checkpoint, epoch, metrics)
         publish._publish(Batch(Changes.empty(), [], {}, [], {}), 0, Stopwatch())  # noqa: SLF001 - without Spark
         transactions.run(lambda cur: cur.execute("DELETE FROM stocketl.batches"))
         with pytest.raises(CheckpointError, match=r"lost batch 0.*standby.*start anew"):

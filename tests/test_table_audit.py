@@ -10,13 +10,14 @@ import psycopg2
 import pytest
 from history_oracle import Chunks, Row, ticks
 from test_ledger import fact
+from test_publish import made as publish_made
 
 from streaming import ledger, table_audit
 from streaming.batch import Batch, _joined
 from streaming.checkpoint import Checkpoint
 from streaming.history import History
 from streaming.metrics import NoMetrics
-from streaming.publish import Publish, Stopwatch
+from streaming.publish import Stopwatch
 from streaming.table_audit import Found, audit_tables
 from streaming.ticks import by_bucket
 from streaming.transactions import Transactions
@@ -38,9 +39,7 @@ class Job:
         self.transactions.run(ledger.create)
         epoch = ledger.take_over(database, threading.Event())
         checkpoint = Checkpoint(str(folder), "c", 2, text_ids=False)
-        self._publish = Publish(
-            self.transactions, None, checkpoint, epoch, published=lambda _: None, metrics=NoMetrics()
-        )
+        self._publish = publish_made(self.transactions, checkpoint, epoch, NoMetrics())
         self._buckets: dict[int, tuple[Chunks, bytes | None]] = {0: (Chunks(), None), 1: (Chunks(), None)}
         self._batches = 0
 
