@@ -33,7 +33,8 @@ DONE = "done/"  # where the monitor puts the receipts of files that it has moved
 
 _DAY = 86_400.0
 _RETRY_SECONDS = 60.0
-_RECEIPTS_AT_ONCE = 20  # some 50 requests to S3: a new receipt waits for no more
+_STEP_SECONDS = 0.5  # a new receipt waits for no more than that and one portion,
+_RECEIPTS_AT_ONCE = 20  # which is some 50 requests to S3
 _ROWS_AT_ONCE = 10_000
 _ADVICE = "Nothing else waits for it. May the job delete objects there?"
 _OLD_BATCHES = """
@@ -88,18 +89,28 @@ class Retention:
         self._wait = Waiting("the removal of old receipts")
 
     def step(self, transactions: Transactions, name_of: Callable[[int], str]) -> None:
-        """One portion, if one is due; name_of: the key of a drop's receipt. Raises SupersededError, DatabaseError."""
+        """As much as half a second allows, if something is due; name_of: the key of a drop's receipt.
+
+        Raises SupersededError, DatabaseError.
+        """
         if self._clock() < self._next_at:
             return
+        until = self._clock() + _STEP_SECONDS
         try:
-            more = transactions.run(self._forget_batches) == _ROWS_AT_ONCE
-            more = self._forget_receipts(transactions, name_of) or more
+            while more := self._portion(transactions, name_of):
+                if self._clock() >= until:
+                    break
         except (StorageError, SettingsError) as error:
             self._wait.failed(str(error), _ADVICE)
             self._next_at = self._clock() + _RETRY_SECONDS
             return
         self._wait.over()
         self._next_at = self._clock() + (0.0 if more else _DAY)
+
+    def _portion(self, transactions: Transactions, name_of: Callable[[int], str]) -> bool:
+        """Whether there is more to do."""
+        many_batches = transactions.run(self._forget_batches) == _ROWS_AT_ONCE
+        return self._forget_receipts(transactions, name_of) or many_batches
 
     def _forget_batches(self, cur: cursor) -> int:
         ledger.check_epoch(cur, self._epoch)
