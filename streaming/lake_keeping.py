@@ -86,11 +86,11 @@ class LakeKeeping:
         tasks: list[Callable[[], None]] = [partial(self._compact, name) for name in self._to_compact(1.0)]
         if self._to_clean(1.0):
             tasks.append(self._clean)
+        failed = 0
         for task in tasks:
             still_writer()
-            if not self._succeeds(task):
-                break
-        else:
+            failed += not self._succeeds(task)
+        if not failed:
             self._wait.over()
             self._pause = _FIRST_PAUSE
 
@@ -108,11 +108,11 @@ class LakeKeeping:
     def _look(self) -> None:
         """Takes up what this process or an earlier one has noted."""
         record = _parsed(self._place.get(RECORD))
-        for name in self._commits:
-            last = _parsed(self._place.get(f"{name}/_delta_log/_last_checkpoint")).get("version")
-            self._commits[name] += last if isinstance(last, int) else 0
+        logs = {name: _parsed(self._place.get(f"{name}/_delta_log/_last_checkpoint")) for name in self._commits}
         done = record.get("compacted")
-        self._compacted |= {name: done[name] for name in self._commits if isinstance(done, dict) and name in done}
+        for name, log in logs.items():
+            self._commits[name] += _number(log, "version")
+            self._compacted[name] = _number(done, name)
         age = _age(record.get("cleaned"))
         if age is None:  # of a young lake there is nothing to be removed
             age = _DAY if any(self._commits.values()) else 0.0
@@ -160,6 +160,11 @@ def _parsed(data: bytes | None) -> dict[str, Any]:
         found = json.loads(data or b"{}")
         return found if isinstance(found, dict) else {}
     return {}
+
+
+def _number(document: object, key: str) -> int:
+    found = document.get(key) if isinstance(document, dict) else None
+    return found if isinstance(found, int) else 0
 
 
 def _age(noted: object) -> float | None:

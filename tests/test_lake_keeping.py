@@ -142,6 +142,24 @@ def test_what_fails_is_told_in_one_line_and_tried_again_later(tmp_path: Path, ca
     assert "the lake's housekeeping is back" in caplog.text
 
 
+def test_a_table_that_cannot_be_joined_is_cleaned_all_the_same(tmp_path: Path) -> None:
+    """One damaged file would keep all old ones for ever."""
+    log_at(tmp_path, 500)
+    tables = Tables("compact")
+    keeping(tables, tmp_path)
+    assert tables.done == [("compact", "ticks"), ("clean", "ticks"), ("clean", "rejects")]
+
+
+@pytest.mark.parametrize("record", ['{"compacted": {"ticks": "x"}, "cleaned": 5}', '{"compacted": [1]}', "[]", "\0"])
+def test_a_record_that_makes_no_sense_says_nothing(tmp_path: Path, record: str) -> None:
+    """Then everything is due that the tables' logs say."""
+    log_at(tmp_path, 500)
+    (tmp_path / RECORD).write_text(record)
+    tables = Tables()
+    keeping(tables, tmp_path)
+    assert tables.done == [("compact", "ticks"), ("clean", "ticks"), ("clean", "rejects")]
+
+
 def test_an_older_job_changes_nothing(tmp_path: Path) -> None:
     """Asked before each change."""
     log_at(tmp_path, 500)
