@@ -190,7 +190,7 @@ def _told(error: HTTPError) -> DownloadError:
     if isinstance(met, ProxyError):
         inner = met.original_error
         passing = "407" not in str(inner)
-        return (_PassingError if passing else DownloadError)(f"the proxy does not help: {_plain(inner)}. {_NO_WAY}")
+        return (_PassingError if passing else DownloadError)(f"no way through the proxy: {_plain(inner)}. {_NO_WAY}")
     if isinstance(met, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(met):
         because = "; ".join([_plain(met), *unusable()])
         return DownloadError(f"the certificate is not trusted: {because}. {_TRUST}")
