@@ -129,11 +129,12 @@ def stop(settings: Settings, *, force: bool = False) -> bool:
 def tell_new_input(settings: Settings) -> None:
     """Says that the input is a new folder, which may be a slip of the finger.
 
-    Raises SettingsError with `once`, which would load nothing and call that a success.
+    Raises SettingsError with `once`, which would load nothing and call that a success; a home that is there may be new.
     """
     if is_s3(settings.input) or Path(settings.input).exists():
         return
-    if settings.once:
+    new = settings.home.is_dir() and settings.input == str(settings.home / "input")
+    if settings.once and not new:
         msg = f"input: there is no folder {settings.input}, so --once has nothing to load; make it, or correct --input"
         raise SettingsError(msg)
     log.warning(

@@ -78,8 +78,11 @@ def test_an_input_that_is_not_there_is_told(tmp_path: Path, caplog: pytest.LogCa
     typo = there.model_copy(update={"input": str(tmp_path / "tpyo")})
     home.tell_new_input(typo)
     assert f"there was no folder {tmp_path}/tpyo: it is made now and watched" in caplog.text
-    with pytest.raises(SettingsError, match="so --once has nothing to load"):
-        home.tell_new_input(typo.model_copy(update={"once": True}))
+    for missing in (typo, load(environment=False, home=str(tmp_path / "tpyo"))):
+        with pytest.raises(SettingsError, match="so --once has nothing to load"):
+            home.tell_new_input(missing.model_copy(update={"once": True}))
+    (tmp_path / "new").mkdir()
+    home.tell_new_input(load(environment=False, home=str(tmp_path / "new"), once=True))
 
 
 def test_reading_sees_one_moment_and_writes_nothing(database: str, tmp_path: Path) -> None:
