@@ -57,11 +57,6 @@ class Job:
         return self._process.pid
 
     @property
-    def process_id(self) -> int:
-        """Of the command."""
-        return self._process.pid
-
-    @property
     def running(self) -> bool:
         """Whether the command has not ended."""
         return self._process.poll() is None

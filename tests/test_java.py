@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,20 @@ def test_a_java_without_the_vector_module_is_not_asked_for_it(tmp_path: Path, mo
         [java, "-Xmx1g", "--add-modules=jdk.incubator.vector", "a b", ""], capture_output=True, text=True, check=True
     ).stdout
     assert told == "-Xmx1g\na b\n\n"
+
+
+def test_a_java_that_is_asked_for_its_version_is_out_of_the_reach_of_ctrl_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would die of it, and the job would say that there is no Java."""
+    home = make_java(tmp_path / "jdk", "17.0.15", None)
+    java, group = home / "bin" / "java", tmp_path / "group"
+    java.write_text(
+        java.read_text().replace("\n", f"\nread -r _ _ _ _ group _ < /proc/$$/stat; echo $group > {group}\n", 1)
+    )
+    monkeypatch.setenv("JAVA_HOME", str(home))
+    assert java_home() == home
+    assert int(group.read_text()) != os.getpgrp()
 
 
 def test_an_old_java_is_named_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ def test_a_second_job_takes_over_and_the_first_stops(tmp_path: Path, database: s
         drop(home / "input", "0.csv", DROPS[0])
         first.wait_for("the first receipt", lambda: receipts(home))
         code, told = on_terminal("run", "--home", str(home), "--database", database, *NO_LAKE)
-        assert (code, f"another job runs on this database: process {first.process_id} on " in told) == (1, True), told
+        assert (code, f"another job runs on this database: process {first.pid} on " in told) == (1, True), told
         assert "--take-over" in told
         assert (_epoch(database), first.running) == (1, True)
         with Job(home, database, *NO_LAKE) as second:
