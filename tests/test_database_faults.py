@@ -137,6 +137,7 @@ def test_a_wrong_password_ends_the_job_at_once(server: Server, tmp_path: Path) -
         cur.execute("SELECT pg_reload_conf()")
     connection.close()
     uri = server.proxy.uri.replace("postgres@", "stranger:secret-but-wrong@")
+    (tmp_path / "home" / "input").mkdir(parents=True)  # a folder that is not there would be refused before
     code, output = try_once(tmp_path / "home", uri, "--lake", "none")
     assert code == 1, output
     told = (server.data / "server.log").read_text()
