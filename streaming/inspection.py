@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 
 OPERATORS = "state/0/_metadata/v2"
 _SCHEMA = "/state/0/_stateSchema/"
-_NUMBERED = ("/offsets", "/commits", "/_metadata/v2")
+_OF_NUMBERS = {"offsets", "commits", OPERATORS}
+_OF_FILES = {"handover", "lake-outbox"}
+_FILES = {"metadata", "stocketl.json", "open-batch.json"}
 _NEEDED_OFFSETS = 2  # by Spark, where the last batch is open
 _SUMMED_BYTES = 64 << 20  # of one file of the state; Spark checks the sums of larger ones when it reads them
 
@@ -133,8 +135,6 @@ class _Checked:
     def mend_metadata(self) -> None:
         """Spark refuses a checkpoint whose `metadata` it cannot read; in it is only a name that nobody uses."""
         data = self._place.get("metadata") if self.has("metadata") else None
-        if data is None and self._place.exists("metadata"):
-            raise damaged(self._url, "metadata", "is a folder: expected a file")
         try:
             if isinstance(json.loads(data or b"")["id"], str) and self._sums_fit("metadata", data or b""):
                 return
@@ -197,12 +197,21 @@ def _refuse_what_may_not_be_used(url: str) -> None:
             raise _not_ours(str(error.filename), error.strerror or "")
 
     for folder, folders, names in os.walk(url, onerror=refuse):
-        if folder.endswith(_NUMBERED) and (wrong := [name for name in folders if name.isdecimal()]):
-            raise damaged(url, f"{folder.removeprefix(url + '/')}/{wrong[0]}", "is a folder: expected a file")
+        key = folder.removeprefix(url).removeprefix("/")
+        if wrong := [name for name in folders if _is_of_a_file(key, name)]:
+            raise damaged(url, f"{key}/{wrong[0]}".removeprefix("/"), "is a folder: expected a file")
         paths = [folder, *(f"{folder}/{name}" for name in names)]
         for path in paths:
             if not os.access(path, os.R_OK | os.W_OK | (os.X_OK if path == folder else 0)) and os.path.lexists(path):
                 raise _not_ours(path, "Permission denied")
+
+
+def _is_of_a_file(folder: str, name: str) -> bool:
+    """Whether only a file has this name: a folder there would be taken for a missing one, or keep it from its place."""
+    if folder in _OF_NUMBERS:
+        return name.isdecimal()
+    in_state = folder.startswith("state/") and name.endswith((".zip", ".changelog", ".sst"))
+    return folder in _OF_FILES or in_state or (not folder and name in _FILES)
 
 
 def _not_ours(path: str | Path, why: str) -> CheckpointError:

@@ -83,10 +83,20 @@ def test_a_damaged_snapshot_is_named(damage: Callable[[Path], None], tmp_path: P
 def test_what_nobody_needs_any_more_may_be_damaged(key: str, damage: Callable[[Path], None], tmp_path: Path) -> None:
     """Old logs, and the files of a batch that was killed before its commit; a folder is no file at all, though."""
     damage(make(tmp_path) / key)
-    if damage is _a_folder and key != OPEN_CHANGES:
+    if damage is _a_folder:
         with pytest.raises(CheckpointError, match="is a folder"):
             inspect(str(tmp_path))
     else:
+        inspect(str(tmp_path))
+
+
+@pytest.mark.parametrize("key", ["metadata", "stocketl.json", "open-batch.json", "handover/2-0.arrow", SNAPSHOT])
+def test_a_folder_with_the_name_of_a_file_is_named(key: str, tmp_path: Path) -> None:
+    """It would look like a file that is not there, or keep the next one from its place for ever."""
+    path = make(tmp_path) / key
+    path.unlink(missing_ok=True)
+    path.mkdir(parents=True)
+    with pytest.raises(CheckpointError, match=f"{key} is a folder: expected a file"):
         inspect(str(tmp_path))
 
 

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.soak
 
 HEADER = b"date,id,price,trade_volume\n"
-SMALL = [HEADER + f"2024-01-{day:02d},A,{day},1\n2024-01-{day:02d},B,{day},\nbad\n".encode() for day in range(1, 13)]
+SMALL = [HEADER + f"2024-01-{day:02d},A,{day},1\n2024-01-{day:02d},B,{day},\nbad\n".encode() for day in range(1, 14)]
 MANY = inputs.many_tickers(300, days=800, drops=1, seed=5)[0]
 OPTIONS = ("--max-batch-bytes", str(len(MANY) // 2 + 1_000))
 _LINES = 8
+_PERHAPS = ("lake-outbox/12", "state/0/1/SSTs")
 
 # the newest file of each kind, and an older one where there are several
 KINDS = [
@@ -102,7 +103,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, databases: Databases) -> 
     drop(home / "input", "last.csv", SMALL[-1], 20)
     kill_at("committed", home.parent / "committed", home, database)
     drop(home / "input", "many.csv", MANY, 21)
-    kill_at("laked", home.parent / "laked", home, database, *OPTIONS)
+    for number in range(2):  # the second start counts the first one
+        kill_at("laked", home.parent / f"laked-{number}", home, database, *OPTIONS)
     return Prepared(home, databases)
 
 
@@ -114,8 +116,8 @@ def test_a_start_on_a_damaged_checkpoint_is_right_or_says_the_way_out(
     home = Path(shutil.copytree(prepared.home, tmp_path / "home"))
     database = prepared.databases.copy("damaged_before", "damaged")
     found = sorted((home / "checkpoint").glob(kind))
-    if not found:  # of the lake's outbox only what a kill has left there
-        assert kind.startswith("lake-outbox/12")
+    if not found:  # what depends on how far threads had come when they were killed
+        assert kind.startswith(_PERHAPS)
         return
     damage(found[-1])
     code, output = try_once(home, database, *OPTIONS)
