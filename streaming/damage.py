@@ -29,6 +29,15 @@ _SIGNS = {
     "MalformedInputException": "is damaged",
     "Is a directory": "is a folder: expected a file",
 }
+# Java calls this a file that is not found, or its end; it passes, and the file is good
+_PASSING = (
+    "Too many open files",
+    "No space left on device",
+    "Disk quota exceeded",
+    "Cannot allocate memory",
+    "Python worker exited unexpectedly",
+    "Python worker failed to connect back",
+)
 _READING = "Error reading streaming state file"
 _OF_THE_STATE = ("CANNOT_LOAD_STATE_STORE", "STATE_STORE_", "RocksDBException: Corruption", "STREAMING_STATE")
 
@@ -36,7 +45,7 @@ _OF_THE_STATE = ("CANNOT_LOAD_STATE_STORE", "STATE_STORE_", "RocksDBException: C
 def told_by_spark(text: str) -> CheckpointError | None:
     """The error, or None where the text is not about a damaged file of the checkpoint."""
     said = next((plain for sign, plain in _SIGNS.items() if sign in text), None)
-    if said is None:
+    if said is None or any(sign in text for sign in _PASSING):
         return None
     lines = [line for line in text.splitlines() if any(sign in line for sign in (*_SIGNS, _READING))]
     found = [path["path"] for line in lines for file in _FILES if (path := file.search(line))]

@@ -45,7 +45,8 @@ _BY_HAND = """rebuild works on folders, and these places are on S3: {places}. By
   3. Copy the objects of the old success prefix to a new, empty --input, one after the other, in the order of
      SELECT seq, moved_to FROM stocketl_old.receipts ORDER BY seq: S3 gives each copy the time of its making, and the
      job loads in the order of the times.
-  4. `stocketl run --once` and `stocketl verify` with the new places, then the job as before, with the old --input"""
+  4. `stocketl run --once` and `stocketl verify` with the new places, then the job as before, with the old --input
+What `make deploy` has made: deploy/README.md, 'Restore'"""
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,9 @@ def test_the_file_is_named_with_what_is_wrong_and_what_to_do(text: str, told: st
     [
         "java.net.ConnectException: Connection refused while reading s3a://b/checkpoint/offsets/3",
         "ValueError: the input file does not exist",
+        "java.io.FileNotFoundException: /h/checkpoint/offsets/13 (Too many open files)",
+        "java.io.FileNotFoundException: /h/checkpoint/commits/13 (No space left on device)",
+        "[CANNOT_LOAD_STATE_STORE.X] Python worker exited unexpectedly (crashed)\nCaused by: java.io.EOFException",
         "",
     ],
 )
