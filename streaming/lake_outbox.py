@@ -244,10 +244,11 @@ class LakeOutbox(threading.Thread):
 
     def _refuse_damaged(self, batches: list[_Kept]) -> None:
         """Raises CheckpointError where waiting does not help: what should be appended is not there any more."""
-        for kept in batches:
-            for file in [*kept.files[TICKS], *kept.files[REJECTS]]:
-                if not lake_files.is_whole(self._place, file):
-                    raise self._damaged(file.key)
+        with contextlib.suppress(StorageError):  # that is what waiting helps against
+            for kept in batches:
+                for file in [*kept.files[TICKS], *kept.files[REJECTS]]:
+                    if not lake_files.is_whole(self._place, file):
+                        raise self._damaged(file.key)
 
     def _damaged(self, key: str) -> CheckpointError:
         why = "cannot be read: rows that are in the tables are missing in the lake without it"

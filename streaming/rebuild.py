@@ -13,6 +13,7 @@ import shutil
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -29,7 +30,6 @@ from streaming.storage import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from psycopg2.extensions import cursor
 
@@ -127,7 +127,7 @@ def _load(settings: Settings, asides: rebuild_files.Asides, *, text_ids: bool) -
     again = open_place(str(asides.again))
     own = {"input": str(asides.again), "once": True, "settle": 0.0, "text_ids": text_ids, "heartbeat": None}
     code = 0
-    if again.versions():
+    if again.versions() or Path(settings.checkpoint).exists():  # the latter: begun, and perhaps not all told and moved
         of_job = settings.model_copy(update=own)
         code = until_stopped(lambda stop: job.run(of_job, stop), settings.home / "logs")
     if left := again.versions():
@@ -226,7 +226,7 @@ def _text_ids(settings: Settings) -> bool:
 
 
 def _journal(settings: Settings) -> dict[str, Any] | None:
-    path: Path = settings.home / _JOURNAL
+    path = settings.home / _JOURNAL
     try:
         found: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError:

@@ -14,7 +14,7 @@ import pytest
 
 from streaming import lake_files, lake_keeping, lake_outbox
 from streaming.checkpoint import open_checkpoint
-from streaming.errors import StorageError, SupersededError
+from streaming.errors import CheckpointError, StorageError, SupersededError
 from streaming.lake_files import outbox_of
 from streaming.lake_keeping import LakeKeeping
 from streaming.lake_outbox import LakeOutbox
@@ -293,3 +293,37 @@ def test_the_lake_is_in_order_before_it_counts_as_idle(checkpoint: Checkpoint, m
             put(outbox, batch_id)
             drain(outbox)
     assert lake.compacted == [("ticks", 3)]
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"batch_id": 0, "fi', b"[]", b"\xff"])
+def test_a_damaged_entry_is_named_unless_its_batch_will_be_put_again(checkpoint: Checkpoint, damage: bytes) -> None:
+    """Rows that are in the tables would be missing in the lake; the open batch writes its own entry anew."""
+    with running(DeltaLike(), checkpoint) as outbox:
+        put(outbox, 0)
+    open_place(outbox_of(checkpoint.url)).put("0.json", damage)
+    open_place(checkpoint.url).put("offsets/0", b"")
+    with running(DeltaLike(), checkpoint) as outbox:
+        assert outbox.idle
+    open_place(checkpoint.url).put("commits/0", b"")
+    with pytest.raises(CheckpointError, match=r"lake-outbox/0\.json cannot be read.*stocketl rebuild"):
+        running(DeltaLike(), checkpoint).__enter__()
+
+
+@pytest.mark.parametrize("damage", ["halved", "emptied", "deleted"])
+def test_damaged_rows_end_the_job_with_their_name(checkpoint: Checkpoint, damage: str) -> None:
+    """Waiting would not help, and would look like a lake that does not answer."""
+    place = open_place(outbox_of(checkpoint.url))
+    with running(DeltaLike(), checkpoint) as outbox:
+        put(outbox, 0)
+        data = place.get("0-ticks.parquet") or b""
+        if damage == "deleted":
+            discard(place, "0-ticks.parquet")
+        else:
+            place.put("0-ticks.parquet", data[: len(data) // 2] if damage == "halved" else b"")
+        lake = DeltaLike()
+        lake.failures = 1
+        outbox._lake = lake  # noqa: SLF001 (Spark notices what this Delta does not)
+        outbox.start()
+        wait_for(lambda: outbox.error)
+        assert isinstance(outbox.error, CheckpointError)
+        assert "lake-outbox/0-ticks.parquet cannot be read" in str(outbox.error)
