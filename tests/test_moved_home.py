@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.spark
 
+OPTIONS = ("--lake", "none")
 HEADER = "date,id,price,trade_volume\n"
 
 
@@ -22,13 +23,13 @@ def test_a_home_that_was_moved_goes_on_with_its_open_batch(tmp_path: Path, datab
     contents = [f"{HEADER}2024-01-{day:02d},A,{day},1\n".encode() for day in (2, 3, 4)]
     old, new, link = tmp_path / "old", tmp_path / "neuer Ort 株", tmp_path / "link"
     drop(old / "input", "0.csv", contents[0], 0)
-    run_once(old, database)
+    run_once(old, database, *OPTIONS)
     drop(old / "input", "1.csv", contents[1], 1)
-    kill_at("published", tmp_path / "marker", old, database)
+    kill_at("published", tmp_path / "marker", old, database, *OPTIONS)
     old.rename(new)
     link.symlink_to(new)
     drop(new / "input", "2.csv", contents[2], 2)
-    assert not noise(run_once(link, database))
+    assert not noise(run_once(link, database, *OPTIONS))
     assert_same(stored(database), expected(contents))
     assert sorted(folders(new, "success").values()) == contents
     assert not old.exists()
