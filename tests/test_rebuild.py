@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 HEADER = "date,id,price,trade_volume\n"
 STAMP = "20260101_000000"
+_STOCKETL = str(Path(sys.executable).with_name("stocketl"))
 
 
 @pytest.fixture
@@ -240,7 +241,7 @@ def test_until_a_rebuild_is_through_no_other_run_begins(settings: Settings) -> N
 def _kill_rebuild_at(point: str, marker: Path, arguments: list[str]) -> None:
     fault = {"STOCKETL_FAULT": f"{point}:{marker}"}
     process = subprocess.Popen(
-        [str(Path(sys.executable).with_name("stocketl")), *arguments],
+        [_STOCKETL, *arguments],
         env=clean_environment() | fault,
         start_new_session=True,
         stdout=subprocess.DEVNULL,
@@ -286,7 +287,9 @@ def test_a_damaged_checkpoint_is_rebuilt_though_killed_in_the_middle(home: Loade
     _kill_rebuild_at("published", tmp_path / "marker", arguments)
     code, output = try_once(folder, database)
     assert (code, "a rebuild of" in output) == (1, True)
-    ended = command(*arguments)
+    ended = subprocess.run(
+        [_STOCKETL, *arguments], env=clean_environment(), capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "Rebuilt." in ended.stdout
     assert not noise(ended.stdout + ended.stderr)
