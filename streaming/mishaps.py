@@ -71,8 +71,11 @@ MISHAPS = (
     ),
     Mishap(
         "Spark's Python processes",
-        ("failed to connect back", "Cannot run program", "Cannot allocate memory", "Resource temporarily unavailable"),
-        "They start too slowly or not at all: is the machine busy, or short of memory or processes?",
+        (
+            "failed to connect back", "java.io.EOFException", "Broken pipe", "Cannot run program",
+            "Cannot allocate memory", "Resource temporarily unavailable",
+        ),
+        "They start too slowly, not at all, or were killed: is the machine busy, or short of memory or processes?",
     ),
     Mishap(
         "Spark's executors",

@@ -151,7 +151,7 @@ def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], No
         superseded()
     except StockETLError as error:
         return error
-    told: Any = query.exception()
+    told = _told_by(query)
     text = str(publish.error or told or "it ended without a reason")
     if (damaged := told_by_spark(f"{text}\n{told}")) is not None:
         return damaged
@@ -160,6 +160,13 @@ def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], No
     full = " and ".join(full_disks()) if any(sign in f"{said}{signs}" for sign in DISK_FULL) else ""
     advice = f"; free some space on {full}" if full else ""
     return QueryFailedError(f"the query ended: {said}{signs}{advice} (details: {spark_log})")
+
+
+def _told_by(query: StreamingQuery) -> str:
+    """Spark's text. Without a message (EOFException: the reader of the input is gone) an exception has still a name."""
+    error: Any = query.exception()
+    text = str(error or "")
+    return f"{error._cause}\n{text}" if text.startswith("null") else text  # noqa: SLF001 (pyspark shows it nowhere)
 
 
 def _first_line(text: object) -> str:

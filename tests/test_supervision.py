@@ -89,6 +89,7 @@ SLOW = "org.apache.spark.SparkException: Python worker failed to connect back."
     "text",
     [
         SLOW,
+        "java.io.EOFException",
         'java.io.IOException: Cannot run program "python3": error=12, Cannot allocate memory',
         "ExecutorLostFailure (executor 3 exited caused by one of the running tasks) Reason: heartbeat timed out",
         "FetchFailed(BlockManagerId(2, node-2, 7337, None), shuffleId=1, mapId=7, reduceId=0)",
