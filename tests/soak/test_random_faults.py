@@ -64,7 +64,7 @@ def test_after_random_faults_every_file_has_one_fate_and_all_is_right(seed: int,
             world.wait_for("everything in its place", lambda: _is_converged(world), CONVERGE_SECONDS)
             world.told(f"converged after {time.monotonic() - began:.1f} s")
             drops = assert_all_right(world.home, world.database, world.producer.sent)
-            world.told(f"{drops} drops are right")
+            world.told(f"{drops} drops are right; lines that no person should see: {world.noise()}")
         except BaseException:
             print(f"SEED={seed}, alone: SEED={seed} make soak ARGS='-k faults'", *world.events, sep="\n")  # noqa: T201
             raise

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import psutil
 from databases import Databases
 from gauges import role
-from job_process import Job
+from job_process import Job, noise
 from process_session import living
 from producer import POISON, Producer
 from tcp_proxy import TcpProxy
@@ -127,6 +127,10 @@ class World:
     def empty_disk(self) -> None:
         """Ends `fill_disk`."""
         (self.home / self.disk / ".filler").unlink(missing_ok=True)
+
+    def noise(self) -> list[str]:
+        """Stack traces that the jobs have shown on the terminal."""
+        return [line for job in self.jobs for line in noise(job.output)]
 
     def heal(self) -> None:
         """Ends every fault that lasts."""
