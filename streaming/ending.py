@@ -63,10 +63,17 @@ def _code_of(command: Callable[[], object]) -> int | str | None:
         _point_at_nothing(sys.stdout)
         return 128 + signal.SIGPIPE
     except Exception as error:  # noqa: BLE001 (a fault of ours: the person gets one line, we get the trace)
-        first = next(iter(str(error).strip().splitlines()), "")[:300]
+        first = next(iter(_words_of(error).strip().splitlines()), "")[:300]
         shown = f"{type(error).__name__}: {first}" if first else type(error).__name__
         return _failed(f"something that should not happen: {shown}. Please report it with {keep_details(error)}")
     return 0
+
+
+def _words_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 (pyspark asks Java for the words of its errors, and Java may be gone)
+        return ""
 
 
 def _failed(told: str) -> int:

@@ -77,6 +77,10 @@ def supervise(
                     query = start(restarts.isolate)
                 except StorageError as error:  # it does not answer yet
                     reason = error
+                except StockETLError:
+                    raise
+                except Exception as error:  # noqa: BLE001 (Spark's errors have no common class)
+                    reason = _query_failed(str(error), str(error), spark_log)
                 restarts.started()
             else:
                 restarts.look()
@@ -155,8 +159,13 @@ def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], No
     text = str(publish.error or told or "it ended without a reason")
     if (damaged := told_by_spark(f"{text}\n{told}")) is not None:
         return damaged
+    return _query_failed(text, told, spark_log)
+
+
+def _query_failed(text: str, told: str, spark_log: Path) -> QueryFailedError:
+    """text: has the line that a person needs; told: has the signs of what it is."""
     said = _first_line(text)
-    signs = "".join(f" {sign}" for sign in signs_in(str(told)) if sign not in said)
+    signs = "".join(f" {sign}" for sign in signs_in(told) if sign not in said)
     full = " and ".join(full_disks()) if any(sign in f"{said}{signs}" for sign in DISK_FULL) else ""
     advice = f"; free some space on {full}" if full else ""
     return QueryFailedError(f"the query ended: {said}{signs}{advice} (details: {spark_log})")

@@ -31,6 +31,26 @@ def test_a_fault_of_ours_is_one_line_and_its_trace_is_in_a_file(capsys: pytest.C
     assert "Traceback" in Path(found[1]).read_text()
 
 
+class WordlessError(Exception):
+    """As those of pyspark are once Java is gone."""
+
+    def __str__(self) -> str:
+        msg = "Java is gone"
+        raise OSError(msg)
+
+
+def test_an_error_that_can_no_longer_say_what_it_is_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its class, and the file with its trace."""
+
+    def broken() -> None:
+        raise WordlessError
+
+    with pytest.raises(SystemExit, match="1"):
+        end_plainly(broken)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "WordlessError. Please report it with " in line
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 def test_a_signal_ends_what_a_command_has_begun(
     number: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]

@@ -169,7 +169,7 @@ GOES_ON = ""
 
 def _supervised(
     monkeypatch: pytest.MonkeyPatch,
-    fates: list[str | StorageError],
+    fates: list[str | Exception],
     *,
     error: Exception | None = None,
     stop: Stop | None = None,
@@ -184,7 +184,7 @@ def _supervised(
     def start(_isolate: bool) -> Any:  # noqa: FBT001 - as `supervise` has it
         starts.append(ends.is_set())
         fate = fates[min(len(starts), len(fates)) - 1]
-        if isinstance(fate, StorageError):
+        if isinstance(fate, Exception):
             raise fate
         if fate == GOES_ON:
             ends.set()
@@ -203,6 +203,17 @@ def _supervised(
         )
 
     return starts, run
+
+
+def test_a_start_that_spark_refuses_is_tried_again_as_the_end_of_a_query_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its planner was killed: once that ended the job with a stack trace. What a start cannot mend still ends it."""
+    refused = RuntimeError("An error occurred while calling o1.load.\n: java.io.IOException: Stream closed")
+    starts, run = _supervised(monkeypatch, [NO_ANSWER, refused, refused, GOES_ON])
+    run()
+    assert len(starts) == 4
+    _, run = _supervised(monkeypatch, [NO_ANSWER, RuntimeError("no such column")])
+    with pytest.raises(QueryFailedError, match="no such column"):
+        run()
 
 
 def test_a_storage_that_is_still_away_at_the_next_start_is_waited_for_too(monkeypatch: pytest.MonkeyPatch) -> None:
