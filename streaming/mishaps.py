@@ -72,7 +72,7 @@ MISHAPS = (
     Mishap(
         "Spark's Python processes",
         (
-            "failed to connect back", "java.io.EOFException", "IOException: Stream closed", "Broken pipe",
+            "failed to connect back", "java.io.EOFException", "Stream closed", "Broken pipe",
             "Cannot run program", "Cannot allocate memory", "Resource temporarily unavailable",
         ),
         "They start too slowly, not at all, or were killed: is the machine busy, or short of memory or processes?",

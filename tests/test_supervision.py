@@ -90,7 +90,7 @@ SLOW = "org.apache.spark.SparkException: Python worker failed to connect back."
     [
         SLOW,
         "java.io.EOFException",
-        "org.apache.spark.SparkException: ... Caused by: java.io.IOException: Stream closed",
+        "Stream closed",
         'java.io.IOException: Cannot run program "python3": error=12, Cannot allocate memory',
         "ExecutorLostFailure (executor 3 exited caused by one of the running tasks) Reason: heartbeat timed out",
         "FetchFailed(BlockManagerId(2, node-2, 7337, None), shuffleId=1, mapId=7, reduceId=0)",
