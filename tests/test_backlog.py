@@ -66,7 +66,7 @@ def _looked(home: Path, checkpoint: Any, committed: list[int]) -> tuple[Backlog,
     """After one look for each value of `committed`."""
     stop, left = threading.Event(), iter(committed)
     told = Told(stop, len(committed))
-    settings = load(home=home, heartbeat_every="1ms")
+    settings = load(home=home, heartbeat_every="1ms", metrics="cloudwatch")
     backlog = Backlog(settings, checkpoint, committed=lambda: next(left), metrics=told, stop=stop)
     backlog.run()
     assert backlog.error is None
