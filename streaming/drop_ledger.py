@@ -207,7 +207,8 @@ def _add(body: Body, fact: dict[str, Any]) -> None:
 
 
 def _finish(body: Body, now: datetime) -> None:
-    del body["end"], body["first_end"]
+    for name in ("end", "first_end"):
+        body.pop(name, None)  # only of use while the drop goes on; an older version has not kept them
     if body["reason"] is None and body["rows_read"] > 0 and body["rows_rejected"] == body["rows_read"]:
         body["reason"] = every_row_rejected(body["reasons"])
     body["status"], body["fate"] = ("loaded", "success") if body["reason"] is None else ("failed", "failed")

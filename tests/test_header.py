@@ -74,7 +74,7 @@ def test_a_drop_that_is_no_csv_fails_and_says_why(data: bytes, said: str) -> Non
     parsed = read(data)
     assert said in (parsed.failure or "")
     nothing = replace(parsed, ticks=TICKS, rejects=Rejects.empty(), failure=None)
-    assert nothing == Parsed(TICKS, Rejects.empty(), 0, 0, 0, 0, 0, {}, [], None, None, None)
+    assert nothing == Parsed(TICKS, Rejects.empty(), 0, 0, 0, 0, 0, {}, [], None, None, 0, None)
     assert (len(parsed.ticks), len(parsed.rejects)) == (0, 0)
     size, middle = len(data), len(data) // 2
     for start, end in [(0, middle), (middle, size)]:
