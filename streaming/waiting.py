@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -94,18 +95,18 @@ def under_way() -> list[HeldUp]:
     return sorted((wait.held_up() for wait in waits), key=lambda held: -held.seconds)
 
 
-_registry: dict[Waiting, None] = {}
+_registry: weakref.WeakSet[Waiting] = weakref.WeakSet()  # a wait that its owner has given up with itself is none
 _registry_lock = threading.Lock()
 
 
 def _register(wait: Waiting) -> None:
     with _registry_lock:
-        _registry[wait] = None
+        _registry.add(wait)
 
 
 def _forget(wait: Waiting) -> None:
     with _registry_lock:
-        _registry.pop(wait, None)
+        _registry.discard(wait)
 
 
 def _joined(reason: str, advice: str) -> str:

@@ -144,9 +144,8 @@ def test_what_a_job_waits_for_is_in_its_home(settings: Settings) -> None:
             job = the_job(running.of_home(settings.home))
     finally:
         wait.over()
-    assert [(held["what"], held["tries"], held["reason"]) for held in job.waits] == [
-        ("PostgreSQL", 1, "connection refused [08006]")
-    ]
+    told = [(held["what"], held["tries"], held["reason"]) for held in job.waits]
+    assert ("PostgreSQL", 1, "connection refused [08006]") in told
 
 
 def test_a_home_that_cannot_be_written_costs_the_sign_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
