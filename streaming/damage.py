@@ -28,6 +28,7 @@ _SIGNS = {
     "Corruption": "is damaged",
     "MalformedInputException": "is damaged",
     "Is a directory": "is a folder: expected a file",
+    "NullPointerException": "is missing or damaged",  # without the snapshot that comes before the changes
 }
 # Java calls this a file that is not found, or its end; it passes, and the file is good
 _PASSING = (

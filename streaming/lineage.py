@@ -51,6 +51,8 @@ def _needed(
             yield from (f"{folder}/SSTs/{file}" for file in _shared(read(f"{name}.zip")))
             return
         yield f"{name}.changelog"
+    if older:  # the first version of all has a snapshot, without which Spark cannot read the changes
+        yield f"{name}.zip"
 
 
 def _lineage(changelog: bytes) -> list[tuple[int, str]]:

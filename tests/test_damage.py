@@ -30,6 +30,10 @@ CHANGES = "state/0/1/12_ac3aaa11-cb29-42e8-a53f-36b02f730c8c.changelog"
             "a file in its folder `state` is cut off",
         ),
         (
+            "[CANNOT_LOAD_STATE_STORE.UNCATEGORIZED] during loading state.\nCaused by: java.lang.NullPointerException",
+            "a file in its folder `state` is missing or damaged",
+        ),
+        (
             f"java.io.FileNotFoundException: No such file or directory: s3a://bucket-1/a/checkpoint/{CHANGES}",
             f"s3a://bucket-1/a/checkpoint/{CHANGES} is missing",
         ),
