@@ -35,6 +35,7 @@ def make(folder: Path, buckets: int = 1) -> Path:
         zipped.writestr("metadata", lines("v1", {"sstFiles": [{"dfsSstFileName": "000008-shared.sst"}]}))
     put(folder, SNAPSHOT, archive.getvalue())
     put(folder, SHARED, bytes(1_500))
+    put(folder, SNAPSHOT.replace(".zip", ".changelog"), _changelog([]))
     put(folder, CHANGES, _changelog([(1, "a")]))
     put(folder, OPEN_CHANGES, _changelog([(1, "a"), (2, "b")]))
     job = {"id": "c", "buckets": buckets, "text_ids": False, "keys": list(range(buckets))}
