@@ -87,7 +87,7 @@ CHOSEN = form(long=CASES, short=random.Random(12).sample(CASES, 8))  # noqa: S31
 
 @dataclass(frozen=True)
 class Prepared:
-    """A home whose last batch is published and not committed, part of a drop that is read in two; its tables at the end."""
+    """A home whose last batch, half of a drop, is published and not committed; tables: what all drops make."""
 
     home: Path
     databases: Databases
