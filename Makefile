@@ -19,7 +19,7 @@ demo: setup ## start everything, load the ten files of stocks/, show the tables,
 	@$(BIN)/stocketl demo
 
 test: quick ## run all tests (up to 30 minutes; some start Spark, PostgreSQL and a local AWS)
-	@SEEDS=$(SEEDS) $(BIN)/python -m pytest -m spark
+	@SEEDS=$(SEEDS) $(BIN)/python -m pytest -m spark -n 2 --dist loadfile
 
 check: lint quick ## lint, types and the tests that need no Spark (four minutes)
 
@@ -44,8 +44,8 @@ test-aws: setup ## the whole system on a local AWS while parts of it are killed;
 soak: setup ## thousands of batches, random faults, torn checkpoints (hours); soak-short is what CI runs
 	@SOAK=$(SOAK) $(BIN)/python -m pytest tests/soak --log-level=INFO --log-cli-level=INFO $(ARGS)
 
-soak-short: ## the short form of the same (under 25 minutes)
-	@$(MAKE) --no-print-directory soak SOAK=short
+soak-short: setup ## the short form of the same, two tests at a time (under 25 minutes)
+	@SOAK=short $(BIN)/python -m pytest tests/soak -n 2
 
 bench: setup ## measure beside polars + COPY, print the table with its targets (under 40 minutes)
 	@$(BIN)/python -m bench $(ARGS)
