@@ -18,7 +18,7 @@ setup: $(READY) ## make .venv with everything in it, a Java too if the system ha
 demo: setup ## start everything, load the ten files of stocks/, show the tables, end
 	@$(BIN)/stocketl demo
 
-test: quick ## run all tests (up to 30 minutes; some start Spark, PostgreSQL and a local AWS)
+test: quick ## run all tests (up to an hour; some start Spark, PostgreSQL and a local AWS)
 	@SEEDS=$(SEEDS) $(BIN)/python -m pytest -m spark -n 2 --dist loadfile
 
 check: lint quick ## lint, types and the tests that need no Spark (four minutes)
@@ -41,10 +41,10 @@ test-postgres: setup ## the SQL on another PostgreSQL: make test-postgres POSTGR
 test-aws: setup ## the whole system on a local AWS while parts of it are killed; SEEDS=10 for ten random orders
 	@SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/test_aws_system.py --log-level=INFO --log-cli-level=INFO
 
-soak: setup ## thousands of batches, random faults, torn checkpoints (hours); soak-short is what CI runs
+soak: setup ## thousands of batches, random faults, torn checkpoints (hours)
 	@SOAK=$(SOAK) $(BIN)/python -m pytest tests/soak --log-level=INFO --log-cli-level=INFO $(ARGS)
 
-soak-short: setup ## the short form of the same, two tests at a time (under 25 minutes)
+soak-short: setup ## the short form of the same, two tests at a time
 	@SOAK=short $(BIN)/python -m pytest tests/soak -n 2
 
 bench: setup ## measure beside polars + COPY, print the table with its targets (under 40 minutes)
