@@ -124,7 +124,8 @@ def _compare_readings(cur: cursor, checkpoint: Checkpoint, batch_id: int, batch:
                 f"batch {batch_id} is in the database, but drop {seq} ({names[seq]!r}) no longer reads the same: "
                 f"expected {_told(was)}, got {_told(now)} ({failures.get(seq, 'no failure')}). Its bytes are gone or "
                 "others, or an option has changed how files are read; going on would write wrong returns. Nothing was "
-                f"written. Put the file (and the option) back, or start anew: {START_AGAIN}."
+                f"written. Put the option back, or the bytes with their old time (in a folder: `cp -p FILE "
+                f"INPUT/.claims/{seq}`; on S3: the version), or start anew: {START_AGAIN}."
             )
             raise CheckpointError(msg)
 

@@ -23,6 +23,7 @@ from streaming.batch_log import BatchLog
 from streaming.checkpoint import open_checkpoint
 from streaming.descriptors import Wear
 from streaming.lake import Lake
+from streaming.lake_keeping import LakeKeeping
 from streaming.lake_outbox import LakeOutbox
 from streaming.metrics import NoMetrics
 from streaming.publish import Publish
@@ -86,7 +87,9 @@ def costs(spark: SparkSession, home: Path, database: str, tickers: int, monkeypa
     transactions = Transactions(database, stop)
     transactions.run(ledger.create)
     epoch = ledger.take_over(database)
-    outbox = LakeOutbox(Lake(spark, str(home / "lake"), checkpoint.id), checkpoint, int, stop)  # its thread stays off
+    lake = Lake(spark, str(home / "lake"), checkpoint.id)
+    keeping = LakeKeeping(lake, str(home / "lake"), retention=None)
+    outbox = LakeOutbox(lake, keeping, checkpoint, int, stop)  # its thread stays off
     publish = Publish(
         transactions,
         outbox,
