@@ -1,4 +1,4 @@
-"""How long a soak lasts: `SOAK=long` by hand and at night, `SOAK=short` before a change lands; short without it."""
+"""How long a soak lasts: `SOAK=long` by hand and at night, `SOAK=short` for a first look; short without it."""
 
 from __future__ import annotations
 
