@@ -110,7 +110,7 @@ def show(report: Report) -> bool:
     for gap in report.gaps:
         console.print(f"[yellow]not recomputed:[/] {escape(shown(gap))}", soft_wrap=True)
     if report.follow:
-        told = f"{report.follow:,} differences may follow from what was not recomputed, and are not listed"
+        told = f"{many(report.follow, 'difference')} may follow from what was not recomputed, and are not listed"
         console.print(f"[yellow]{told}[/]", soft_wrap=True)
     if report.first:
         table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
@@ -121,12 +121,12 @@ def show(report: Report) -> bool:
         console.print(table)
     compared = f"{report.cells:,} cells of {report.drops:,} drops compared in {report.seconds:.1f} s"
     if report.good:
-        console.print(f"[green]equal:[/] {compared}")
+        console.print(f"[green]equal:[/] {compared}", soft_wrap=True)
     else:
         more = f", the first {len(report.first)} above" if report.count > len(report.first) else ""
-        others = " other" if report.follow else ""
         gaps = f"{many(len(report.gaps), 'drop')} not recomputed"
-        console.print(f"[red]{report.count:,}{others} differences[/]{more}; {gaps}; {compared}")
+        count = many(report.count, "other difference" if report.follow else "difference")
+        console.print(f"[red]{count}[/]{more}; {gaps}; {compared}", soft_wrap=True)
         if report.gaps:
             console.print("put the files back as they were loaded, then verify again", soft_wrap=True)
     return report.good
