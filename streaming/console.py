@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.text import Text
+
 from streaming.settings import masked
 
 _PLAIN_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -20,7 +23,8 @@ def log_to_terminal(log_format: str) -> None:
 
     log_format: `text` or `json` (one object a line: time, level, logger, message and what the record carries).
     """
-    handler = logging.StreamHandler(sys.stderr)
+    on_terminal = log_format != "json" and sys.stderr.isatty()
+    handler = _TerminalHandler() if on_terminal else logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if log_format == "json" else TextLines("%(asctime)s %(levelname)s %(message)s"))
     handler.addFilter(_is_for_people)
     root = logging.getLogger()
@@ -29,6 +33,26 @@ def log_to_terminal(log_format: str) -> None:
     logging.getLogger("streaming").setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
     logging.getLogger("py4j").setLevel(logging.ERROR)  # it reports each call that a stopping JVM no longer answers
+
+
+def terminal() -> Console | None:
+    """The terminal that the log is written to; None if it goes anywhere else."""
+    return next((to.console for to in logging.getLogger().handlers if isinstance(to, _TerminalHandler)), None)
+
+
+class _TerminalHandler(logging.Handler):
+    """Writes by way of a console, so that a progress bar can stand below the lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.console = Console(stderr=True, highlight=False)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line, never wrapped by hand."""
+        try:
+            self.console.print(Text(self.format(record)), soft_wrap=True)
+        except Exception:  # noqa: BLE001 (as each handler of the standard library does)
+            self.handleError(record)
 
 
 def _is_for_people(record: logging.LogRecord) -> bool:

@@ -14,6 +14,7 @@ from streaming.audit import Audit
 from streaming.backlog import Backlog
 from streaming.batch_log import BatchLog
 from streaming.checkpoint import open_checkpoint
+from streaming.console import terminal
 from streaming.descriptors import Wear, begin_anew
 from streaming.destinations import destinations
 from streaming.draining import Drained
@@ -24,6 +25,7 @@ from streaming.lake import Lake
 from streaming.lake_keeping import LakeKeeping
 from streaming.lake_outbox import LakeOutbox
 from streaming.metrics import NoMetrics, cloudwatch
+from streaming.progress_bar import ProgressBar
 from streaming.publish import Publish
 from streaming.receipts import ReceiptWriter
 from streaming.retention import Retention
@@ -77,7 +79,10 @@ def run(settings: Settings, stop: Stop) -> None:
         receipts = ReceiptWriter(of_receipts, epoch, checkpoint, to, stop, retention=retention)
         metrics: Metrics = cloudwatch() if settings.metrics == "cloudwatch" else NoMetrics()
         wear, watch = Wear(metrics), InputWatch(settings.input, stop)
-        batch_log = BatchLog(checkpoint, stop, lake_since=lambda: lake.writing_since if lake else None)
+        screen = terminal()
+        bar = ProgressBar(screen) if screen else None
+        batch_log = BatchLog(checkpoint, stop, lake_since=lambda: lake.writing_since if lake else None, bar=bar)
+        stack.callback(batch_log.hide_bar)
         publish = Publish(
             of_batches,
             lake,

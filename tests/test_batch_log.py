@@ -35,14 +35,14 @@ def _heard(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
 
-def batch_log(tmp_path: Path, clock: Clock, *batches: list[Span]) -> BatchLog:
+def batch_log(tmp_path: Path, clock: Clock, *batches: list[Span], bar: Bar | None = None) -> BatchLog:
     """Of a checkpoint that has planned these batches."""
     checkpoint = open_checkpoint(str(tmp_path), buckets=1, text_ids=False)
     for number, spans in enumerate(batches):
         offset = {"seq": 1, "drops": [span.to_json() for span in spans], "lying": {}}
         (tmp_path / "offsets").mkdir(exist_ok=True)
         (tmp_path / "offsets" / str(number)).write_text(f"v1\n{{}}\n{json.dumps(offset)}")
-    return BatchLog(checkpoint, threading.Event(), clock=clock)
+    return BatchLog(checkpoint, threading.Event(), clock=clock, bar=bar)  # type: ignore[arg-type]
 
 
 def span(key: str, of: int, start: int = 0, end: int | None = None, seq: int = 1) -> Span:
@@ -102,6 +102,47 @@ def test_a_large_drop_says_how_far_it_is_and_what_is_left(tmp_path: Path, caplog
         "big.csv: 400 of 500 MB, about 60 s left",
         "",
     ]
+
+
+class Bar:
+    """What a terminal is told to show."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[str, int, int | None, str] | None] = []
+
+    def show(self, what: str, *, done: int, of: int | None, far: str = "") -> None:
+        """Keeps it."""
+        self.shown.append((what, done, of, far))
+
+    def hide(self) -> None:
+        """Keeps that too."""
+        self.shown.append(None)
+
+
+def test_on_a_terminal_a_bar_stands_for_the_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a drop in parts it knows how far it is, and it stays between two of them; it goes with the end of the drop."""
+    clock, bar = Clock(), Bar()
+    parts = [span("big.csv", 200 * MB, 0, 100 * MB), span("big.csv", 200 * MB, 100 * MB, 200 * MB)]
+    log = batch_log(tmp_path, clock, *([part] for part in parts), [span("a.csv", 5 * MB, seq=2)], bar=bar)
+    for number, part in enumerate(parts):
+        log.begins(number)
+        clock.now += 60
+        log.look()
+        log.done(number, [fact(part, 9)], {"collect": 60.0}, (9, []))
+    log.begins(2)
+    clock.now += 2
+    log.look()
+    clock.now += 2
+    log.look()
+    log.breaks_off()
+    assert bar.shown == [
+        ("batch 0 for 60 s: big.csv", 0, 200 * MB, "0 of 200 MB"),
+        ("batch 1 for 60 s: big.csv", 100 * MB, 200 * MB, "100 of 200 MB, about 2 min left"),
+        None,
+        ("batch 2 for 4 s: reading a.csv, 5 MB", 0, None, ""),
+        None,
+    ]
+    assert not [line for line in caplog.messages if "under way" in line]
 
 
 def test_an_append_to_the_lake_that_takes_long_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

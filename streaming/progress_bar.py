@@ -1,0 +1,56 @@
+"""One bar at the foot of a terminal while a batch takes long; the lines of the log scroll above it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
+
+from streaming.screen import shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_PART_OF_THE_WIDTH = 6
+
+
+class ProgressBar:
+    """Shown and hidden from several threads. console: the one that the lines of the log go to as well."""
+
+    def __init__(self, console: Console) -> None:
+        what = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
+        far = TextColumn("{task.fields[far]}", markup=False, table_column=Column(no_wrap=True))
+        self._lock = threading.Lock()
+        self._progress = Progress(
+            what,
+            BarColumn(console.width // _PART_OF_THE_WIDTH),
+            far,
+            console=console,
+            expand=True,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task: TaskID | None = None
+
+    def show(self, what: str, *, done: int, of: int | None, far: str = "") -> None:
+        """Shows, or shows anew. done, of: bytes; of: None while nobody knows how far it is; far: the same in words.
+
+        In a narrow window `what` is cut, not `far`.
+        """
+        with self._lock:
+            if self._task is None:
+                self._task = self._progress.add_task("", total=of, far="")
+                self._progress.start()
+            self._progress.update(self._task, description=shown(what), completed=done, far=far)
+            self._progress.tasks[0].total = of
+
+    def hide(self) -> None:
+        """Takes it away and gives the cursor back; nothing if it is not shown."""
+        with self._lock:
+            if self._task is not None:
+                self._progress.stop()
+                self._progress.remove_task(self._task)
+                self._task = None
