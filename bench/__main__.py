@@ -16,14 +16,16 @@ from rich.console import Console
 from bench import ROOT, report
 from bench.figures import Figures
 from bench.targets import results
-from streaming import embedded
+from streaming.database import embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bench.place import Bench
 
-sys.path.insert(0, str(ROOT / "tests"))  # the job as a process, databases and the S3 server are the tests' own
+sys.path.insert(
+    0, str(ROOT / "tests" / "support")
+)  # the job as a process, databases and the S3 server are the tests' own
 
 app = typer.Typer(add_completion=False)
 console = Console(highlight=False)

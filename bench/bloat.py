@@ -19,19 +19,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Console
 
-from streaming import embedded, ledger, upkeep, wide
+from streaming.database import embedded
+from streaming.database.transactions import Transactions
+from streaming.ledger import batches as ledger
+from streaming.ledger.tickers import place_tickers
 from streaming.packets import Changes
-from streaming.placement import place_tickers
-from streaming.transactions import Transactions
-from streaming.upkeep import Upkeep
-from streaming.widening import Widening
+from streaming.publish import upkeep, wide
+from streaming.publish.upkeep import Upkeep
+from streaming.publish.widening import Widening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from psycopg2.extensions import cursor
 
-    from streaming.placement import Place
+    from streaming.ledger.tickers import Place
 
 _console = Console()
 _FIRST_DAY = 19_000

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fixture_s3 import S3Server
 
 from bench import ROOT, ours
-from streaming.jars import jars
+from streaming.spark.jars import jars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +49,7 @@ def bucket_job(room: Room) -> Iterator[OnBucket]:
 
 @contextlib.contextmanager
 def _server() -> Iterator[S3Server]:
-    script = ROOT / "tests" / "s3_server.py"
+    script = ROOT / "tests" / "support" / "aws" / "s3_server.py"
     with subprocess.Popen(  # noqa: S603 - our own script
         [sys.executable, str(script), "--until-stdin-closes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

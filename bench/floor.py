@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 
-from streaming import drops
-from streaming.admission import Limits
-from streaming.reading import FACTS, ReadOptions
+from streaming.drops import source as drops
+from streaming.drops.admission import Limits
+from streaming.drops.reading import FACTS, ReadOptions
 from streaming.settings import load
-from streaming.spark import hadoop_url, partitions, session
+from streaming.spark.session import hadoop_url, partitions, session
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection

@@ -19,7 +19,7 @@ from rich.table import Table
 from bench import ROOT
 from bench.stages import STAGES
 from bench.targets import MB, misses
-from streaming.java import java_home
+from streaming.spark.java import java_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

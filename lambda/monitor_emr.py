@@ -21,11 +21,11 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent, S3Event
 from botocore.config import Config
-from copies import Limits
-from receipt_moves import Buckets, Moved, Outcome, ReceiptMoves
-from receipt_objects import UnreadableReceiptError, is_pending, pending
+from monitor.copies import Limits
+from monitor.moves import Buckets, Moved, Outcome, ReceiptMoves
+from monitor.receipts import UnreadableReceiptError, is_pending, pending
+from monitor.waiting import waiting
 from variables import seconds, text
-from waiting_drops import waiting
 
 from streaming.errors import StorageError
 

@@ -18,14 +18,14 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent, S3Event
 from botocore.config import Config
-from control import Control
-from documents import Documents
-from emr_world import Emr, acting_client, looking_client
-from environment import Settings, read_settings
-from keep_alive import decide, settle
-from situation import CancelStep, Decision, StartCluster, StartStep, Wait, World
-from trigger_errors import ControlError, DocumentError, RefusedError, UnansweredError
-from trigger_memory import Intention, Memory
+from trigger.control import Control
+from trigger.documents import Documents
+from trigger.emr import Emr, acting_client, looking_client
+from trigger.errors import ControlError, DocumentError, RefusedError, UnansweredError
+from trigger.keep_alive import decide, settle
+from trigger.memory import Intention, Memory
+from trigger.settings import Settings, read_settings
+from trigger.situation import CancelStep, Decision, StartCluster, StartStep, Wait, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streaming import __version__
-from streaming.ending import end_plainly
 from streaming.errors import StockETLError
 from streaming.settings import DEFAULT_HOME, LOCATIONS, PREFIX, Settings, load, option_name
+from streaming.supervision.ending import end_plainly
 
 if TYPE_CHECKING:
-    from streaming.stopping import Stop
+    from streaming.supervision.stopping import Stop
 
 DEFAULTS = {
     "home": DEFAULT_HOME,
@@ -140,9 +140,9 @@ def run(
     metrics: Metrics = None,
 ) -> None:
     """The job: loads every drop of the input until it is stopped (Ctrl-C, SIGTERM)."""
-    from streaming.console import log_to_terminal
-    from streaming.home import tell_new_input
-    from streaming.stopping import until_stopped
+    from streaming.home.database import tell_new_input
+    from streaming.supervision.stopping import until_stopped
+    from streaming.telemetry.log import log_to_terminal
 
     settings = _load(locals())
     log_to_terminal(settings.log_format)
@@ -164,7 +164,7 @@ def demo(
 
     It has a database of its own and looks at no STOCKETL_ variable.
     """
-    from streaming import demo as the_demo
+    from streaming.commands import demo as the_demo
 
     raise typer.Exit(the_demo.run(load(environment=False, home=home)))
 
@@ -190,8 +190,8 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Whether a job is running and what it has done, on one screen; the exit code for scripts."""
-    from streaming import status as of_job
-    from streaming.status_screen import show
+    from streaming.commands import status as of_job
+    from streaming.commands.status_screen import show
 
     settings = _of_a_home(locals())
     facts = of_job.status(settings)
@@ -213,7 +213,7 @@ def verify(
     text_ids: TextIds = False,
 ) -> None:
     """Recomputes the tables from the files in success/ and compares every cell; exit 1 if any differs."""
-    from streaming import verify as check
+    from streaming.commands import verify as check
 
     settings = _of_a_home(locals())
     raise typer.Exit(0 if check.show(check.verify(settings)) else 1)
@@ -246,8 +246,8 @@ def rebuild(
     For a checkpoint that is damaged or lost, or that does not belong to the database. It says what it will do, and
     asks. If it is stopped, the same command goes on.
     """
-    from streaming import rebuild as anew
-    from streaming.console import log_to_terminal
+    from streaming.rebuild import rebuild as anew
+    from streaming.telemetry.log import log_to_terminal
 
     settings = _load(locals())
     log_to_terminal(settings.log_format)
@@ -267,7 +267,7 @@ def receipts(
     as_json: AsJson = False,
 ) -> None:
     """What became of a drop: counts, reason, the first rejected rows with line, text and reason."""
-    from streaming import receipt_view
+    from streaming.commands import receipts as receipt_view
 
     settings = _of_a_home(locals())
     if key is None:
@@ -285,7 +285,7 @@ def database(
     force: Annotated[bool, typer.Option("--force", help="With --stop: stop it although a job uses it.")] = False,
 ) -> None:
     """Prints the PostgreSQL URI, starting the embedded server if need be and leaving it up."""
-    from streaming import home as of_home
+    from streaming.home import database as of_home
 
     _refuse_together(stop and create, "--create", "--stop")
     _refuse_together(force and not stop, "--force", "no --stop beside it")
@@ -312,7 +312,7 @@ def psql(
     database_secret: DatabaseSecret = None,
 ) -> None:
     """Opens psql on the database. The first argument that is none of these options goes to psql, and all after it."""
-    from streaming import psql as terminal
+    from streaming.commands import psql as terminal
 
     raise typer.Exit(terminal.run(_of_a_home(locals()), arguments or []))
 
@@ -337,8 +337,8 @@ def _refuse_together(found: bool, option: str, other: str) -> None:  # noqa: FBT
 
 def _of_a_home(options: dict[str, Any]) -> Settings:
     """Settings of a command that looks at what a job has made: its home must be there, and its places are used."""
-    from streaming.access import refuse_missing_home
-    from streaming.sign import as_last_run
+    from streaming.home.rights import refuse_missing_home
+    from streaming.home.sign import as_last_run
 
     settings = _load(options)
     refuse_missing_home(settings, named=options.get("home") is not None)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from streaming.metrics import Metrics
+    from streaming.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

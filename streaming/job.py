@@ -9,32 +9,33 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from streaming import drops, returns
-from streaming.audit import Audit
-from streaming.backlog import Backlog
-from streaming.batch_log import BatchLog
-from streaming.checkpoint import open_checkpoint
-from streaming.console import terminal
+from streaming.audit.audit import Audit
+from streaming.checkpoint.checkpoint import open_checkpoint
+from streaming.database.transactions import Transactions
 from streaming.descriptors import Wear, begin_anew
-from streaming.destinations import destinations
-from streaming.draining import Drained
-from streaming.heartbeat import Heartbeat
-from streaming.home import database
-from streaming.input_watch import InputWatch
-from streaming.lake import Lake
-from streaming.lake_keeping import LakeKeeping
-from streaming.lake_outbox import LakeOutbox
-from streaming.metrics import NoMetrics, cloudwatch
-from streaming.progress_bar import ProgressBar
-from streaming.publish import Publish
-from streaming.receipts import ReceiptWriter
-from streaming.retention import Retention
-from streaming.sign import own_name, sign_of_life
-from streaming.spark import hadoop_url, parse_tasks, partitions, session, under_spark_submit
-from streaming.storage import open_place
-from streaming.supervision import supervise
-from streaming.takeover import still_writer, take_over
-from streaming.transactions import Transactions
+from streaming.drops import source as drops
+from streaming.drops.input_watch import InputWatch
+from streaming.home.database import database
+from streaming.home.sign import own_name, sign_of_life
+from streaming.lake.keeping import LakeKeeping
+from streaming.lake.outbox import LakeOutbox
+from streaming.lake.tables import Lake
+from streaming.publish.foreach_batch import Publish
+from streaming.receipts.destinations import destinations
+from streaming.receipts.retention import Retention
+from streaming.receipts.writer import ReceiptWriter
+from streaming.returns import processor as returns
+from streaming.spark.session import hadoop_url, parse_tasks, partitions, session, under_spark_submit
+from streaming.storage.place import open_place
+from streaming.supervision.drained import Drained
+from streaming.supervision.supervise import supervise
+from streaming.supervision.takeover import still_writer, take_over
+from streaming.telemetry.backlog import Backlog
+from streaming.telemetry.batch_log import BatchLog
+from streaming.telemetry.heartbeat import Heartbeat
+from streaming.telemetry.log import terminal
+from streaming.telemetry.metrics import NoMetrics, cloudwatch
+from streaming.telemetry.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     import threading
@@ -43,11 +44,11 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from streaming.checkpoint import Checkpoint
-    from streaming.metrics import Metrics
+    from streaming.checkpoint.checkpoint import Checkpoint
     from streaming.settings import Settings
-    from streaming.stopping import Stop
-    from streaming.supervision import Follower
+    from streaming.supervision.stopping import Stop
+    from streaming.supervision.supervise import Follower
+    from streaming.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

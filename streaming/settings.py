@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streaming.errors import SettingsError
-from streaming.storage import BUCKET
+from streaming.storage.place import BUCKET
 
 PREFIX = "STOCKETL_"
 LOCATIONS = ("input", "success", "failed", "receipts", "checkpoint", "lake")
@@ -24,7 +24,7 @@ EMBEDDED = "embedded in"
 DEFAULT_HOME = "./stocketl-home"
 
 _INTERNAL = {"STOCKETL_FAULT"}  # streaming.faults
-_BESIDE = {"STOCKETL_MAVEN_MIRROR"}  # streaming.maven: read before there are settings
+_BESIDE = {"STOCKETL_MAVEN_MIRROR"}  # streaming.spark.maven: read before there are settings
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _MIB = 1 << 20

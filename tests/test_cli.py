@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import streaming.console
-import streaming.status
-from streaming import __version__, cli, embedded
-from streaming.console import JsonLines, TextLines
+import streaming.commands.status
+import streaming.telemetry.log
+from streaming import __version__, cli
+from streaming.database import embedded
 from streaming.settings import Settings
+from streaming.telemetry.log import JsonLines, TextLines
 
 COMMANDS = ["run", "demo", "status", "verify", "receipts", "database", "psql"]
 STOCKETL = str(Path(sys.executable).parent / "stocketl")
@@ -100,7 +101,7 @@ def test_ctrl_c_shows_no_traceback(
     def interrupted(_: Settings) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(streaming.status, "status", interrupted)
+    monkeypatch.setattr(streaming.commands.status, "status", interrupted)
     assert main(monkeypatch, "status", "--home", str(tmp_path)) == 130
     assert capsys.readouterr() == ("", "")
 
@@ -197,7 +198,7 @@ def test_options_that_make_no_sense_together_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
     """Nothing is done that nobody can have meant."""
-    monkeypatch.setattr(streaming.console, "log_to_terminal", lambda _: None)
+    monkeypatch.setattr(streaming.telemetry.log, "log_to_terminal", lambda _: None)
     monkeypatch.chdir(tmp_path)
     assert main(monkeypatch, *arguments) == 1
     assert capsys.readouterr().err.startswith(f"stocketl: {said}")

@@ -25,7 +25,7 @@ def role(process: psutil.Process, leader: int) -> str:
     if process.name() == "java":
         return "java"
     words = " ".join(process.cmdline())
-    if "streaming.worker_daemon" in words or "pyspark.daemon" in words:
+    if "streaming.spark.worker_daemon" in words or "pyspark.daemon" in words:
         return "workers"
     return "source" if "python_streaming_source_runner" in words else "other"
 

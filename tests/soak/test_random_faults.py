@@ -21,7 +21,7 @@ from reckoning import assert_all_right, converged
 from soak_form import form
 from world import World
 
-from streaming import embedded
+from streaming.database import embedded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

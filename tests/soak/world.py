@@ -18,7 +18,7 @@ from process_session import living
 from producer import POISON, Producer
 from tcp_proxy import TcpProxy
 
-from streaming import embedded
+from streaming.database import embedded
 
 if TYPE_CHECKING:
     import signal

@@ -1,0 +1,177 @@
+"""State, ledger and tables beside each other as a whole, at the start and once in a while: none drifts away unseen.
+
+Each batch compares the buckets that it touches (`agreement`). This looks at all others too: the state is read from the
+checkpoint as Spark has committed it, the tables by `table_audit`. It waits for a quiet moment, since it takes a core.
+
+Delivery: none. An audit that is cut short is made again after the next start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from streaming.audit.agreement import OLDER, drifted, fingerprints
+from streaming.audit.tables import Found, audit_tables
+from streaming.database.connect import begin, connect
+from streaming.errors import CheckpointError, StockETLError
+from streaming.fingerprint import NOTHING
+from streaming.returns.timeline import Timeline
+from streaming.spark.session import hadoop_url
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor
+    from pyspark.sql import SparkSession
+
+    from streaming.checkpoint.checkpoint import Checkpoint
+    from streaming.database.login import Login
+    from streaming.database.transactions import Transactions
+    from streaming.fingerprint import Fingerprint
+    from streaming.publish.foreach_batch import Publish
+    from streaming.receipts.writer import ReceiptWriter
+    from streaming.settings import Settings
+
+log = logging.getLogger(__name__)
+
+QUIET_SECONDS, LONGEST_WAIT_SECONDS = 10.0, 3600.0
+_LOOK_SECONDS = 0.5
+_KEPT = 100
+
+
+class Audit(threading.Thread):
+    """Audits after the start and then every so many seconds, in a quiet moment; `error`: the state is another one.
+
+    receipts: know the last batch that Spark has committed; publish: tells whether the job is busy.
+    """
+
+    def __init__(  # noqa: PLR0917 - what it compares, and what tells it when
+        self,
+        spark: SparkSession,
+        settings: Settings,
+        checkpoint: Checkpoint,
+        login: Login,
+        transactions: Transactions,
+        receipts: ReceiptWriter,
+        publish: Publish,
+        stop: threading.Event,
+    ) -> None:
+        super().__init__(name="audit", daemon=True)  # a long query must not keep an ended job alive
+        self._spark = spark
+        self._checkpoint = checkpoint
+        self._login = login
+        self._transactions = transactions
+        self._every = settings.audit_every
+        self._receipts = receipts
+        self._publish = publish
+        self._seen = -1
+        self._stop_event = stop
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Until the stop event."""
+        try:
+            while not self._stop_event.is_set():
+                self._wait_for_quiet()
+                if not self._stop_event.is_set() and self._receipts.done >= 0:
+                    self.audit()
+                self._stop_event.wait(self._every)
+        except BaseException as error:  # noqa: BLE001 (handed to the thread that watches this one)
+            self.error = error
+
+    def audit(self) -> None:
+        """One audit. Raises CheckpointError where the state is not the one of the ledger; tables are told and noted."""
+        began, batch_id = time.monotonic(), self._receipts.done
+        self._compare_state(batch_id)
+        try:
+            found = self._compare_tables()
+        except StockETLError:
+            raise
+        except Exception as error:  # noqa: BLE001 (psycopg2's, of a server that is away: the next audit will tell)
+            log.warning("the tables were not audited this time: %s", _first_line(error))
+            return
+        seconds = time.monotonic() - began
+        self._transactions.run(lambda cur: _note(cur, batch_id, found, seconds))
+        if found.problem is None:
+            log.info("audit: %s cells of state, ledger and tables agree (%.1f s)", f"{found.cells:,}", seconds)
+        else:
+            log.error(
+                "audit: the tables are not what was loaded: %s. Were they changed by hand? `stocketl verify` names each"
+                " cell; `stocketl rebuild` makes them anew from the files",
+                found.problem,
+            )
+
+    def _compare_state(self, batch_id: int) -> None:
+        known = self._transactions.run(lambda cur: fingerprints(cur, self._checkpoint.id))
+        try:
+            state = state_fingerprints(self._spark, self._checkpoint, batch_id)
+        except CheckpointError:
+            raise
+        except Exception as error:  # noqa: BLE001 (Spark's errors have no common class; batches compare what they touch)
+            log.warning("the state was not audited this time: %s", _first_line(error))
+            return
+        for bucket in sorted(known.keys() | state.keys() - {OLDER}):
+            got = state.get(bucket, NOTHING)
+            if bucket not in known and OLDER in known:
+                continue
+            last, expected = known.get(bucket, (-1, NOTHING))
+            if bucket != OLDER and got is not None and last <= batch_id and got != expected:
+                raise CheckpointError(drifted(self._checkpoint.url, bucket, last, expected, got))
+
+    def _compare_tables(self) -> Found:
+        with contextlib.closing(connect(self._login.uri(), read_only=True)) as opened:
+            opened.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            with opened.cursor() as cur:
+                begin(cur, read_only=True)
+                return audit_tables(cur, self._checkpoint, self._let_pass)
+
+    def _wait_for_quiet(self) -> None:
+        """Until no batch was under way for some seconds, or until it has waited for too long."""
+        began = quiet_since = time.monotonic()
+        quiet = min(QUIET_SECONDS, self._every)
+        while (now := time.monotonic()) - quiet_since < quiet and now - began < LONGEST_WAIT_SECONDS:
+            if self._stop_event.wait(_LOOK_SECONDS):
+                return
+            if self._busy():
+                quiet_since = time.monotonic()
+
+    def _busy(self) -> bool:
+        """Whether a batch is under way, or has been since the last look."""
+        before, self._seen = self._seen, self._publish.batches
+        return self._publish.under_way or self._seen != before
+
+    def _let_pass(self) -> None:
+        """Between two pieces: a batch goes first, for some seconds; a job that ends does not wait."""
+        began = time.monotonic()
+        while self._busy() and time.monotonic() - began < QUIET_SECONDS and not self._stop_event.wait(_LOOK_SECONDS):
+            pass
+
+
+def state_fingerprints(spark: SparkSession, checkpoint: Checkpoint, batch_id: int) -> dict[int, Fingerprint | None]:
+    """By bucket, as Spark has committed it with this batch; None: written by a stocketl that knew none.
+
+    https://spark.apache.org/docs/4.1.4/streaming/structured-streaming-state-data-source.html
+    """
+    _ = spark.streams.active  # makes the coordinator of state stores, which the source needs
+    source = spark.read.format("statestore").option("path", hadoop_url(checkpoint.url))
+    frame = source.option("stateVarName", "index").option("batchId", batch_id).load()
+    rows = frame.select("key.bucket", "value.data").collect()
+    return {checkpoint.bucket(int(key)): Timeline.from_bytes(bytes(data)).fingerprint for key, data in rows}
+
+
+def _note(cur: cursor, batch_id: int, found: Found, seconds: float) -> None:
+    cur.execute(
+        "INSERT INTO stocketl.audits (batch_id, cells, seconds, problem) VALUES (%s, %s, %s, %s)",
+        (batch_id, found.cells, round(seconds, 3), found.problem),
+    )
+    cur.execute(
+        "DELETE FROM stocketl.audits WHERE audited_at < (SELECT audited_at FROM stocketl.audits"
+        " ORDER BY audited_at DESC OFFSET %s LIMIT 1)",
+        (_KEPT - 1,),
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]

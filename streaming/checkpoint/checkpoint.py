@@ -1,0 +1,215 @@
+"""The checkpoint folder as the job sees it: its id, what its logs say, and whether the ledger agrees.
+
+Spark owns `offsets/`, `commits/` and `state/` (https://spark.apache.org/docs/4.1.4/streaming/ss-checkpoints.html);
+the job adds `stocketl.json`, written once before the first batch.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from streaming.checkpoint.inspection import damaged, inspect
+from streaming.checkpoint.state_keys import state_keys
+from streaming.drops.admission import EMPTY_OFFSET, batch_digest
+from streaming.errors import START_AGAIN, CheckpointError
+from streaming.ledger import batches as ledger
+from streaming.storage.place import open_place
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor
+
+_COMPARED_BATCHES = 20
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One checkpoint location: `id` names it in the ledger and in the lake.
+
+    buckets, and their `keys` in the state, are fixed for its life; keys None: the numbers of the buckets.
+    """
+
+    url: str
+    id: str
+    buckets: int
+    text_ids: bool
+    keys: list[int] | None = None
+
+    def bucket(self, key: int) -> int:
+        """The number of the bucket that has this key in the state."""
+        return self.keys.index(key) if self.keys else key
+
+    def offset(self, batch_id: int) -> dict[str, Any]:
+        """The source's offset at the end of a batch. Raises CheckpointError where the log cannot be read."""
+        data = open_place(self.url).get(f"offsets/{batch_id}")
+        try:
+            return dict(json.loads((data or b"").decode().splitlines()[2]))
+        except (ValueError, IndexError) as error:
+            msg = f"{self.url}/offsets/{batch_id} is not an offset of this job: {data!r:.200}. {START_AGAIN}."
+            raise CheckpointError(msg) from error
+
+    def last_offset(self) -> dict[str, Any]:
+        """What has been admitted so far."""
+        planned = self.planned()
+        return self.offset(planned[-1]) if planned else EMPTY_OFFSET
+
+    def planned(self) -> list[int]:
+        """Batches whose list of drops is logged."""
+        return _numbers(f"{self.url}/offsets")
+
+    def committed(self) -> int:
+        """The last batch that Spark has committed, -1 before the first."""
+        return max(_numbers(f"{self.url}/commits"), default=-1)
+
+    def is_committed(self, batch_id: int) -> bool:
+        """Whether Spark has committed this batch."""
+        return open_place(self.url).exists(f"commits/{batch_id}")
+
+    def is_open(self) -> bool:
+        """Whether a batch is planned and not yet committed."""
+        return self.open_batch() is not None
+
+    def open_batch(self) -> int | None:
+        """The batch that is planned and not yet committed."""
+        last = max(self.planned(), default=-1)
+        return last if last > self.committed() else None
+
+    def starts_of_open_batch(self) -> int:
+        """Counts this start: how often a job has begun with the same planned but uncommitted batch."""
+        open_batch = self.open_batch()
+        if open_batch is None:
+            return 0
+        place = open_place(self.url)
+        starts = _starts_before(place.get("open-batch.json"), open_batch) + 1
+        place.put("open-batch.json", json.dumps({"batch": open_batch, "starts": starts}).encode())
+        return int(starts)
+
+    def agree_with_ledger(self, cur: cursor) -> None:
+        """Raises CheckpointError where going on would repeat or leave out a batch."""
+        last = ledger.last_batch(cur)
+        planned, committed = self.planned(), self.committed()
+        if last is None:
+            if committed >= 0:
+                msg = (
+                    f"the checkpoint {self.url} says that batches up to {committed} are in the database, but the "
+                    "database holds none: it is another one, or it was emptied. Give the right --database, or "
+                    f"start anew: {START_AGAIN}."
+                )
+                raise CheckpointError(msg)
+            return
+        checkpoint_id, batch_id, _ = last
+        if checkpoint_id != self.id:
+            state = f"has the id {self.id}" if planned else "is new"
+            msg = (
+                f"the database was filled from the checkpoint {checkpoint_id}, but the one at {self.url} {state}: its "
+                "state does not know the prices that are in the tables, so returns would be wrong. Give the old "
+                f"--checkpoint back, or start anew: {START_AGAIN}."
+            )
+            raise CheckpointError(msg)
+        if batch_id > (planned[-1] if planned else -1) or batch_id < committed:
+            msg = (
+                f"the ledger ends with batch {batch_id}, but the checkpoint {self.url} has planned up to "
+                f"{planned[-1] if planned else 'none'} and committed up to {committed}: one of the two was restored "
+                f"from an older copy. Restore both from the same moment, or start anew: {START_AGAIN}."
+            )
+            raise CheckpointError(msg)
+        self._compare_digests(ledger.batch_digests(cur, self.id, _COMPARED_BATCHES), planned)
+
+    def recorded_fates(self, cur: cursor) -> dict[int, str]:
+        """Why drops of the open batch have failed, by seq, if the ledger has the batch already."""
+        open_batch = self.open_batch()
+        return {} if open_batch is None else ledger.recorded_fates(cur, self.id, open_batch)
+
+    def refuse_leftovers(self, lake: str | None, receipts: str) -> None:
+        """Raises CheckpointError where a new checkpoint would number its drops into what an older one has left."""
+        if self.planned():
+            return
+        # the first one is removed from a log of some age, which then has the second one
+        log = ("ticks/_delta_log/00000000000000000000.json", "ticks/_delta_log/_last_checkpoint")
+        left = [(lake, "--lake", key) for key in log] if lake else []
+        first = ((receipts, "--receipts", f"{folder}000000001.json") for folder in ("", "done/"))  # the monitor's
+        for url, option, key in (*left, *first):
+            if open_place(url).exists(key):
+                msg = (
+                    f"the checkpoint {self.url} is new, but {url} holds what another one has written, and drops are "
+                    f"counted from 1 again. Move it away, or give another {option}. {START_AGAIN}."
+                )
+                raise CheckpointError(msg)
+
+    def _compare_digests(self, recorded: dict[int, str], planned: list[int]) -> None:
+        for batch_id in sorted(recorded.keys() & set(planned)):
+            try:
+                found = batch_digest(self.offset(batch_id)["drops"])
+            except CheckpointError:
+                if batch_id >= planned[-1] - 1:
+                    raise
+                continue  # damaged, and so old that nobody needs it any more
+            if found != recorded[batch_id]:
+                msg = (
+                    f"batch {batch_id}: the offset log of {self.url} lists other drops (digest {found[:12]}) than the "
+                    f"ledger ({recorded[batch_id][:12]}). Two jobs may have used one checkpoint; a file could be "
+                    f"missing from the tables. See `stocketl verify`, then start anew: {START_AGAIN}."
+                )
+                raise CheckpointError(msg)
+
+
+def open_checkpoint(url: str, *, buckets: int, text_ids: bool) -> Checkpoint:
+    """The checkpoint at `url`, made if there is none.
+
+    Raises CheckpointError for a checkpoint of something else, a damaged one, or one with another reading of ids.
+    """
+    inspect(url)
+    place = open_place(url)
+    data = place.get("stocketl.json")
+    if data is None:
+        if _numbers(f"{url}/offsets"):
+            msg = (
+                f"{url} holds a Spark checkpoint without stocketl.json: another program's, or the file is gone. Give "
+                f"another --checkpoint if it is another program's. Else {START_AGAIN}."
+            )
+            raise CheckpointError(msg)
+        made: dict[str, Any] = {
+            "id": uuid.uuid4().hex,
+            "buckets": buckets,
+            "text_ids": text_ids,
+            "keys": state_keys(buckets),
+        }
+        place.put("stocketl.json", json.dumps(made).encode())
+        return Checkpoint(url, **made)
+    found = _as_written(url, data)
+    if found.text_ids != text_ids:
+        msg = (
+            f"the checkpoint {url} was begun {'with' if found.text_ids else 'without'} --text-ids: the tickers of its "
+            f"history would change their names. Start it as before, or start anew: {START_AGAIN}."
+        )
+        raise CheckpointError(msg)
+    return found
+
+
+def _as_written(url: str, data: bytes) -> Checkpoint:
+    """Raises CheckpointError where the file is damaged: without its keys the state cannot be read."""
+    try:
+        fields = json.loads(data)
+        found = Checkpoint(url, **fields)
+        keys = list(range(found.buckets)) if found.keys is None else found.keys
+        if isinstance(found.id, str) and found.id and len(keys) == found.buckets and isinstance(found.text_ids, bool):
+            return found
+    except (ValueError, TypeError):
+        pass
+    raise damaged(url, "stocketl.json", f"is not what the job wrote there: {data.decode(errors='replace'):.80}")
+
+
+def _starts_before(data: bytes | None, batch_id: int) -> int:
+    """How often this batch was begun; 0 where the file, which matters to nothing else, says nothing of it."""
+    try:
+        before = json.loads(data or b"")
+        return int(before["starts"]) if before["batch"] == batch_id else 0
+    except (ValueError, KeyError, TypeError):
+        return 0
+
+
+def _numbers(url: str) -> list[int]:
+    names = open_place(url).keys()
+    return sorted(int(name) for name in names if name.isdecimal())

@@ -1,0 +1,42 @@
+"""Changes that are too many to pass through Spark: the state's worker writes them as a file, the driver reads it.
+
+Delivery: the file of a batch and bucket is written again by a replay, and removed once the batch is published.
+A million changes are 33 MB, which Java would hold three times over on their way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streaming.errors import StorageError
+from streaming.packets import Changes
+from streaming.storage.place import discard, open_place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Handover:
+    """The files in `<checkpoint>/handover`, by key."""
+
+    def __init__(self, checkpoint_url: str) -> None:
+        self._place = open_place(f"{checkpoint_url}/handover")
+
+    def write(self, batch_id: int, bucket: int, changes: Changes) -> str:
+        """The key of the new file."""
+        key = f"{batch_id}-{bucket}.arrow"
+        self._place.put(key, changes.to_buffer(), durable=False)
+        return key
+
+    def read(self, key: str) -> Changes:
+        """What was written. Raises StorageError where it is gone: the batch is tried again and writes it anew."""
+        data = self._place.get(key)
+        if data is None:
+            msg = f"{self._place.url}/{key} is gone: expected the changes of the batch under way"
+            raise StorageError(msg)
+        return Changes.from_buffer(data)
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Removes files, those that are there."""
+        for key in keys:
+            discard(self._place, key)

@@ -1,0 +1,146 @@
+"""The tables as pandas makes them from the files in success/, in the ledger's order: what `verify` compares with.
+
+Nothing here is shared with the job but the reading of a CSV file (`ticks.parse`): winners and returns are worked out
+once more, from all files at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from psycopg2.extras import RealDictCursor
+
+from streaming.errors import DropError
+from streaming.packets import UNKNOWN_VOLUME, Float64, Int32, Int64, Ticks, concat_ids
+from streaming.storage.place import Version, open_place
+from streaming.ticks.parse import parse
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from psycopg2.extensions import connection
+
+    from streaming.settings import Settings
+    from streaming.storage.place import Place
+
+_COUNTS = ("rows_read", "rows_loaded", "rows_duplicate", "rows_rejected")
+_DATE_BITS = 32
+_DATE_SHIFT = 1 << 31  # dates before 1970 are negative
+
+_DROPS = """
+    SELECT d.*, r.moved_to, r.moved_at FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq) ORDER BY d.seq
+"""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One row per (ticker, date) that has a price, in this order.
+
+    ids: sorted tickers, `code` points into it; date: int32 days since 1970-01-01; returns: NaN = no previous price;
+    volume: `UNKNOWN_VOLUME` = none.
+    """
+
+    ids: list[str]
+    code: Int32
+    date: Int32
+    price: Float64
+    returns: Float64
+    volume: Int64
+
+
+@dataclass
+class Files:
+    """What the files of the ledger's drops hold, in order of seq; gaps: why a drop cannot be recomputed.
+
+    unknown: first and last date of each drop with a gap: what the tables hold between them may come from it.
+    """
+
+    ticks: list[Ticks] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+    unknown: list[tuple[date, date]] = field(default_factory=list)
+
+
+def read_files(connected: connection, settings: Settings) -> Files:
+    """Parses the file of every loaded drop; failed ones load nothing and are not read."""
+    with connected.cursor(cursor_factory=RealDictCursor) as cur:
+        cur.execute(_DROPS)
+        drops = [dict(row) for row in cur.fetchall()]
+    source, success = open_place(settings.input), open_place(settings.success)
+    options = {"text_ids": _text_ids(settings), "unpacked_limit": settings.unpacked_limit}
+    files = Files()
+    for drop in drops:
+        name, gaps = f"drop {drop['seq']} ({drop['key']!r})", len(files.gaps)
+        if drop["status"] == "loading":
+            files.gaps.append(f"{name} is loaded in part only: it ends in a later batch, verify again then")
+        elif drop["status"] == "failed" and drop["rows_loaded"]:
+            files.gaps.append(f"{name} failed after {drop['rows_loaded']:,} of its rows were loaded: {drop['reason']}")
+        elif drop["status"] == "loaded":
+            _read_drop(drop, name, _bytes_of(drop, source, success), options, files)
+        if len(files.gaps) > gaps and drop["first_date"] is not None:
+            files.unknown.append((drop["first_date"], drop["last_date"]))
+    return files
+
+
+def cells(ticks: list[Ticks]) -> Cells:
+    """For each (ticker, date) the last price and the last known volume; the returns of each ticker by `pct_change`."""
+    given, maps = concat_ids([part.ids for part in ticks])
+    ids = sorted(given)
+    rank = np.empty(len(ids), np.int64)
+    rank[sorted(range(len(given)), key=given.__getitem__)] = np.arange(len(ids))
+    code = np.concatenate([rank[to_joint[part.code]] for part, to_joint in zip(ticks, maps, strict=True)] or [rank])
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in ticks] or [np.empty(0)])
+        for name in ("date", "price", "volume")
+    }
+    rows = pd.DataFrame({"cell": (code << _DATE_BITS) + columns["date"].astype(np.int64) + _DATE_SHIFT, **columns})
+    last = rows.drop_duplicates("cell", keep="last").sort_values("cell")
+    known = rows[rows["volume"] != UNKNOWN_VOLUME].drop_duplicates("cell", keep="last")
+    volume = np.full(len(last), UNKNOWN_VOLUME, np.int64)
+    volume[np.searchsorted(last["cell"], known["cell"])] = known["volume"].to_numpy(np.int64)
+    ticker = last["cell"].to_numpy(np.int64) >> _DATE_BITS
+    by_ticker = last["price"].astype(np.float64).groupby(ticker)
+    returns = by_ticker.pct_change(fill_method=None)  # type: ignore[call-arg]  # the stubs are of a newer pandas
+    return Cells(
+        ids,
+        ticker.astype(np.int32),
+        last["date"].to_numpy(np.int32),
+        last["price"].to_numpy(np.float64),
+        returns.to_numpy().astype(np.float64),
+        volume,
+    )
+
+
+def _read_drop(drop: dict[str, Any], name: str, data: bytes | None, options: dict[str, Any], files: Files) -> None:
+    if data is None:
+        files.gaps.append(f"{name}: its file is gone; looked for {drop['moved_to'] or drop['key']!r} in success")
+        return
+    if len(data) != drop["size"]:
+        files.gaps.append(f"{name}: expected {drop['size']:,} bytes, its file has {len(data):,}: it was changed since")
+        return
+    parsed = parse(data, key=drop["key"], **options)
+    found = {count: getattr(parsed, count) for count in _COUNTS}
+    expected = {count: drop[count] for count in _COUNTS}
+    if parsed.failure is not None or found != expected:
+        said = parsed.failure or f"{found}"
+        files.gaps.append(f"{name}: its file no longer reads as it did: expected {expected}, got {said}")
+    files.ticks.append(parsed.ticks)
+
+
+def _bytes_of(drop: dict[str, Any], source: Place, success: Place) -> bytes | None:
+    """A drop that was not moved (or not by the job) may lie in either place; None if it is in neither."""
+    if drop["moved_at"] is None:  # first: under its key in success another drop of this key may lie
+        version = Version(drop["key"], drop["etag"], drop["version_id"], drop["size"], drop["last_modified"])
+        with contextlib.suppress(DropError):
+            return source.read(version, drop["seq"])
+    return success.get(drop["moved_to"] or drop["key"])
+
+
+def _text_ids(settings: Settings) -> bool:
+    """As the checkpoint says, which fixes it for its life; as the settings say where there is none."""
+    made = open_place(settings.checkpoint).get("stocketl.json")
+    return settings.text_ids if made is None else bool(json.loads(made)["text_ids"])

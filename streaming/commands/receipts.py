@@ -1,0 +1,168 @@
+"""`stocketl receipts [KEY]`: what became of a drop, from the ledger and its outbox of receipts. Changes nothing."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from psycopg2.extras import RealDictCursor
+from rich.markup import escape
+from rich.table import Table
+
+from streaming.commands.advice import advice
+from streaming.commands.status import last_drops, moved_to
+from streaming.commands.status_screen import drops_table
+from streaming.errors import StockETLError
+from streaming.home.database import reading
+from streaming.screen import moment, screen, shown
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection
+
+    from streaming.settings import Settings
+
+Facts = dict[str, Any]
+
+LAST = 50
+
+_OF_KEY = """
+    SELECT d.*, r.body, r.written_at, r.moved_to, r.moved_at, b.cells AS batch_cells
+    FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq)
+    LEFT JOIN stocketl.batches b USING (checkpoint_id, batch_id) WHERE d.key = %s ORDER BY d.seq
+"""
+_SAME_CONTENT = """
+    SELECT seq, content, rows_loaded FROM stocketl.drops
+    WHERE status = 'loaded' AND content = ANY(%s) ORDER BY seq
+"""
+_FROM_BODY = ("ignored", "reasons", "rejects")
+
+
+class UnknownKeyError(StockETLError):
+    """No drop ever had this key."""
+
+
+def last(settings: Settings) -> list[Facts]:
+    """The newest drops, newest first. Raises DatabaseError."""
+    with reading(settings) as connected:
+        return last_drops(connected, settings, LAST)
+
+
+def show_last(drops: list[Facts]) -> None:
+    """Prints them as a table."""
+    console = screen()
+    console.print(drops_table(drops) if drops else "no drop has been loaded yet")
+
+
+def of_key(settings: Settings, key: str) -> list[Facts]:
+    """Every drop of this key, oldest first: its row of the ledger, ignored columns, reasons, first rejects.
+
+    Raises UnknownKeyError, which names keys that look alike, and DatabaseError.
+    """
+    with reading(settings) as connected:
+        drops = _drops(connected, settings, key)
+        if not drops:
+            raise UnknownKeyError(_unknown(connected, key))
+    return drops
+
+
+def show_drops(drops: list[Facts]) -> None:
+    """Prints one block a drop."""
+    console = screen()
+    for drop in drops:
+        facts = Table.grid(padding=(0, 2))
+        facts.add_column(style="bold", no_wrap=True)
+        facts.add_column(overflow="fold")
+        for name, text in _lines(drop):
+            facts.add_row(name, escape(shown(text)))
+        console.print(facts)
+        if drop["rejects"]:
+            console.print(_rejects_table(drop["rejects"]))
+        console.print()
+
+
+def _lines(drop: Facts) -> list[tuple[str, str]]:
+    lines: list[tuple[str, str]] = [
+        ("drop", f"{drop['seq']}: {drop['key']}"),
+        ("fate", f"{drop['fate']}: {drop['reason']}" if drop["reason"] else drop["fate"]),
+    ]
+    if drop["same_as"] is not None:
+        nothing = ", nothing changed" if drop["batch_cells"] == 0 else ""
+        lines.append(("content", f"same content as drop {drop['same_as']}{nothing}"))
+    if drop["advice"]:
+        lines.append(("what to do", drop["advice"]))
+    lines += [
+        ("file", f"{drop['size']:,} bytes, modified {moment(drop['last_modified'])}"),
+        ("rows", _rows_line(drop)),
+    ]
+    if drop["first_date"]:
+        lines.append(("dates", f"{drop['first_date']} to {drop['last_date']}"))
+    if drop["ignored"]:
+        lines.append(("ignored columns", ", ".join(drop["ignored"])))
+    if drop["reasons"]:
+        lines.append(("rejected for", ", ".join(f"{reason}: {count:,}" for reason, count in drop["reasons"].items())))
+    if drop["ended_at"]:
+        ended = "loaded" if drop["fate"] == "success" else "failed"
+        lines.append((ended, f"{moment(drop['ended_at'])} in batch {drop['batch_id']}"))
+    lines.append(("receipt", f"written {moment(drop['written_at'])}" if drop["written_at"] else "not yet"))
+    if drop["moved_at"] and drop["moved_to"]:
+        lines.append(("moved to", drop["moved_to"]))
+    return lines
+
+
+def _rows_line(drop: Facts) -> str:
+    fates = " + ".join(f"{drop[f'rows_{name}']:,} {name}" for name in ("loaded", "duplicate", "rejected"))
+    return f"{drop['rows_read']:,} read = {fates}"
+
+
+def _rejects_table(rejects: list[Facts]) -> Table:
+    table = Table(title="first rejected rows", title_justify="left", box=None, padding=(0, 1), header_style="bold")
+    table.add_column("line", justify="right", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    table.add_column("text", overflow="fold", ratio=1)
+    for reject in rejects:
+        table.add_row(str(reject["line"]), reject["reason"], escape(shown(reject["text"])))
+    return table
+
+
+def _drops(connected: connection, settings: Settings, key: str) -> list[Facts]:
+    with connected.cursor(cursor_factory=RealDictCursor) as cur:
+        cur.execute(_OF_KEY, (key,))
+        drops = [dict(row) for row in cur.fetchall()]
+    for drop in drops:
+        body = drop.pop("body") or {}
+        drop |= {name: body.get(name) or ({} if name == "reasons" else []) for name in _FROM_BODY}
+        status, drop["ended_at"] = drop.pop("status"), drop.pop("loaded_at")
+        drop["fate"] = "success" if status == "loaded" else status
+        drop["moved_to"] = moved_to(drop, settings)
+        drop["same_as"] = None
+        drop["advice"] = advice(drop["reason"]) if drop["reason"] else None
+    _find_same(connected, drops)
+    return drops
+
+
+def _find_same(connected: connection, drops: list[Facts]) -> None:
+    """Notes in `same_as` the newest drop before each one that gave the same ticks, whatever its name."""
+    wanted = [drop["content"] for drop in drops if drop.get("content") and drop["rows_loaded"]]
+    if not wanted:  # also a ledger of an older version, which does not know the content
+        return
+    with connected.cursor() as cur:
+        cur.execute(_SAME_CONTENT, (wanted,))
+        known = cur.fetchall()
+    for drop in drops:
+        same = (drop.get("content"), drop["rows_loaded"])
+        if drop["fate"] == "success" and drop["rows_loaded"]:
+            before = [seq for seq, *content in known if seq < drop["seq"] and tuple(content) == same]
+            drop["same_as"] = before[-1] if before else None
+
+
+def _unknown(connected: connection, key: str) -> str:
+    with connected.cursor() as cur:
+        cur.execute("SELECT DISTINCT key FROM stocketl.drops")
+        keys = [str(known) for (known,) in cur.fetchall()]
+    near = difflib.get_close_matches(key, keys, 3, 0.5) or [known for known in keys if known.endswith("/" + key)][:3]
+    hint = (
+        f"did you mean {' or '.join(shown(name) for name in near)}?"
+        if near
+        else "`stocketl receipts` lists the last ones."
+    )
+    return f"no drop has the key {key!r}; {hint} A file that still waits in the input has no receipt."

@@ -1,0 +1,120 @@
+"""One span of a drop becomes rows of the stream: a packet per bucket, the rejects, the facts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from streaming import faults
+from streaming.errors import DropError
+from streaming.fingerprint import hexadecimal
+from streaming.ticks.parse import Parsed, by_bucket, failed, parse, parse_split, wrong_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streaming.drops.admission import Span
+    from streaming.storage.place import Place
+
+TICKS, OPEN_TICKS, REJECTS, FACTS = "ticks", "open-ticks", "rejects", "facts"
+
+PACKET_COLUMNS = pa.schema(
+    [
+        ("bucket", pa.int32()),
+        ("seq", pa.int64()),
+        ("part", pa.int64()),
+        ("kind", pa.string()),
+        ("payload", pa.binary()),
+    ]
+)
+
+Row = tuple[int, int, int, str, bytes]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How drops are read: number of buckets, ids kept as text, bytes that a gzip may unpack to.
+
+    fates: why drops of the batch that is read again have failed, by seq. What a replay meets must not give another
+    fate: a right may have been given meanwhile, a file put back.
+    """
+
+    buckets: int
+    text_ids: bool
+    unpacked_limit: int
+    fates: dict[str, str] = field(default_factory=dict)
+
+
+def rows_of(span: Span, place: Place, options: ReadOptions) -> Iterator[Row]:
+    """The rows of one span: packets (`open-ticks` where a later batch goes on with the drop), rejects, facts."""
+    faults.reach("reading")
+    if str(span.seq) not in options.fates:
+        faults.die(span.version.key)
+    parsed = _parsed(span, place, options)
+    kind = TICKS if span.whole or span.last else OPEN_TICKS
+    for bucket, ticks in by_bucket(parsed.ticks, options.buckets).items():
+        yield bucket, span.seq, span.start, kind, ticks.to_buffer()
+    yield from outcome(span, parsed, options)
+
+
+def outcome(span: Span, parsed: Parsed, options: ReadOptions) -> Iterator[Row]:
+    """What became of the span's rows: rejects if there are any, and always the facts."""
+    bucket = span.seq % options.buckets
+    if len(parsed.rejects):
+        yield bucket, span.seq, span.start, REJECTS, parsed.rejects.to_buffer()
+    yield bucket, span.seq, span.start, FACTS, json.dumps(_facts(span, parsed)).encode()
+
+
+def _parsed(span: Span, place: Place, options: ReadOptions) -> Parsed:
+    version, seq = span.version, span.seq
+    if span.whole and str(seq) in options.fates:
+        return failed(options.fates[str(seq)])
+    if (misnamed := wrong_name(version.key)) is not None:
+        return failed(misnamed)
+    try:
+        if span.whole and version.size > options.unpacked_limit:
+            place.read(version, seq, 0, 1)  # it may be whole because it could not be looked at
+            return failed(f"too-large: {version.size:,} bytes that cannot be split, limit {options.unpacked_limit:,}")
+        if span.whole:
+            data = place.read(version, seq)
+            return parse(data, key=version.key, text_ids=options.text_ids, unpacked_limit=options.unpacked_limit)
+        return parse_split(
+            lambda start, end: place.read(version, seq, start, end),
+            span.start,
+            span.end,
+            version.size,
+            text_ids=options.text_ids,
+        )
+    except DropError as error:
+        return failed(f"{error.word}: {error}")
+
+
+def _facts(span: Span, parsed: Parsed) -> dict[str, Any]:
+    version = span.version
+    return {
+        "seq": span.seq,
+        "part": span.start,
+        "last": span.last,
+        "whole": span.whole,
+        "key": version.key,
+        "etag": version.etag,
+        "version": version.version,
+        "size": version.size,
+        "modified": version.modified.isoformat(timespec="microseconds"),
+        "start": span.start,
+        "end": span.end,
+        "lines": parsed.lines,
+        "rows_read": parsed.rows_read,
+        "rows_loaded": parsed.rows_loaded,
+        "rows_duplicate": parsed.rows_duplicate,
+        "rows_rejected": parsed.rows_rejected,
+        "reasons": parsed.reasons,
+        "ignored": parsed.ignored,
+        "first_date": parsed.first_date,
+        "last_date": parsed.last_date,
+        "content": hexadecimal(parsed.content),
+        "failure": parsed.failure,
+    }

@@ -1,0 +1,212 @@
+"""The source of the stream: new drops under the input prefix, admitted once, read on the executors.
+
+Delivery: exactly once into Spark. An offset carries the list of the drops of its batch, so a replay reads the
+same bytes (S3: the version id; folder: the claim made at admission) whatever has happened to the prefix since.
+API: https://spark.apache.org/docs/4.1.4/api/python/tutorial/sql/python_data_source.html
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
+
+from streaming import faults, memory
+from streaming.drops.admission import EMPTY_OFFSET, Limits, Span, admit, spans
+from streaming.drops.input_watch import Report
+from streaming.drops.isolation import parse_isolated
+from streaming.drops.pace import Pace
+from streaming.drops.reading import PACKET_COLUMNS, ReadOptions, rows_of
+from streaming.errors import SettingsError, StorageError
+from streaming.storage.place import open_place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+    from streaming.checkpoint.checkpoint import Checkpoint
+    from streaming.settings import Settings
+
+FORMAT = "stocketl-drops"
+PACKET_SCHEMA = "bucket int, seq long, part long, kind string, payload binary"
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What the source must know; travels as one JSON option.
+
+    settle, and `every` (between two looks at the input): seconds; keys: of the buckets in the state; report: address of
+    the job's `InputWatch`.
+    """
+
+    input: str
+    settle: float
+    limits: Limits
+    read: ReadOptions
+    keys: list[int]
+    tasks: int
+    isolate: bool
+    every: float
+    resume: dict[str, Any]
+    report: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        checkpoint: Checkpoint,
+        tasks: int,
+        *,
+        isolate: bool,
+        fates: dict[int, str],
+        report: str,
+    ) -> SourceOptions:
+        """As the settings say, going on at the checkpoint.
+
+        tasks: that parse at once; isolate: in child processes; fates: see `ReadOptions`; report: see above.
+        """
+        return cls(
+            input=settings.input,
+            settle=settings.settle,
+            limits=Limits(settings.max_batch_bytes, settings.split_bytes),
+            read=ReadOptions(
+                checkpoint.buckets,
+                settings.text_ids,
+                settings.unpacked_limit,
+                {str(seq): reason for seq, reason in fates.items()},
+            ),
+            keys=checkpoint.keys or list(range(checkpoint.buckets)),
+            tasks=tasks,
+            isolate=isolate,
+            every=settings.trigger,
+            resume=checkpoint.last_offset(),
+            report=report,
+        )
+
+    def to_json(self) -> str:
+        """The value of the option `stocketl`."""
+        plain = vars(self) | {"limits": vars(self.limits), "read": vars(self.read)}
+        return json.dumps(plain)
+
+    @classmethod
+    def from_json(cls, text: str) -> SourceOptions:
+        """The inverse of `to_json`."""
+        plain = json.loads(text)
+        return cls(**plain | {"limits": Limits(**plain["limits"]), "read": ReadOptions(**plain["read"])})
+
+
+class DropSource(DataSource):
+    """`spark.readStream.format("stocketl-drops")`; the one option is `stocketl`, a `SourceOptions` as JSON."""
+
+    @classmethod
+    def name(cls) -> str:
+        """The format's name."""
+        return FORMAT
+
+    def schema(self) -> str:
+        """One row per packet."""
+        return PACKET_SCHEMA
+
+    def streamReader(self, schema: StructType) -> DropReader:  # noqa: ARG002, N802 (named by Spark)
+        """The reader: one on the driver for offsets, copies of it on the executors for reading."""
+        return DropReader(SourceOptions.from_json(self.options["stocketl"]))
+
+
+class SpanPartition(InputPartition):
+    """What one task reads: spans of drops, in order of seq."""
+
+    def __init__(self, spans_of_task: list[Span]) -> None:
+        super().__init__(spans_of_task)
+
+
+class DropReader(DataSourceStreamReader):
+    """Admits drops (driver) and turns them into packets (executors)."""
+
+    def __init__(self, options: SourceOptions) -> None:
+        self._options = options
+        self._place = open_place(options.input, settle=options.settle)
+        self._offset = options.resume or EMPTY_OFFSET
+        self._pace = Pace(options.every)
+        self._report = Report(options.report)
+
+    def initialOffset(self) -> dict[str, Any]:  # noqa: N802 (named by Spark)
+        """Before the first drop."""
+        return EMPTY_OFFSET
+
+    def latestOffset(self) -> dict[str, Any]:  # noqa: N802 (named by Spark)
+        """Lists the prefix and admits what is new, up to the batch limit; the same offset where nothing is.
+
+        Before the first drop it does not answer at all: Spark would plan a batch of nothing, for which a drop that
+        comes meanwhile would have to wait. A storage that does not answer for the moment is asked again, and so is one
+        that refuses: its check at the start has found no wrong setting, and a right that was taken away may be given
+        back.
+        """
+        self._offset = self._pace.look(self._offset, self._admitted, patient=self._offset == EMPTY_OFFSET)
+        return self._offset
+
+    def _admitted(self) -> dict[str, Any]:
+        try:
+            found = admit(self._offset, self._place, self._options.limits)
+        except (StorageError, SettingsError) as error:
+            self._report.looked(str(error), {})
+            return self._offset
+        self._report.looked("", self._place.held_back())
+        return found
+
+    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[InputPartition]:
+        """Spreads the spans of the batch over the tasks, the largest first onto the emptiest task."""
+        if start == end:
+            return []
+        faults.reach("offset-logged")
+        todo = spans(end, self._options.limits)
+        tasks: list[list[Span]] = [[] for _ in range(min(self._options.tasks, len(todo)))]
+        sizes = [0] * len(tasks)
+        for span in sorted(todo, key=lambda s: s.bytes, reverse=True):
+            emptiest = sizes.index(min(sizes))
+            tasks[emptiest].append(span)
+            sizes[emptiest] += span.bytes + 4096  # opening a drop costs about as much as parsing 4 KiB
+        return [SpanPartition(sorted(task, key=lambda s: (s.seq, s.start))) for task in tasks]
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        """Reads and parses each span: its packets, its rejects and its facts."""
+        options = self._options
+        if options.isolate:
+            rows = parse_isolated(partition.value, options.input, options.read)
+        else:
+            rows = (row for span in partition.value for row in rows_of(span, self._place, options.read))
+        return _record_batches((options.keys[row[0]], *row[1:]) for row in rows)
+
+
+def stream(spark: SparkSession, options: SourceOptions) -> DataFrame:
+    """The stream of packets, rejects and facts of every new drop: columns of `PACKET_SCHEMA`."""
+    spark.dataSource.register(DropSource)
+    return spark.readStream.format(FORMAT).option("stocketl", options.to_json()).load()
+
+
+def _record_batches(rows: Iterator[tuple[Any, ...]], batch_bytes: int = 8 << 20) -> Iterator[pa.RecordBatch]:
+    held: list[tuple[Any, ...]] = []
+    size = total = 0
+    for row in rows:
+        held.append(row)
+        size += len(row[-1])
+        total += len(row[-1])
+        if size >= batch_bytes:
+            yield _record_batch(held)
+            held, size = [], 0
+    if held:
+        yield _record_batch(held)
+    if total > memory.LARGE_BYTES:
+        held.clear()
+        memory.give_back()
+
+
+def _record_batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+    columns = [
+        pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), PACKET_COLUMNS.types, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=PACKET_COLUMNS)

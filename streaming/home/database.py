@@ -1,0 +1,193 @@
+"""The database of a home for as long as a command needs it.
+
+An embedded server that a command has started is stopped by the last command that used it. One that was up before, or
+that `stocketl database` was asked for, stays up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from streaming.database.login import Login
+from streaming.errors import DatabaseError, SettingsError
+from streaming.home.rights import as_plain_errors
+from streaming.home.running import of_home, of_ledger
+from streaming.home.sign import read_document
+from streaming.settings import EMBEDDED, is_s3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg2.extensions import connection
+
+    from streaming.home.running import Job
+    from streaming.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class NoDatabaseError(DatabaseError):
+    """No job has run here yet: there is no database, or nothing of StockETL in it."""
+
+
+@contextlib.contextmanager
+def database(settings: Settings) -> Iterator[Login]:
+    """How to log in to the database; the embedded server is made and started if need be. Raises DatabaseError."""
+    if settings.database is not None or settings.database_secret is not None:
+        yield Login(settings.database, settings.database_secret)
+        return
+    from streaming.database import embedded  # noqa: PLC0415 (psutil; a command with a database of its own needs none of it)
+
+    data = settings.postgres_data
+    with contextlib.ExitStack() as stack:
+        with as_plain_errors(data):
+            users = stack.enter_context(_user_of(data))
+            was_up = embedded.running(data) is not None
+            uri = embedded.start(data)
+            if not was_up:
+                _users(data).write_text(_identity(data))
+        try:
+            yield Login(uri)
+        finally:
+            with as_plain_errors(data):
+                if _alone(users) and _users(data).read_text() == _identity(data) != "":
+                    embedded.stop(data)
+
+
+def refuse_missing_database(settings: Settings) -> None:
+    """Raises NoDatabaseError where the embedded server would have to be made."""
+    if not settings.embedded:
+        return
+    with as_plain_errors(settings.postgres_data):
+        try:
+            (settings.postgres_data / "PG_VERSION").stat()
+        except FileNotFoundError:
+            raise NoDatabaseError(_no_database(settings)) from None
+
+
+@contextlib.contextmanager
+def reading(settings: Settings) -> Iterator[connection]:
+    """A read-only connection that sees one moment of the database all the time.
+
+    Raises NoDatabaseError where no job has run yet, DatabaseError where PostgreSQL cannot be reached.
+    """
+    refuse_missing_database(settings)
+    import psycopg2  # noqa: PLC0415 (`--help` needs none of it)
+
+    from streaming.database.connect import Limits, begin, connect  # noqa: PLC0415 (as above)
+    from streaming.database.sqlstates import plain  # noqa: PLC0415 (as above)
+
+    try:
+        with database(settings) as login, contextlib.closing(connect(login.uri(), read_only=True)) as connected:
+            connected.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            with connected.cursor() as cur:
+                # a person reads as long as it takes
+                begin(cur, Limits(idle_in_transaction_session_timeout=0, statement_timeout=0), read_only=True)
+                cur.execute("SELECT to_regclass('stocketl.receipts') IS NOT NULL")
+                if cur.fetchall() != [(True,)]:
+                    msg = f"no job has used this database yet ({settings.shown_database}); `stocketl run` begins"
+                    raise NoDatabaseError(msg)
+            yield connected
+    except psycopg2.Error as error:
+        raise plain(error) from None
+
+
+def start_and_leave_up(settings: Settings) -> tuple[str, bool]:
+    """The URI of the embedded server, which from now on only `stop` ends, and whether a new one was made."""
+    from streaming.database import embedded  # noqa: PLC0415 (as above)
+
+    data = settings.postgres_data
+    with as_plain_errors(data), _user_of(data) as users:
+        new = not (data / "PG_VERSION").exists()
+        uri = embedded.start(data)
+        users.truncate(0)
+    return uri, new
+
+
+def stop(settings: Settings, *, force: bool = False) -> bool:
+    """Stops the embedded server; False if it was not up.
+
+    Raises DatabaseError if a job uses it, unless forced: the job would wait for it and could not go on.
+    """
+    from streaming.database import embedded  # noqa: PLC0415 (as above)
+
+    data = settings.postgres_data
+    with as_plain_errors(data):
+        if embedded.running(data) is None:
+            return False
+        if not force and (job := _job(settings)) is not None:
+            msg = f"{job.where} uses this server as its job; end the job first (kill {job.process_id}), or give --force"
+            raise DatabaseError(msg)
+        embedded.stop(data)
+    return True
+
+
+def tell_new_input(settings: Settings) -> None:
+    """Says that the input is a new folder, which may be a slip of the finger.
+
+    Raises SettingsError with `once`, which would load nothing and call that a success; a home that is there may be new.
+    """
+    if is_s3(settings.input) or Path(settings.input).exists():
+        return
+    new = settings.home.is_dir() and settings.input == str(settings.home / "input")
+    if settings.once and not new:
+        msg = f"input: there is no folder {settings.input}, so --once has nothing to load; make it, or correct --input"
+        raise SettingsError(msg)
+    log.warning(
+        "there was no folder %s: it is made now and watched; if that is not meant, correct --input", settings.input
+    )
+
+
+def _job(settings: Settings) -> Job | None:
+    """The job that runs on the embedded server, whatever its home."""
+    at_home = of_home(settings.home)
+    if at_home is not None and at_home.alive and at_home.fills(settings):
+        return at_home
+    try:
+        with reading(settings) as connected, connected.cursor() as cur:
+            job = of_ledger(cur)
+    except DatabaseError:
+        return None
+    return job if job is not None and job.alive else None
+
+
+def _no_database(settings: Settings) -> str:
+    used = (read_document(settings.home) or {}).get("database", EMBEDDED)
+    if not used.startswith(EMBEDDED):
+        return f"the job of {settings.home} uses the database {used}; give it with --database"
+    return f"there is no database in {settings.postgres_data} yet; `stocketl run --home {settings.home}` makes it"
+
+
+def _users(data: Path) -> Path:
+    """A file that every user of the server holds a shared lock on; in it, which server a command has started."""
+    return data.with_name(f".{data.name}.users")
+
+
+@contextlib.contextmanager
+def _user_of(data: Path) -> Iterator[IO[str]]:
+    """One more user of the server of this directory: waits while the last one before stops it."""
+    data.parent.mkdir(parents=True, exist_ok=True)
+    with _users(data).open("a+") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        yield users
+
+
+def _alone(users: object) -> bool:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)  # type: ignore[arg-type]  # an open file
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _identity(data: Path) -> str:
+    """Process id and start time of the server that is up; empty if none is."""
+    try:
+        lines = (data / "postmaster.pid").read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return f"{lines[0]}\n{lines[2]}" if len(lines) > 2 else ""

@@ -1,0 +1,48 @@
+"""Rows for the lake as Parquet files that wait in the outbox; written by the driver and by the state's workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from streaming.storage.place import Place
+
+TICKS, REJECTS = "ticks", "rejects"
+OUTBOX = "lake-outbox"
+
+
+def outbox_of(checkpoint_url: str) -> str:
+    """Where the files wait."""
+    return f"{checkpoint_url}/{OUTBOX}"
+
+
+@dataclass(frozen=True)
+class RowsFile:
+    """A file of the outbox: its key and how many rows it has."""
+
+    key: str
+    rows: int
+
+
+def write(place: Place, name: str, batch_id: int, rows: pa.Table) -> RowsFile:
+    """Writes the rows with the column `batch_id` as `<batch>-<name>.parquet`, again after a replay."""
+    numbered = rows.append_column("batch_id", pa.repeat(pa.scalar(batch_id, pa.int64()), rows.num_rows))
+    sink = pa.BufferOutputStream()
+    pq.write_table(numbered, sink, use_dictionary=["id", "date", "key", "reason"], write_page_checksum=True)
+    file = RowsFile(f"{batch_id}-{name}.parquet", rows.num_rows)
+    place.put(file.key, bytes(sink.getvalue()))
+    return file
+
+
+def is_whole(place: Place, file: RowsFile) -> bool:
+    """Whether the file is there with every row that was written. Raises StorageError where this cannot be known."""
+    data = place.get(file.key)
+    try:
+        found = pq.read_table(pa.BufferReader(data or b""), page_checksum_verification=True)
+    except (pa.ArrowException, OSError):
+        return False
+    return bool(found.num_rows == file.rows)

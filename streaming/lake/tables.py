@@ -1,0 +1,78 @@
+"""The Delta tables `ticks` and `rejects`: what was loaded and what was not, drop by drop, for ever.
+
+Delivery: exactly once. Each append carries `txnAppId` (the checkpoint's id) and `txnVersion` (the batch id), so a
+replayed batch adds nothing (https://docs.delta.io/latest/delta-streaming.html#idempotent-table-writes-in-foreachbatch).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from delta.tables import DeltaTable
+
+from streaming.spark.session import hadoop_url
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+TABLES = {
+    "ticks": "seq long, date date, id string, price double, volume long, batch_id long",
+    "rejects": "seq long, key string, line long, text string, reason string, batch_id long",
+}
+_RETENTIONS = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
+_ROWS_OF_A_FILE = 4_000_000
+
+
+class Lake:
+    """Appends to the two tables below `location` (a folder or `s3://…`)."""
+
+    def __init__(self, spark: SparkSession, location: str, checkpoint_id: str) -> None:
+        self._spark = spark
+        self._url = hadoop_url(location)
+        self._app = f"stocketl-{checkpoint_id}"
+
+    def append(self, batch_id: int, files: dict[str, list[str]]) -> None:
+        """One append a table, of the rows of Parquet files with its columns; nothing where this batch is in already.
+
+        files: locations by table. batch_id: the last batch that they hold. Parquet because Spark takes it twice as
+        fast as Arrow, and on its executors (2 M rows: 3 s; 6 to 9 s by way of the driver).
+        """
+        for name, schema in TABLES.items():
+            if files[name]:
+                frame = self._spark.read.schema(schema).parquet(*map(hadoop_url, files[name])).coalesce(1)
+                writer = frame.write.format("delta").mode("append").option("maxRecordsPerFile", _ROWS_OF_A_FILE)
+                writer.option("txnAppId", self._app).option("txnVersion", batch_id).save(self._path(name))
+
+    def compact(self, name: str) -> None:
+        """Joins the small files of a table; what is large already stays."""
+        if DeltaTable.isDeltaTable(self._spark, self._path(name)):
+            DeltaTable.forPath(self._spark, self._path(name)).optimize().executeCompaction()
+
+    def clean(self, name: str, retention: float) -> None:
+        """Removes the files that no version of the last `retention` seconds needs, and lets the log forget the others.
+
+        Delta cleans the log itself, by these properties, each time that it writes a checkpoint of it.
+        """
+        if not DeltaTable.isDeltaTable(self._spark, self._path(name)):
+            return
+        table, hours = DeltaTable.forPath(self._spark, self._path(name)), retention / 3600
+        wanted = dict.fromkeys(_RETENTIONS, f"interval {math.ceil(hours)} hours")
+        (about,) = table.detail().select("properties").collect()
+        if wanted.items() - about.properties.items():
+            every = ", ".join(f"'{key}' = '{value}'" for key, value in wanted.items())
+            quoted = self._path(name).replace("`", "``")
+            self._spark.sql(f"ALTER TABLE delta.`{quoted}` SET TBLPROPERTIES ({every})")
+        table.vacuum(hours)
+
+    def forget_superseded(self, seq: int) -> None:
+        """Leaves of each (date, id) of a drop that was loaded over several batches only the last one."""
+        table = DeltaTable.forPath(self._spark, self._path("ticks"))
+        rows = table.toDF().where(f"seq = {int(seq)}")
+        repeated = rows.groupBy("seq", "date", "id").agg({"batch_id": "max"})
+        same = "t.seq = r.seq AND t.date = r.date AND t.id = r.id"
+        stale = f"{same} AND t.batch_id < r.`max(batch_id)`"
+        table.alias("t").merge(repeated.alias("r"), stale).whenMatchedDelete().execute()
+
+    def _path(self, name: str) -> str:
+        return f"{self._url}/{name}"

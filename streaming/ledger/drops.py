@@ -1,0 +1,257 @@
+"""The drops of the ledger and their outbox: counts add up over the parts of a drop, receipts and moves wait here."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from streaming.errors import START_AGAIN, CheckpointError
+from streaming.fingerprint import NOTHING, hexadecimal, joined
+from streaming.storage.place import Version
+from streaming.ticks.parse import every_row_rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from psycopg2.extensions import cursor
+
+REJECTS_IN_RECEIPT = 20
+NO_CONTENT = hexadecimal(NOTHING.sum)
+
+_COUNTS = ("rows_read", "rows_loaded", "rows_duplicate", "rows_rejected")
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A finished drop in the outbox.
+
+    fate: `success` or `failed`; body: what its receipt says; moved_to: the key at its target, once chosen.
+    """
+
+    seq: int
+    key: str
+    fate: str
+    body: Body
+    version: Version
+    moved_to: str | None
+
+
+def record_drops(
+    cur: cursor,
+    checkpoint_id: str,
+    batch_id: int,
+    facts: list[dict[str, Any]],
+    cross_duplicates: Mapping[int, int],
+) -> list[Body]:
+    """Adds the facts of this batch's parts to their drops; the receipts of the drops that end in it, in seq order.
+
+    facts: of one part each, in order of (seq, part), as `reading` makes them; `rejects`, if given, are the
+    first ones of the part. cross_duplicates: rows of a drop that an earlier part loaded and a later one gave again.
+    Raises CheckpointError for a drop that is finished already, or goes on without having begun.
+    """
+    bodies = _begun(cur, checkpoint_id, facts)
+    lines: dict[int, int] = Counter()
+    for fact in facts:
+        body = bodies.setdefault(fact["seq"], _new_body(fact, checkpoint_id))
+        body["batch_id"] = batch_id
+        _add(body, fact)
+        lines[fact["seq"]] += fact["lines"]
+    for body in bodies.values():
+        body.setdefault("first_end", body["end"])
+    for seq, rows in cross_duplicates.items():
+        bodies[seq]["rows_loaded"] -= rows
+        bodies[seq]["rows_duplicate"] += rows
+    finished = [bodies[seq] for seq in sorted({fact["seq"] for fact in facts if fact["last"]})]
+    if finished:
+        cur.execute("SELECT clock_timestamp()")
+        (now,), *_ = cur.fetchall()
+        for body in finished:
+            _finish(body, now)
+    _write(cur, batch_id, bodies, lines)
+    return finished
+
+
+def recorded_fates(cur: cursor, checkpoint_id: str, batch_id: int) -> dict[int, str]:
+    """Why drops of this batch failed before a row was read: for what the storage said, or as poison."""
+    cur.execute(
+        "SELECT seq, reason FROM stocketl.drops"
+        " WHERE checkpoint_id = %s AND batch_id = %s AND status = 'failed' AND rows_read = 0"
+        " AND split_part(reason, ':', 1) IN ('vanished', 'changed', 'unreadable', 'poison')",
+        (checkpoint_id, batch_id),
+    )
+    return dict(cur.fetchall())
+
+
+def lines_before(cur: cursor, checkpoint_id: str, batch_id: int, seqs: Collection[int]) -> dict[int, int]:
+    """Lines that batches before this one have read, for each of these drops that has begun before."""
+    cur.execute(
+        """
+        SELECT r.seq, sum(l.value::bigint)::bigint
+          FROM stocketl.receipts r JOIN stocketl.drops d USING (seq), jsonb_each_text(r.lines) l
+         WHERE r.seq = ANY(%s) AND d.checkpoint_id = %s AND l.key::bigint < %s
+         GROUP BY r.seq
+        """,
+        (sorted(seqs), checkpoint_id, batch_id),
+    )
+    return dict(cur.fetchall())
+
+
+def next_seq(cur: cursor) -> int:
+    """One above the highest seq in the ledger, 1 in an empty one."""
+    cur.execute("SELECT coalesce(max(seq), 0) + 1 FROM stocketl.drops")
+    (seq,), *_ = cur.fetchall()
+    return int(seq)
+
+
+def ended_versions(cur: cursor, keys: Collection[str]) -> set[tuple[str, str, str | None]]:
+    """(key, etag, version id) of the drops under these keys that have their receipt."""
+    cur.execute(
+        "SELECT r.body FROM stocketl.drops d JOIN stocketl.receipts r USING (seq)"
+        " WHERE d.key = ANY(%s) AND d.status <> 'loading' AND r.written_at IS NOT NULL",
+        ([_storable(key) for key in keys],),
+    )
+    return {(body["key"], body["etag"], body["version_id"]) for (body,) in cur.fetchall()}
+
+
+def unwritten_receipts(cur: cursor, checkpoint_id: str, up_to_batch: int) -> list[Receipt]:
+    """Finished drops of batches up to this one whose receipt is not known to be there, in seq order."""
+    return _receipts(cur, "r.written_at IS NULL", checkpoint_id, up_to_batch)
+
+
+def unmoved(cur: cursor, checkpoint_id: str, up_to_batch: int) -> list[Receipt]:
+    """Finished drops of batches up to this one that have their receipt but are not known to be moved, in seq order."""
+    return _receipts(cur, "r.written_at IS NOT NULL AND r.moved_at IS NULL", checkpoint_id, up_to_batch)
+
+
+def receipt_written(cur: cursor, seq: int) -> None:
+    """The receipt is there."""
+    cur.execute("UPDATE stocketl.receipts SET written_at = clock_timestamp() WHERE seq = %s", (seq,))
+
+
+def move_intended(cur: cursor, seq: int, target: str | None) -> None:
+    """The key that the file will have at its target, noted before it is moved; None: there is nothing to move."""
+    cur.execute("UPDATE stocketl.receipts SET moved_to = %s WHERE seq = %s", (target, seq))
+
+
+def moved(cur: cursor, seq: int) -> None:
+    """The file is at its target and no longer in the input."""
+    cur.execute("UPDATE stocketl.receipts SET moved_at = clock_timestamp() WHERE seq = %s", (seq,))
+
+
+def _begun(cur: cursor, checkpoint_id: str, facts: list[dict[str, Any]]) -> dict[int, Body]:
+    """The bodies of the drops that go on, after a check that each part fits what the ledger knows."""
+    first = {fact["seq"]: fact for fact in reversed(facts)}
+    cur.execute(
+        "SELECT d.seq, d.status, d.checkpoint_id, r.body FROM stocketl.drops d JOIN stocketl.receipts r USING (seq)"
+        " WHERE d.seq = ANY(%s)",
+        (list(first),),
+    )
+    known = {seq: (status, owner, body) for seq, status, owner, body in cur.fetchall()}
+    for seq, fact in first.items():
+        if (fact["part"] == 0) != (seq not in known) or (seq in known and known[seq][:2] != ("loading", checkpoint_id)):
+            found = "nothing" if seq not in known else "{} (checkpoint {})".format(*known[seq][:2])
+            wanted = "nothing" if fact["part"] == 0 else f"loading (checkpoint {checkpoint_id})"
+            msg = (
+                f"drop {seq} ({fact['key']!r}), part {fact['part']}: expected {wanted} of it in stocketl.drops, found "
+                f"{found}. The checkpoint and the database do not belong together: restore both from the same moment, "
+                f"or start anew: {START_AGAIN}."
+            )
+            raise CheckpointError(msg)
+    return {seq: body for seq, (_, _, body) in known.items()}
+
+
+def _new_body(fact: dict[str, Any], checkpoint_id: str) -> Body:
+    return {
+        "seq": fact["seq"],
+        "key": _storable(fact["key"]),
+        "etag": _storable(fact["etag"]),
+        "version_id": fact["version"],
+        "size": fact["size"],
+        "last_modified": fact["modified"],
+        "fate": None,
+        "status": "loading",
+        "reason": None,
+        **dict.fromkeys(_COUNTS, 0),
+        "reasons": {},
+        "ignored": [],
+        "rejects": [],
+        "first_date": None,
+        "last_date": None,
+        "content": NO_CONTENT,
+        "checkpoint_id": checkpoint_id,
+        "batch_id": None,
+        "loaded_at": None,
+    }
+
+
+def _add(body: Body, fact: dict[str, Any]) -> None:
+    body["end"] = fact["end"]  # `status` tells by it and by `first_end` how far a drop has come
+    for name in _COUNTS:
+        body[name] += fact[name]
+    body["content"] = joined(body.get("content", NO_CONTENT), fact["content"])  # absent: begun by an older version
+    body["reasons"] = dict(Counter(body["reasons"]) + Counter(fact["reasons"]))
+    names = dict.fromkeys([*body["ignored"], *map(_storable, fact["ignored"])])
+    body["ignored"] = list(names)
+    room = REJECTS_IN_RECEIPT - len(body["rejects"])
+    body["rejects"] += [{**reject, "text": _storable(reject["text"])} for reject in fact.get("rejects", [])[:room]]
+    # ISO dates are in order as text
+    body["first_date"] = min(filter(None, (body["first_date"], fact["first_date"])), default=None)
+    body["last_date"] = max(filter(None, (body["last_date"], fact["last_date"])), default=None)
+    if body["reason"] is None and fact["failure"] is not None:
+        body["reason"] = _storable(fact["failure"])
+
+
+def _finish(body: Body, now: datetime) -> None:
+    for name in ("end", "first_end"):
+        body.pop(name, None)  # only of use while the drop goes on; an older version has not kept them
+    if body["reason"] is None and body["rows_read"] > 0 and body["rows_rejected"] == body["rows_read"]:
+        body["reason"] = every_row_rejected(body["reasons"])
+    body["status"], body["fate"] = ("loaded", "success") if body["reason"] is None else ("failed", "failed")
+    body["loaded_at"] = now.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _write(cur: cursor, batch_id: int, bodies: dict[int, Body], lines: Mapping[int, int]) -> None:
+    """Two statements for any number of drops: rows are made from one JSON document, by the names of the columns."""
+    cur.execute(
+        """
+        INSERT INTO stocketl.drops SELECT * FROM jsonb_populate_recordset(NULL::stocketl.drops, %s::jsonb)
+        ON CONFLICT (seq) DO UPDATE SET
+            status = excluded.status, reason = excluded.reason, rows_read = excluded.rows_read,
+            rows_loaded = excluded.rows_loaded, rows_duplicate = excluded.rows_duplicate,
+            rows_rejected = excluded.rows_rejected, first_date = excluded.first_date, last_date = excluded.last_date,
+            content = excluded.content, batch_id = excluded.batch_id, loaded_at = excluded.loaded_at
+        """,
+        (json.dumps(list(bodies.values())),),
+    )
+    rows = [{"seq": seq, "body": body, "lines": {str(batch_id): lines[seq]}} for seq, body in bodies.items()]
+    cur.execute(
+        """
+        INSERT INTO stocketl.receipts SELECT * FROM jsonb_populate_recordset(NULL::stocketl.receipts, %s::jsonb)
+        ON CONFLICT (seq) DO UPDATE SET body = excluded.body, lines = receipts.lines || excluded.lines
+        """,
+        (json.dumps(rows),),
+    )
+
+
+def _receipts(cur: cursor, condition: str, checkpoint_id: str, up_to_batch: int) -> list[Receipt]:
+    cur.execute(
+        "SELECT r.body, r.moved_to FROM stocketl.receipts r JOIN stocketl.drops d USING (seq)"  # noqa: S608 - constant
+        f" WHERE {condition} AND d.status <> 'loading' AND d.checkpoint_id = %s AND d.batch_id <= %s ORDER BY seq",
+        (checkpoint_id, up_to_batch),
+    )
+    return [Receipt(body["seq"], body["key"], body["fate"], body, _version(body), to) for body, to in cur.fetchall()]
+
+
+def _version(body: Body) -> Version:
+    modified = datetime.fromisoformat(body["last_modified"])
+    return Version(body["key"], body["etag"], body["version_id"], body["size"], modified)
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL keeps neither NUL nor a lone surrogate (a file name that is not UTF-8): both as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

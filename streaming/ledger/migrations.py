@@ -1,0 +1,66 @@
+"""The schema of the ledger by version: numbered SQL files, applied forwards only, each in a transaction of its own.
+
+Delivery: exactly once a database. A file runs once the job has its epoch, beside no other writer; what a crash undoes
+is done again at the next start.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from typing import TYPE_CHECKING
+
+from streaming.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor
+
+
+def latest() -> int:
+    """The version that this code needs: the number of the last file."""
+    return len(_files())
+
+
+def version(cur: cursor) -> int:
+    """The version of a database that has a ledger."""
+    cur.execute("SELECT to_regclass('stocketl.schema_version') IS NULL")
+    if cur.fetchall() == [(True,)]:
+        return 1  # made before the versions were counted
+    cur.execute("SELECT max(version) FROM stocketl.schema_version")
+    (found,), *_ = cur.fetchall()
+    return int(found)
+
+
+def refuse_newer(cur: cursor) -> None:
+    """Raises DatabaseError where a newer stocketl has used the database."""
+    found = version(cur)
+    if found > latest():
+        msg = (
+            f"the database has version {found} of the schema stocketl, and this stocketl knows versions up to "
+            f"{latest()}: a newer one has used it. Start that one."
+        )
+        raise DatabaseError(msg)
+
+
+def apply_next(cur: cursor) -> bool:
+    """Applies the next file, if there is one: call it in a new transaction until it is False."""
+    found = version(cur)
+    if found >= latest():
+        return False
+    apply(cur, found + 1)
+    return True
+
+
+def apply(cur: cursor, number: int) -> None:
+    """Runs one file and notes its number."""
+    cur.execute(_files()[number - 1])
+    cur.execute(
+        "CREATE TABLE IF NOT EXISTS stocketl.schema_version"
+        " (version integer PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
+    )
+    cur.execute("INSERT INTO stocketl.schema_version (version) VALUES (%s)", (number,))
+
+
+def _files() -> list[str]:
+    folder = importlib.resources.files("streaming.ledger") / "versions"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [folder.joinpath(name).read_text(encoding="utf-8") for name in names]

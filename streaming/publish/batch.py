@@ -1,0 +1,141 @@
+"""One micro-batch on the driver: the rows of the state operator, collected once and put in order."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from streaming.descriptors import Descriptors
+from streaming.drops.admission import batch_digest
+from streaming.drops.reading import FACTS, REJECTS
+from streaming.fingerprint import Fingerprint
+from streaming.lake.rows import RowsFile
+from streaming.ledger.drops import REJECTS_IN_RECEIPT
+from streaming.packets import Changes, Loaded, Rejects, Ticks, concat_ids
+from streaming.returns.processor import CHANGES, CHANGES_FILE, DUPLICATES, FINGERPRINT, HELD, LOADED, LOADED_FILE
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from streaming.checkpoint.handover import Handover
+
+_CHANGE_COLUMNS = ("date", "price", "returns", "volume", "changed")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one micro-batch brings to the driver.
+
+    files: loaded ticks that wait in the lake's outbox already. handed_over: files that `changes` were read from.
+    fingerprints: by the key of a bucket in the state, all its cells before and after the batch.
+    held: what each Java has open in which a part of the state was worked on.
+    """
+
+    changes: Changes
+    facts: list[dict[str, Any]]
+    rejects: dict[tuple[int, int], Rejects]
+    loaded: list[pa.Table]
+    duplicates: dict[int, int]
+    files: list[RowsFile] = field(default_factory=list)
+    handed_over: list[str] = field(default_factory=list)
+    fingerprints: dict[int, tuple[Fingerprint, Fingerprint]] = field(default_factory=dict)
+    held: list[Descriptors] = field(default_factory=list)
+
+    @property
+    def digest(self) -> str:
+        """The digest of its list of drops, equal to `batch_digest` of its offset's list."""
+        return batch_digest(_drops(self.facts))
+
+
+def collect(frame: DataFrame, handover: Handover) -> Batch:
+    """Runs the plan of the batch once and brings all its rows here, in order of (seq, part)."""
+    rows = sorted(frame.toArrow().to_pylist(), key=lambda row: (row["seq"], row["part"]))
+
+    def of_kind(kind: str) -> list[dict[str, Any]]:
+        return [row for row in rows if row["kind"] == kind]
+
+    handed_over = [row["payload"].decode() for row in of_kind(CHANGES_FILE)]
+    changes = [Changes.from_buffer(row["payload"]) for row in of_kind(CHANGES)]
+    duplicates: Counter[int] = Counter()
+    for row in of_kind(DUPLICATES):
+        duplicates.update({int(seq): count for seq, count in json.loads(row["payload"]).items()})
+    return Batch(
+        changes=_joined([*changes, *map(handover.read, handed_over)]),
+        facts=[json.loads(row["payload"]) for row in of_kind(FACTS)],
+        rejects={(row["seq"], row["part"]): Rejects.from_buffer(row["payload"]) for row in of_kind(REJECTS)},
+        loaded=[pa.ipc.open_stream(row["payload"]).read_all() for row in of_kind(LOADED)],
+        duplicates=dict(duplicates),
+        files=[RowsFile(**json.loads(row["payload"])) for row in of_kind(LOADED_FILE)],
+        handed_over=handed_over,
+        fingerprints={row["bucket"]: _fingerprints(row["payload"]) for row in of_kind(FINGERPRINT)},
+        held=[Descriptors.from_json(row["payload"]) for row in of_kind(HELD)],
+    )
+
+
+def _fingerprints(payload: bytes) -> tuple[Fingerprint, Fingerprint]:
+    before, after = json.loads(payload)
+    return Fingerprint(**before), Fingerprint(**after)
+
+
+def number_lines(batch: Batch, before: dict[int, int]) -> None:
+    """Counts the lines of rejects from the start of the drop, not of the split; gives each fact its first rejects."""
+    lines = dict(before)
+    for fact in batch.facts:
+        shift = lines.get(fact["seq"], 0)
+        lines[fact["seq"]] = shift + fact["lines"]
+        rejects = batch.rejects.get((fact["seq"], fact["part"]), Rejects.empty())
+        rejects.line[:] = [line + shift for line in rejects.line]
+        first = zip(rejects.line, rejects.text, rejects.reason, strict=True)
+        fact["rejects"] = [
+            {"line": line, "text": text, "reason": reason}
+            for line, text, reason in itertools.islice(first, REJECTS_IN_RECEIPT)
+        ]
+
+
+def _joined(parts: list[Changes]) -> Changes:
+    if not parts:
+        return Changes.empty()
+    ids, maps = concat_ids([part.ids for part in parts])
+    code = np.concatenate([to_joint[part.code] for part, to_joint in zip(parts, maps, strict=True)])
+    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in _CHANGE_COLUMNS)
+    return Changes(ids, code, *columns)
+
+
+def _drops(facts: list[dict[str, Any]]) -> list[list[Any]]:
+    """The offset's list of drops (`Span.to_json`), the splits of a drop joined again."""
+    drops: dict[int, list[Any]] = {}
+    for fact in facts:
+        names = ("seq", "key", "etag", "version", "size", "modified", "start", "end", "whole")
+        drops.setdefault(fact["seq"], [fact[name] for name in names])[7] = fact["end"]
+    return list(drops.values())
+
+
+def loaded_table(batch: Batch) -> pa.Table:
+    """Columns seq, date, id, price, volume, as the lake keeps them; no rows where every drop of the batch failed."""
+    return pa.concat_tables(batch.loaded or [Loaded(np.empty(0, np.int64), Ticks.empty()).to_table()])
+
+
+def rejects_table(batch: Batch) -> pa.Table:
+    """Columns seq, key, line, text, reason, as the lake keeps them."""
+    keys = {(fact["seq"], fact["part"]): fact["key"] for fact in batch.facts}
+    columns: dict[str, list[Any]] = {name: [] for name in ("seq", "key", "line", "text", "reason")}
+    for (seq, part), rejects in batch.rejects.items():
+        columns["seq"] += [seq] * len(rejects)
+        columns["key"] += [keys[seq, part]] * len(rejects)
+        columns["line"] += rejects.line
+        columns["text"] += rejects.text
+        columns["reason"] += rejects.reason
+    types = (pa.int64(), pa.string(), pa.int64(), pa.string(), pa.string())
+    return pa.table({name: pa.array(column, kind) for (name, column), kind in zip(columns.items(), types, strict=True)})
+
+
+def loaded_before_and_again(batch: Batch) -> set[int]:
+    """Drops that an earlier batch began and of which this one brought a (date, id) again."""
+    begun_here = {fact["seq"] for fact in batch.facts if fact["part"] == 0}
+    return set(batch.duplicates) - begun_here

@@ -1,0 +1,169 @@
+"""One batch, from the state operator to the tables: a single PostgreSQL transaction, then the outbox of the lake.
+
+Delivery: exactly once. The ledger's row of the batch makes a replay write nothing; what the replay read and made of
+the state is compared with what the ledger knows (`agreement`), since the state is about to be committed from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from streaming import faults, memory
+from streaming.audit import agreement
+from streaming.checkpoint.handover import Handover
+from streaming.ledger import batches as ledger
+from streaming.ledger import tickers as placement
+from streaming.publish import wide
+from streaming.publish.batch import collect, loaded_before_and_again, loaded_table, number_lines, rejects_table
+from streaming.publish.upkeep import Upkeep
+from streaming.publish.widening import Widening
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from psycopg2.extensions import cursor
+    from pyspark.sql import DataFrame
+
+    from streaming.checkpoint.checkpoint import Checkpoint
+    from streaming.database.transactions import Transactions
+    from streaming.descriptors import Wear
+    from streaming.lake.outbox import LakeOutbox
+    from streaming.ledger.drops import Body
+    from streaming.ledger.tickers import Place
+    from streaming.publish.batch import Batch
+    from streaming.telemetry.batch_log import BatchLog
+    from streaming.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+class Stopwatch:
+    """Seconds by the name of what they were spent on."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        """What has passed since the last lap belongs to this name."""
+        now = time.monotonic()
+        self.seconds[name], self._since = round(now - self._since, 4), now
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a transaction has done. cells: their number; ended: the receipts of the drops that end in this batch."""
+
+    cells: int
+    ended: list[Body]
+
+
+class Publish:
+    """The `foreachBatch` function: collects the whole frame first, then writes; counts batches, keeps its error."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        lake: LakeOutbox | None,
+        checkpoint: Checkpoint,
+        epoch: int,
+        *,
+        published: Callable[[int], None],
+        metrics: Metrics,
+        wear: Wear,
+        batch_log: BatchLog,
+    ) -> None:
+        self._transactions = transactions
+        self._widening = Widening(transactions, epoch)
+        self._upkeep = Upkeep(transactions)
+        self._lake = lake
+        self._checkpoint = checkpoint
+        self._checkpoint_id = checkpoint.id
+        self._handover = Handover(checkpoint.url)
+        self._epoch = epoch
+        self._published = published
+        self._metrics = metrics
+        self._wear = wear
+        self._batch_log = batch_log
+        self.error: BaseException | None = None
+        self.batches = 0
+        self.under_way = False
+        self._last: int | None = None
+
+    def __call__(self, frame: DataFrame, batch_id: int) -> None:
+        """Writes one batch; called again with the same batch after a crash."""
+        self.error, self.under_way = None, True
+        self._batch_log.begins(batch_id)
+        try:
+            with self._lake.batch_under_way() if self._lake else contextlib.nullcontext():
+                clock = Stopwatch()
+                batch = collect(frame, self._handover)
+                clock.lap("collect")
+                self._publish(batch, batch_id, clock)
+            if len(batch.changes) > memory.LARGE:
+                del batch
+                memory.give_back()
+        except BaseException as error:
+            self.error = error
+            self._batch_log.breaks_off()
+            raise
+        finally:
+            self.under_way = False
+
+    def _publish(self, batch: Batch, batch_id: int, clock: Stopwatch) -> None:
+        number_lines(batch, self._lines_before(batch, batch_id))
+        attempts: list[Written | None] = []
+        ids = batch.changes.ids
+        self._widening.run(ids, lambda cur, planned: attempts.append(self._write(cur, batch, batch_id, planned)))
+        # None after an attempt: that one's COMMIT worked, only its answer was lost
+        written = next(filter(None, reversed(attempts)), None)
+        visible = datetime.now(UTC)
+        faults.reach("published")
+        clock.lap("transaction")
+        if self._lake is not None:
+            self._lake.put(
+                batch_id,
+                loaded_table(batch),
+                rejects_table(batch),
+                superseded=loaded_before_and_again(batch),
+                files=batch.files,
+            )
+        faults.reach("laked")
+        clock.lap("lake")
+        self._handover.remove(batch.handed_over)
+        told = None if written is None else (written.cells, written.ended)
+        self._batch_log.done(batch_id, batch.facts, clock.seconds, told)
+        if written is not None:  # else it was told by the job that wrote it, if that came so far
+            self._metrics.batch(batch.facts, written.ended, sum(clock.seconds.values()), visible)
+        self._wear.see(batch.held)
+        self.batches, self._last = self.batches + 1, batch_id
+        self._published(batch_id)
+        self._upkeep.vacuum()
+
+    def _write(self, cur: cursor, batch: Batch, batch_id: int, planned: Mapping[str, Place]) -> Written | None:
+        """The transaction. None: the batch was there already."""
+        ledger.check_epoch(cur, self._epoch)
+        if self._last is not None:  # the server may be another one than the last time
+            agreement.refuse_lost(cur, self._checkpoint, self._last)
+        drops = len({fact["seq"] for fact in batch.facts})
+        if not ledger.begin_batch(cur, self._checkpoint_id, batch_id, self._epoch, batch.digest, drops):
+            agreement.refuse_another_replay(cur, self._checkpoint, batch_id, batch)
+            return None
+        agreement.record(cur, self._checkpoint, batch_id, batch)
+        places = placement.place_tickers(cur, batch.changes.ids, planned)
+        cells = wide.write(cur, batch.changes, places, self._upkeep.rewritten)
+        ended = ledger.record_drops(cur, self._checkpoint_id, batch_id, batch.facts, batch.duplicates)
+        ledger.finish_batch(cur, self._checkpoint_id, batch_id, cells)
+        return Written(cells, ended)
+
+    def _lines_before(self, batch: Batch, batch_id: int) -> dict[int, int]:
+        """Lines that earlier batches have read of the drops that this one goes on with."""
+        continued = {fact["seq"] for fact in batch.facts} - {fact["seq"] for fact in batch.facts if fact["part"] == 0}
+        if not continued:
+            return {}
+        return self._transactions.run(lambda cur: ledger.lines_before(cur, self._checkpoint_id, batch_id, continued))

@@ -1,0 +1,245 @@
+"""`stocketl rebuild`: everything anew from the files in success/, with a new checkpoint and new tables.
+
+Nothing is deleted. What there is is set aside: folders by one rename each, tables and ledger into another schema by one
+transaction. The loaded files become the input of a run of their own, in the order in which the ledger has them; what
+waits in the real input stays there. `HOME/rebuild.json` says how far this has come: after a crash at any point the same
+command goes on, and until it is through no other run begins in this home.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import typer
+
+from streaming.database.connect import Limits, begin, connect
+from streaming.database.sqlstates import plain
+from streaming.errors import CheckpointError, StockETLError
+from streaming.home import running
+from streaming.home.database import database
+from streaming.rebuild import database as rebuild_database
+from streaming.rebuild import files as rebuild_files
+from streaming.settings import is_s3
+from streaming.storage.place import open_place
+from streaming.supervision.stopping import until_stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from psycopg2.extensions import cursor
+
+    from streaming.settings import Settings
+
+_JOURNAL = "rebuild.json"
+_BEGUN, _FILLED, _LOADED = "begun", "filled", "loaded"
+_SHOWN = 5
+_BY_HAND = """rebuild works on folders, and these places are on S3: {places}. By hand, there:
+  1. Stop the job. Choose new, empty prefixes for --checkpoint, --receipts, --lake and --success.
+  2. ALTER SCHEMA stocketl RENAME TO stocketl_old; and ALTER TABLE … SET SCHEMA stocketl_old for prices, returns, volume
+     and their _2, _3 …
+  3. Copy the objects of the old success prefix to a new, empty --input, one after the other, in the order of
+     SELECT seq, moved_to FROM stocketl_old.receipts ORDER BY seq: S3 gives each copy the time of its making, and the
+     job loads in the order of the times.
+  4. `stocketl run --once` and `stocketl verify` with the new places, then the job as before, with the old --input
+What `make deploy` has made: deploy/README.md, 'Restore'"""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What will be done, before it is."""
+
+    asides: rebuild_files.Asides
+    order: rebuild_files.Order
+    tables: rebuild_database.Tables
+    by_ledger: bool
+
+
+def run(settings: Settings, *, yes: bool, dry_run: bool, without_missing: bool) -> int:
+    """Says what will be done, asks, does it, compares every cell; 0 if all is well. Raises StockETLError."""
+    _refuse_buckets(settings)
+    journal = _journal(settings)
+    if journal is None:
+        plan = _planned(settings, datetime.now(UTC).strftime("%Y%m%d_%H%M%S"))
+        typer.echo("\n".join(_told(plan)))
+        if dry_run:
+            return 0
+        if plan.order.missing and not without_missing:
+            msg = "files of loaded drops are gone (above). Put them back, or leave them out with --without-missing"
+            raise StockETLError(msg)
+        if not yes and not typer.confirm("Do this now?"):
+            typer.echo("Nothing was changed.")
+            return 1
+        journal = {"stamp": plan.asides.stamp, "phase": _BEGUN, "text_ids": _text_ids(settings)}
+        _note(settings, journal)
+    else:
+        typer.echo(f"A rebuild was begun and not finished ({journal['phase']}): it goes on.")
+        if dry_run:
+            return 0
+    return _go_on(settings, journal)
+
+
+def refuse_other_runs(settings: Settings) -> None:
+    """Raises CheckpointError where a rebuild of this home is not finished, unless this is its own run."""
+    journal = _journal(settings)
+    if journal is not None and settings.input != str(rebuild_files.Asides(settings, journal["stamp"]).again):
+        msg = (
+            f"a rebuild of {settings.home} is not finished: `stocketl rebuild` with the same options goes on with it. "
+            f"To give it up while nothing has been changed yet, remove {settings.home / _JOURNAL}"
+        )
+        raise CheckpointError(msg)
+
+
+def _go_on(settings: Settings, journal: dict[str, Any]) -> int:
+    asides = rebuild_files.Asides(settings, journal["stamp"])
+    if journal["phase"] == _BEGUN:
+        with _database(settings) as cur:
+            _refuse_running(settings, cur)
+            rebuild_database.set_aside(cur, asides.stamp)
+            cur.connection.commit()
+            drops = rebuild_database.drops(cur, asides.stamp)
+        rebuild_files.move(asides)
+        rebuild_files.fill(asides, rebuild_files.order(asides, drops))
+        rebuild_files.settle_input(asides, drops)
+        _note(settings, journal := journal | {"phase": _FILLED})
+    if journal["phase"] == _FILLED:
+        _load(settings, asides, text_ids=journal["text_ids"])
+        _note(settings, journal := journal | {"phase": _LOADED})
+    good = _verified(settings)
+    shutil.rmtree(asides.again, ignore_errors=True)
+    (settings.home / _JOURNAL).replace(asides.folder / _JOURNAL)
+    typer.echo(
+        f"Rebuilt. What was there before is in {asides.folder} and in the schema "
+        f"{rebuild_database.schema_aside(asides.stamp)}; remove both when you no longer need them.\n"
+        "`stocketl run` with your usual options goes on with what waits in the input."
+    )
+    return 0 if good else 1
+
+
+def _load(settings: Settings, asides: rebuild_files.Asides, *, text_ids: bool) -> None:
+    """Runs the job on the files until all are loaded; goes on where it was stopped."""
+    from streaming import job  # noqa: PLC0415 (Spark, which a plan needs nothing of)
+
+    again = open_place(str(asides.again))
+    own = {"input": str(asides.again), "once": True, "settle": 0.0, "text_ids": text_ids, "heartbeat": None}
+    code = 0
+    if again.versions() or Path(settings.checkpoint).exists():  # the latter: begun, and perhaps not all told and moved
+        of_job = settings.model_copy(update=own)
+        code = until_stopped(lambda stop: job.run(of_job, stop), settings.home / "logs")
+    if left := again.versions():
+        msg = f"stopped with {len(left):,} files still to be loaded: `stocketl rebuild` goes on with them"
+        raise StockETLError(msg)
+    if code:  # told to end while the last file was loaded
+        raise typer.Exit(code)
+
+
+def _verified(settings: Settings) -> bool:
+    from streaming.commands import verify  # noqa: PLC0415 (pandas)
+
+    return verify.show(verify.verify(settings))
+
+
+def _planned(settings: Settings, stamp: str) -> _Plan:
+    asides = rebuild_files.Asides(settings, stamp)
+    places = (settings.success, settings.checkpoint, settings.input)
+    if not any(open_place(place).keys() for place in places):  # before a server is made for a home that is none
+        msg = f"there is nothing to rebuild: {', '.join(places)} are empty or not there. Check --home and the places"
+        raise StockETLError(msg)
+    with _database(settings) as cur:
+        _refuse_running(settings, cur)
+        drops = rebuild_database.drops(cur, stamp)
+        return _Plan(asides, rebuild_files.order(asides, drops), rebuild_database.tables(cur), drops is not None)
+
+
+def _told(plan: _Plan) -> Iterator[str]:
+    asides, order, stamp = plan.asides, plan.order, plan.asides.stamp
+    by = "in the ledger's order" if plan.by_ledger else "in the order of the files' times: the database has no ledger"
+    yield "This loads all files again, with a new checkpoint and new tables. Nothing is deleted. Steps:"
+    if plan.tables.ledger or plan.tables.wide:
+        names = ", ".join(["the ledger (schema stocketl)", *plan.tables.wide])
+        yield f"1. In the database {asides.settings.shown_database}"
+        yield f"   {names}: to the schema {rebuild_database.schema_aside(stamp)}."
+        yield "   Until step 4 has loaded them again, the tables are not there for their readers."
+    else:
+        yield f"1. The database {asides.settings.shown_database} holds nothing to set aside."
+    if plan.tables.views:
+        yield f"   These views stay with the old tables; make them again afterwards: {', '.join(plan.tables.views)}."
+    yield "2. These folders are renamed:"
+    for source, target in asides.moves():
+        if source.exists():
+            yield f"   {source} -> {target}"
+    yield f"3. {len(order.files):,} loaded files become input again, {by}, as links in {asides.again}."
+    if order.extra:
+        yield f"   The last {order.extra:,} of them lie in success/ but are not in the ledger."
+    yield from _exceptions("   NOT loaded again, the file is gone", order.missing)
+    yield from _exceptions(
+        "   NOT loaded again, it failed after rows were loaded; correct it, drop it again", order.in_part
+    )
+    yield f"4. They are loaded, moved to {asides.settings.success}, and every cell is compared with them."
+    yield f"What waits in {asides.settings.input} and what failed stay where they are."
+
+
+def _exceptions(why: str, drops: list[rebuild_database.LoadedDrop]) -> Iterator[str]:
+    if drops:
+        first = ", ".join(f"{drop.moved_to or drop.key!r} (drop {drop.seq})" for drop in drops[:_SHOWN])
+        more = f" and {len(drops) - _SHOWN:,} more" if len(drops) > _SHOWN else ""
+        yield f"{why}: {first}{more}."
+
+
+def _refuse_buckets(settings: Settings) -> None:
+    """On S3 times cannot be set and nothing can be renamed, so a person decides what goes where."""
+    names = ("input", "success", "receipts", "checkpoint", "lake")
+    on_s3 = [name for name in names if (place := getattr(settings, name)) is not None and is_s3(place)]
+    if on_s3:
+        raise StockETLError(_BY_HAND.format(places=", ".join(on_s3)))
+
+
+def _refuse_running(settings: Settings, cur: cursor) -> None:
+    cur.execute("SELECT to_regclass('stocketl.writer') IS NOT NULL AND to_regclass('stocketl.batches') IS NOT NULL")
+    of_ledger = running.of_ledger(cur) if cur.fetchall() == [(True,)] else None
+    job = running.most_alive(running.of_home(settings.home), of_ledger, running.of_heartbeat(settings))
+    if job is not None and job.alive:
+        msg = f"a job runs ({job.where}: {job.why}). Stop it first, then run `stocketl rebuild` again"
+        raise StockETLError(msg)
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[cursor]:
+    try:
+        with database(settings) as login, closing(connect(login.uri())) as connected, connected.cursor() as cur:
+            begin(cur, Limits(idle_in_transaction_session_timeout=0))
+            yield cur
+    except psycopg2.Error as error:
+        raise plain(error) from None
+
+
+def _text_ids(settings: Settings) -> bool:
+    """As the checkpoint was begun, if it still says so."""
+    try:
+        return bool(json.loads(open_place(settings.checkpoint).get("stocketl.json") or b"")["text_ids"])
+    except (ValueError, KeyError, TypeError):
+        return settings.text_ids
+
+
+def _journal(settings: Settings) -> dict[str, Any] | None:
+    path = settings.home / _JOURNAL
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        msg = (
+            f"{path} cannot be read ({error}): it says how far a rebuild has come. Give this user the right to read it"
+        )
+        raise CheckpointError(msg) from error
+    return found
+
+
+def _note(settings: Settings, journal: dict[str, Any]) -> None:
+    open_place(str(settings.home)).put(_JOURNAL, json.dumps(journal).encode())

@@ -1,0 +1,154 @@
+"""The price history of one bucket: ticks in, the cells that change out. design.md, section 4.
+
+The cells lie in chunks, each a range of dates (`shelf`); an index says what is where and holds the last two prices of
+each ticker (`timeline`). A batch of new dates reads no chunk. A late or corrected date reads the chunk that covers it,
+and the nearest one before or after where a ticker's neighbouring date lies there: never more, however long the history.
+
+Within `apply` all cells that matter stand in one window in the order of (ticker, date), first as they were, then as
+they are. Between the two only a touched cell and the next one of its ticker can differ, and the window holds
+both and the one before, so the differences of prices, returns and volumes over the window are the changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streaming.distinct import distinct
+from streaming.fingerprint import NOTHING, Fingerprint, of_cells
+from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Changes, Ticks
+from streaming.returns.chunks import MARK_PRICE, MARK_VOLUME, Cells, ChunkStore, key_code, key_date
+from streaming.returns.shelf import Shelf
+from streaming.returns.timeline import Timeline
+from streaming.returns.window import Given, Window, gather, returns_of
+
+if TYPE_CHECKING:
+    from streaming.packets import Float64, Int64
+    from streaming.returns.window import Bool
+
+__all__ = ["Applied", "ChunkStore", "History"]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a batch did to one bucket.
+
+    changes: the cells that differ from before; loaded: for each (drop, date, id) of the batch the tick that stands for
+    it, int64 [n] seq and `Ticks` [n], its volume the last one that the drop gave; duplicates: by seq the rows that a
+    later row of the same drop replaced, those of earlier batches included, drops without any left out; before, after:
+    the fingerprint of all cells.
+    """
+
+    changes: Changes
+    loaded: tuple[Int64, Ticks]
+    duplicates: dict[int, int]
+    before: Fingerprint
+    after: Fingerprint
+
+
+class History:
+    """The prices and volumes of one bucket, kept in an index and in chunks of at most `chunk_cells` cells.
+
+    index: what `index()` gave after the last batch, None for a bucket without any. The index and what was written to
+    `chunks` belong together: after a failure both must be as they were before the batch. A chunk above `chunk_cells`
+    holds a single date.
+
+    Raises:
+        CheckpointError: the index, or later a chunk, is damaged or of another format.
+    """
+
+    def __init__(self, index: bytes | None, chunks: ChunkStore, *, chunk_cells: int = 4_096) -> None:
+        self._timeline = Timeline.empty() if index is None else Timeline.from_bytes(index)
+        self._shelf = Shelf(self._timeline, chunks, chunk_cells)
+
+    def index(self) -> bytes:
+        """The index as bytes, to be stored after `apply`."""
+        return self._timeline.to_bytes()
+
+    def apply(self, ticks: list[tuple[int, Ticks]], *, open_seq: int | None = None) -> Applied:
+        """Takes in the packets of one batch, (seq, packet) in the order of seq and part.
+
+        open_seq: the drop that goes on in the next batch, None if all end in this one.
+
+        Raises:
+            CheckpointError: a chunk is damaged or not the one that was written.
+            ValueError: the packets are not in the order of seq.
+        """
+        before = self._fingerprint()
+        given = gather(ticks, self._timeline.register)
+        if not len(given.key):
+            return Applied(Changes.empty(), (given.seq, Ticks.empty()), {}, before, before)
+        self._timeline.widen()
+        key, price, volume = given.winners()
+        resumed = int(given.seq.min())  # only the first drop of a batch can have begun in an earlier one
+        window, slot, merge = self._shelf.open(key, resumed)
+
+        room, at = window.with_room(key, slot)
+        old, now = room.cells, room.cells.copy()
+        known = volume != UNKNOWN_VOLUME
+        now.price[at], now.volume[at[known]] = price, volume[known]
+        changes, written = self._changes(old, now)
+        after = before - self._of(old, written & ~np.isnan(old.price)) + self._of(now, written)
+        self._timeline.fingerprint = after
+
+        opened = given.seq == open_seq
+        if open_seq != resumed:
+            now.mark[:] = 0
+        mark = np.where(given.volume[opened] == UNKNOWN_VOLUME, MARK_PRICE, MARK_PRICE | MARK_VOLUME)
+        now.mark[at[given.cell[opened]]] |= mark.astype(np.uint8)
+        written[at[given.cell[opened]]] = True
+
+        self._timeline.remember(now, distinct(key_code(key))[0])
+        self._shelf.write(Window(now, room.slot), written, merge, open_seq)
+        return Applied(changes, *self._loaded(given, old, at, resumed), before, after)
+
+    def _fingerprint(self) -> Fingerprint:
+        """Of all cells; where an older stocketl has kept none, every chunk is read once."""
+        timeline = self._timeline
+        if timeline.fingerprint is None:
+            everything = (self._of(cells, np.ones(len(cells.key), bool)) for cells in self._shelf.every_cell())
+            timeline.fingerprint = sum(everything, NOTHING)
+        return timeline.fingerprint
+
+    def _of(self, cells: Cells, chosen: Bool) -> Fingerprint:
+        some = np.flatnonzero(chosen)
+        ids, code = self._timeline.names(key_code(cells.key[some]))
+        return of_cells(ids, code, key_date(cells.key[some]), cells.price[some], cells.volume[some])
+
+    def _changes(self, old: Cells, now: Cells) -> tuple[Changes, Bool]:
+        """The cells that differ, and for each cell whether its price or volume does."""
+        before, existed = np.full(len(old.key), np.nan), np.flatnonzero(~np.isnan(old.price))
+        before[existed] = returns_of(old.take(existed))
+        returns = returns_of(now)
+        changed = np.where(_bits(old.price) != _bits(now.price), PRICE_CHANGED, 0)
+        changed |= np.where(_bits(before) != _bits(returns), RETURN_CHANGED, 0)
+        changed |= np.where(old.volume != now.volume, VOLUME_CHANGED, 0)
+        some = np.flatnonzero(changed)
+        ids, code = self._timeline.names(key_code(now.key[some]))
+        changes = Changes(
+            ids=ids,
+            code=code,
+            date=key_date(now.key[some]),
+            price=now.price[some],
+            returns=returns[some],
+            volume=now.volume[some],
+            changed=changed[some].astype(np.uint8),
+        )
+        return changes, changed & (PRICE_CHANGED | VOLUME_CHANGED) > 0
+
+    def _loaded(self, given: Given, old: Cells, at: Int64, resumed: int) -> tuple[tuple[Int64, Ticks], dict[int, int]]:
+        """The ticks that stand, and the duplicates: both with what the resumed drop gave in earlier batches."""
+        mark = np.where(given.seq == resumed, old.mark[at[given.cell]], 0)
+        earlier = (given.volume == UNKNOWN_VOLUME) & (mark & MARK_VOLUME > 0)
+        volume = np.where(earlier, old.volume[at[given.cell]], given.volume)
+        duplicates, again = dict(given.superseded), int(np.count_nonzero(mark))
+        if again:
+            duplicates[resumed] = duplicates.get(resumed, 0) + again
+        ids, code = self._timeline.names(key_code(given.key))
+        return (given.seq, Ticks(ids, code, key_date(given.key), given.price, volume)), duplicates
+
+
+def _bits(column: Float64) -> Int64:
+    return column.view(np.int64)

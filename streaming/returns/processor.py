@@ -1,0 +1,150 @@
+"""The stateful step: packets of ticks in, packets of changes out, the price history of each bucket in Spark's state.
+
+State: one value `index` and one map `chunks` per bucket (see `history`). Facts and rejects pass through untouched.
+API: https://spark.apache.org/docs/4.1.4/streaming/structured-streaming-transform-with-state.html
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from pyspark import TaskContext
+from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
+
+from streaming import descriptors, faults, memory
+from streaming.checkpoint.handover import Handover
+from streaming.drops.reading import OPEN_TICKS, TICKS
+from streaming.drops.source import PACKET_SCHEMA
+from streaming.errors import START_AGAIN, CheckpointError
+from streaming.lake import rows as lake_files
+from streaming.packets import Loaded, Ticks
+from streaming.returns.history import History
+from streaming.storage.place import open_place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import DataFrame
+    from pyspark.sql.streaming.stateful_processor import MapState
+
+    from streaming.packets import Changes
+
+CHANGES, CHANGES_FILE, DUPLICATES, FINGERPRINT = "changes", "changes-file", "duplicates", "fingerprint"
+LOADED, LOADED_FILE = "loaded", "loaded-file"
+HELD = "held"
+
+_MANY = 50_000  # rows that do not go through Spark but as a file
+
+_COLUMNS = ["bucket", "seq", "part", "kind", "payload"]
+
+
+class _StateChunks:
+    """Chunks of one bucket's history as entries of a Spark map state."""
+
+    def __init__(self, state: MapState) -> None:
+        self._state = state
+
+    def load(self, chunk: int) -> bytes:
+        entry = self._state.getValue((chunk,))
+        if entry is None:
+            msg = f"chunk {chunk} of the price history is not in the state: the checkpoint is damaged. {START_AGAIN}."
+            raise CheckpointError(msg)
+        return bytes(entry[0])
+
+    def store(self, chunk: int, data: bytes) -> None:
+        self._state.updateValue((chunk,), (data,))
+
+    def remove(self, chunk: int) -> None:
+        self._state.removeKey((chunk,))
+
+
+class Returns(StatefulProcessor):
+    """One call per bucket and batch. with_loaded: also give the ticks that count, for the lake.
+
+    Few changes and ticks are emitted; many are written as files beside the checkpoint, the same ones in a replay, and
+    their names are emitted.
+    """
+
+    def __init__(self, *, checkpoint_url: str, with_loaded: bool) -> None:
+        self._checkpoint_url = checkpoint_url
+        self._with_loaded = with_loaded
+
+    def init(self, handle: StatefulProcessorHandle) -> None:
+        """Names the two state variables."""
+        self._index = handle.getValueState("index", "data binary")
+        self._chunks = handle.getMapState("chunks", "chunk long", "data binary")
+
+    def handleInputRows(  # type: ignore[override]  # noqa: N802 (named by Spark; here it gives frames, never Rows)
+        self,
+        key: Any,
+        rows: Iterator[pd.DataFrame],
+        timerValues: Any,  # noqa: ARG002, N803 (named by Spark)
+    ) -> Iterator[pd.DataFrame]:
+        """Applies the packets of bucket `key` in order of (seq, part)."""
+        frame = pd.concat(list(rows), ignore_index=True)
+        is_packet = frame["kind"].isin([TICKS, OPEN_TICKS])
+        passing = frame.loc[~is_packet, _COLUMNS]
+        if len(passing):
+            yield passing
+        packets = frame[is_packet].sort_values(["seq", "part"])
+        if len(packets):
+            size = sum(map(len, packets["payload"]))
+            yield pd.DataFrame(self._apply(int(key[0]), packets), columns=_COLUMNS)
+            if size > memory.LARGE_BYTES:
+                del frame, packets, passing
+                memory.give_back()
+
+    def close(self) -> None:
+        """Nothing is held between batches."""
+
+    def _apply(self, bucket: int, packets: pd.DataFrame) -> list[tuple[int, int, int, str, bytes]]:
+        faults.reach("state")
+        index = self._index.get()
+        history = History(None if index is None else bytes(index[0]), _StateChunks(self._chunks))
+        ticks = [
+            (int(seq), Ticks.from_buffer(bytes(payload)))
+            for seq, payload in zip(packets["seq"], packets["payload"], strict=True)
+        ]
+        left_open = packets.loc[packets["kind"] == OPEN_TICKS, "seq"]
+        applied = history.apply(ticks, open_seq=int(left_open.iloc[0]) if len(left_open) else None)
+        self._index.update((history.index(),))
+        out = [(bucket, 0, 0, *self._for_the_tables(applied.changes, bucket))]
+        if self._with_loaded:
+            out.append((bucket, 0, 0, *self._for_the_lake(Loaded(*applied.loaded), bucket)))
+        if applied.duplicates:
+            out.append((bucket, 0, 0, DUPLICATES, json.dumps(applied.duplicates).encode()))
+        fingerprints = [asdict(fingerprint) for fingerprint in (applied.before, applied.after)]
+        out.append((bucket, 0, 0, FINGERPRINT, json.dumps(fingerprints).encode()))
+        if (held := descriptors.of_java_above()) is not None:
+            out.append((bucket, 0, 0, HELD, held.to_json()))
+        return out
+
+    def _for_the_tables(self, changes: Changes, bucket: int) -> tuple[str, bytes]:
+        if len(changes) <= _MANY:
+            return CHANGES, changes.to_buffer()
+        return CHANGES_FILE, Handover(self._checkpoint_url).write(_batch_id(), bucket, changes).encode()
+
+    def _for_the_lake(self, loaded: Loaded, bucket: int) -> tuple[str, bytes]:
+        if len(loaded.seq) <= _MANY:
+            return LOADED, loaded.to_buffer()
+        outbox = open_place(lake_files.outbox_of(self._checkpoint_url))
+        file = lake_files.write(outbox, f"{lake_files.TICKS}-{bucket}", _batch_id(), loaded.to_table())
+        return LOADED_FILE, json.dumps(vars(file)).encode()
+
+
+def _batch_id() -> int:
+    """Of the batch that this task belongs to."""
+    return int(TaskContext.get().getLocalProperty("streaming.sql.batchId"))  # type: ignore[union-attr,arg-type]  # Spark sets both
+
+
+def changes(packets: DataFrame, *, checkpoint_url: str, with_loaded: bool) -> DataFrame:
+    """Packets of ticks (`PACKET_SCHEMA`) → changes, loaded ticks, duplicates, and whatever else came in."""
+    return packets.groupBy("bucket").transformWithStateInPandas(
+        statefulProcessor=Returns(checkpoint_url=checkpoint_url, with_loaded=with_loaded),
+        outputStructType=PACKET_SCHEMA,
+        outputMode="Append",
+        timeMode="None",
+    )

@@ -1,0 +1,172 @@
+"""The part of a bucket's history that one batch concerns, as sorted columns; no state and no store."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streaming.distinct import distinct
+from streaming.packets import UNKNOWN_VOLUME
+from streaming.returns.chunks import Cells, cell_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from streaming.packets import Float64, Int32, Int64, Ticks
+
+    Bool = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a batch gives: one tick for each (cell, drop), in the order of cell key, then seq.
+
+    seq, key, volume: int64 [n]; price: float64 [n]; cell: int64 [n], the place of the tick's key among the distinct
+    ones; starts: int64 [distinct keys], where each key begins; superseded: rows of a drop that a later one of the same
+    drop replaced, by seq, the drops without any left out.
+    """
+
+    seq: Int64
+    key: Int64
+    price: Float64
+    volume: Int64
+    cell: Int64
+    starts: Int64
+    superseded: dict[int, int]
+
+    def winners(self) -> tuple[Int64, Float64, Int64]:
+        """The distinct keys, ascending, with the last price and the last known volume of each."""
+        return (self.key[self.starts], *_last(self.starts, self.price, self.volume))
+
+
+@dataclass(slots=True)
+class Window:
+    """Cells of one history in the order of key, and the slot of the chunk of each; -1: known from the index only."""
+
+    cells: Cells
+    slot: Int64
+
+    @classmethod
+    def join(cls, parts: list[Window]) -> Window:
+        """All cells of the parts, which share none."""
+        some = [part for part in parts if len(part.slot)]
+        if not some:
+            return cls(Cells(*(np.empty(0, dtype) for dtype in ("i8", "f8", "i8", "u1"))), np.empty(0, np.int64))
+        if len(some) == 1:
+            return some[0]
+        key = np.concatenate([part.cells.key for part in some])
+        price = np.concatenate([part.cells.price for part in some])
+        volume = np.concatenate([part.cells.volume for part in some])
+        mark = np.concatenate([part.cells.mark for part in some])
+        window = cls(Cells(key, price, volume, mark), np.concatenate([part.slot for part in some]))
+        return window.take(np.argsort(key, kind="stable"))  # timsort: the parts are sorted runs
+
+    def take(self, places: Int64) -> Window:
+        """The cells at these places."""
+        return Window(self.cells.take(places), self.slot[places])
+
+    def holds(self, key: Int64) -> Bool:
+        """Whether each key is in the window."""
+        found: Bool = np.append(self.cells.key, -1)[np.searchsorted(self.cells.key, key)] == key
+        return found
+
+    def neighbours(self, key: Int64, slot: Int64) -> tuple[Bool, Bool]:
+        """Whether the slot of each key holds an older and a newer cell of the same ticker."""
+        at = np.searchsorted(self.cells.key, key) + 1  # in the columns padded by one on both sides
+        code = np.pad(self.cells.key >> 32, 1, constant_values=-1)
+        slots = np.pad(self.slot, 1, constant_values=-1)
+        after = at + self.holds(key)
+        older = (code[at - 1] == key >> 32) & (slots[at - 1] == slot)
+        return older, (code[after] == key >> 32) & (slots[after] == slot)
+
+    def with_room(self, key: Int64, slot: Int64) -> tuple[Window, Int64]:
+        """The window with an empty cell (price NaN, volume unknown) for each new key, and the place of each key."""
+        at, new, old = np.searchsorted(self.cells.key, key), ~self.holds(key), self.cells
+        gap = at[new]
+        price, volume = np.insert(old.price, gap, np.nan), np.insert(old.volume, gap, UNKNOWN_VOLUME)
+        cells = Cells(np.insert(old.key, gap, key[new]), price, volume, np.insert(old.mark, gap, 0))
+        return Window(cells, np.insert(self.slot, gap, slot[new])), at + np.cumsum(new) - new
+
+
+def gather(ticks: list[tuple[int, Ticks]], register: Callable[[list[str]], Int32]) -> Given:
+    """The packets of a batch as `Given`; `register` turns tickers into codes of the history.
+
+    Raises:
+        ValueError: the packets are not in the order of seq.
+    """
+    keys, previous = [], 0
+    for seq, packet in ticks:
+        if seq < previous:
+            msg = f"packets of a batch: expected seq {previous} or later, got {seq}. Sort them by seq and part."
+            raise ValueError(msg)
+        previous = seq
+        # The ids may be shared with other buckets: only those with rows here are tickers of this one.
+        used = np.flatnonzero(np.bincount(packet.code, minlength=len(packet.ids)))
+        codes = np.zeros(len(packet.ids), np.int32)
+        codes[used] = register([packet.ids[ticker] for ticker in used.tolist()])
+        keys.append(cell_key(codes[packet.code], packet.date))
+    drops = np.array([seq for seq, _ in ticks], np.int64)
+    row_seq = np.repeat(drops, [len(packet) for _, packet in ticks])
+    key = np.concatenate([np.empty(0, np.int64), *keys])
+    price = np.concatenate([np.empty(0), *(packet.price for _, packet in ticks)])
+    volume = np.concatenate([np.empty(0, np.int64), *(packet.volume for _, packet in ticks)])
+    order = np.argsort(key, kind="stable")
+    return _given(row_seq[order], key[order], price[order], volume[order])
+
+
+def returns_of(cells: Cells) -> Float64:
+    """float64 [n]: price / previous price of the ticker - 1, NaN where there is none."""
+    returns = np.full(len(cells.key), np.nan)
+    same = cells.key[1:] >> 32 == cells.key[:-1] >> 32
+    returns[1:][same] = (cells.price[1:] / cells.price[:-1] - 1)[same]
+    return returns
+
+
+def cut(counts: Int64, slot: Int64, limit: int) -> list[int]:
+    """Where chunks begin among ascending dates of `counts` cells each.
+
+    A chunk above `limit` cells has a single date; none reaches over two slots; the cells of a slot are dealt evenly.
+    """
+    starts, ends = [], np.cumsum(counts)
+    borders = [0, *(np.flatnonzero(np.diff(slot)) + 1).tolist(), len(counts)]
+    for begin, stop in itertools.pairwise(borders):
+        start = begin
+        while start < stop:
+            starts.append(start)
+            done = int(ends[start] - counts[start])
+            left = int(ends[stop - 1]) - done
+            share = -(-left // -(-left // limit))
+            start = min(stop, max(start + 1, int(np.searchsorted(ends, done + share, side="right"))))
+    return starts
+
+
+def _given(seq: Int64, key: Int64, price: Float64, volume: Int64) -> Given:
+    new_key = np.diff(key, prepend=-1) != 0
+    ticks = np.flatnonzero(new_key | (np.diff(seq, prepend=-1) != 0))
+    last_price, last_volume = _last(ticks, price, volume)
+    drops, drop = distinct(seq)
+    superseded = np.bincount(drop, minlength=len(drops)) - np.bincount(drop[ticks], minlength=len(drops))
+    some = superseded > 0
+    return Given(
+        seq=seq[ticks],
+        key=key[ticks],
+        price=last_price,
+        volume=last_volume,
+        cell=np.cumsum(new_key[ticks]) - 1,
+        starts=np.flatnonzero(new_key[ticks]),
+        superseded=dict(zip(drops[some].tolist(), superseded[some].tolist(), strict=True)),
+    )
+
+
+def _last(starts: Int64, price: Float64, volume: Int64) -> tuple[Float64, Int64]:
+    """The last price and the last known volume of each group of rows."""
+    if not len(starts):
+        return price, volume
+    ends = np.append(starts[1:], len(price)) - 1
+    known = np.maximum.reduceat(np.where(volume == UNKNOWN_VOLUME, -1, np.arange(len(volume))), starts)
+    return price[ends], np.where(known < 0, UNKNOWN_VOLUME, volume[known])

@@ -1,0 +1,24 @@
+"""The process that Spark's Python workers are forked from, with what they need already loaded.
+
+A worker forked from Spark's own daemon imports pandas and pyarrow anew: a second of CPU in each of the first tasks.
+Named by `spark.python.daemon.module`.
+"""
+
+import importlib
+
+from pyspark.daemon import manager
+
+_LOADED_BEFORE_FORKING = (
+    "pyarrow.compute",
+    "pyspark.sql.pandas.serializers",
+    "pyspark.sql.streaming.stateful_processor_api_client",
+    "pyspark.worker",
+    "streaming.drops.source",
+    "streaming.storage.folder",
+    "streaming.returns.processor",
+)
+
+if __name__ == "__main__":
+    for module in _LOADED_BEFORE_FORKING:
+        importlib.import_module(module)
+    manager()  # type: ignore[no-untyped-call]  # pyspark's

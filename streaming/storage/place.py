@@ -1,0 +1,187 @@
+"""Where drops, receipts and moved files lie: a folder or an S3 prefix behind one small interface."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+from urllib.parse import unquote, urlsplit
+
+from streaming.errors import SettingsError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from _typeshed import WriteableBuffer
+
+CHUNK = 8 << 20
+_UNFINISHED = (".tmp", ".part", "._COPYING_")
+BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of one object.
+
+    key: relative to the place, components joined by `/`; etag: identity of the content (S3: the ETag without its
+    quotes; folder: mtime in ns, size, inode); version: S3 version id (`null` without versioning), None in a
+    folder; size in bytes; modified: UTC, microseconds.
+    """
+
+    key: str
+    etag: str
+    version: str | None
+    size: int
+    modified: datetime
+
+
+class Place(Protocol):
+    """A folder or a bucket prefix. Picklable; safe to use from several threads; connects when first used.
+
+    Everything raises `StorageError` where trying again may help (no connection, full disk) and
+    `SettingsError` where it does not (no such bucket, no credentials, access denied).
+    """
+
+    url: str
+    longest_key: int
+    """UTF-8 bytes that a key may have."""
+    longest_component: int | None
+    """Bytes between two `/`, and components must be plain names; None: keys have no structure."""
+
+    def check(self, *, of_drops: bool = False) -> None:
+        """Asks, at start, for what the job will ask for: `SettingsError` where that will never be given.
+
+        A folder is made and written to; nothing stays behind. of_drops: drops are listed and read here.
+        """
+
+    def versions(self) -> list[Version]:
+        """What lies there as drops now, in order of (modified, key); versions of one key oldest first."""
+
+    def claim(self, version: Version, seq: int) -> Version | None:
+        """Makes the version's bytes safe from its producer; None if it vanished, changed or cannot be read yet.
+
+        Idempotent; a claim left under the same seq for another version is replaced. Survives `kill -9` of the
+        job; it is not forced to the disk (the input still is there after a power cut, and `read` falls back to it).
+        """
+
+    def held_back(self) -> dict[str, str]:
+        """What the last look at the drops met that may not be read and waits, and why, by key."""
+
+    def read(self, version: Version, seq: int, start: int = 0, end: int | None = None) -> bytes:
+        """Bytes [start, end) of a claimed version, always the same ones; raises `VanishedError`."""
+
+    def claimed(self) -> set[int]:
+        """The seqs that hold a claim; none on S3, where versions stay by themselves."""
+
+    def release(self, seq: int) -> None:
+        """Removes the claim, if there is one."""
+
+    def put(self, key: str, data: bytes, *, durable: bool = True) -> None:
+        """Writes an object as a whole: readers see the old or the new one; on the disk then, if `durable`."""
+
+    def get(self, key: str) -> bytes | None:
+        """An object's bytes, None if there is none."""
+
+    def exists(self, key: str) -> bool:
+        """Whether something has this key."""
+
+    def keys(self) -> list[str]:
+        """All keys, any names, sorted."""
+
+    def head(self, key: str) -> Version | None:
+        """The object that has this key now."""
+
+    def free(self, key: str) -> bool:
+        """Whether a new object can get this key."""
+
+    def open(self, version: Version, seq: int | None) -> BinaryIO:
+        """A claimed version's bytes as a stream, in bounded memory; seq None: an object as it lies there.
+
+        A symbolic link opens as the name that it points to. Raises `VanishedError`.
+        """
+
+    def take(self, source: Place, version: Version, seq: int, key: str) -> None:
+        """Copies a claimed version of another place to a new key here, as a whole; never over another object.
+
+        Raises `VanishedError`, and `StorageError` where the key is taken.
+        """
+
+    def delete(self, version: Version, seq: int) -> None:
+        """Removes exactly this version, if it still is there; a newer one under its key stays."""
+
+
+class Ranges(io.RawIOBase):
+    """A version as a stream of range reads, so that a broken connection costs one range."""
+
+    def __init__(self, place: Place, version: Version, seq: int) -> None:
+        super().__init__()
+        self._place, self._version, self._seq, self._at = place, version, seq, 0
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fills the buffer from the next range."""
+        view = memoryview(buffer)
+        end = min(self._at + len(view), self._version.size)
+        data = self._place.read(self._version, self._seq, self._at, end)
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def discard(place: Place, key: str) -> None:
+    """Removes the object that has this key now, if there is one."""
+    found = place.head(key)
+    if found is not None:
+        place.delete(found, 0)
+
+
+def is_drop_name(name: str) -> bool:
+    """Whether a producer means this name (one component) to be read: not hidden, not unfinished."""
+    return not name.startswith((".", "_")) and not name.endswith(_UNFINISHED)
+
+
+def is_drop_key(key: str, size: int) -> bool:
+    """Whether an object of a bucket is a drop: key relative to the prefix, size in bytes.
+
+    Not the prefix itself, a folder marker (an empty object whose key ends with `/`), or a key that holds NUL.
+    """
+    last = key.rpartition("/")[2]
+    return bool(key) and (bool(last) or size > 0) and is_drop_name(last) and "\0" not in key
+
+
+def open_place(url: str, *, settle: float = 0.0) -> Place:
+    """The place that a location names: `s3://bucket/prefix` (or `s3a://`), a folder or a `file://` URI.
+
+    settle: seconds for which a file in a folder must have been left alone to be a drop. Touches nothing yet.
+    Raises `SettingsError` for any other location.
+    """
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme.lower() in {"s3", "s3a"}:
+        bucket, _, prefix = rest.partition("/")
+        if not BUCKET.fullmatch(bucket):
+            msg = f"{url!r}: expected s3://bucket/prefix, got the bucket name {bucket!r}; correct the location"
+            raise SettingsError(msg)
+        from streaming.storage.bucket import Bucket  # noqa: PLC0415 - boto3 takes 0.3 s to load and is needed only for S3
+
+        return Bucket(bucket, prefix)
+    from streaming.storage.folder import Folder  # noqa: PLC0415 - `folder` builds on this module
+
+    return Folder(_folder_path(url), settle)
+
+
+def _folder_path(url: str) -> str:
+    path = url
+    if url.lower().startswith("file:"):
+        parts = urlsplit(url)
+        path = unquote(parts.path) if parts.netloc in {"", "localhost"} else ""
+    elif "://" in url:
+        path = ""
+    if not path.strip() or "\0" in path:
+        msg = f"{url!r} is no location: give a folder, file:///folder or s3://bucket/prefix"
+        raise SettingsError(msg)
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - a str on purpose: see `folder`

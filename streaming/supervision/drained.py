@@ -1,0 +1,69 @@
+"""When `--once` is done: what lay in the input at the start is receipted, moved and in the lake, no batch is open."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from streaming.drops.admission import digest
+from streaming.errors import SettingsError, StorageError
+from streaming.ledger import batches as ledger
+from streaming.storage.place import open_place
+
+if TYPE_CHECKING:
+    from streaming.checkpoint.checkpoint import Checkpoint
+    from streaming.database.transactions import Transactions
+    from streaming.lake.outbox import LakeOutbox
+    from streaming.receipts.writer import ReceiptWriter
+    from streaming.settings import Settings
+
+_LOOK_SECONDS = 0.25
+
+
+class Drained:
+    """Called again and again; True once nothing that was there when it was made is left to do."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        checkpoint: Checkpoint,
+        transactions: Transactions,
+        receipts: ReceiptWriter,
+        lake: LakeOutbox | None,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._moves = settings.moves
+        self._place = open_place(settings.input)
+        self._transactions = transactions
+        self._receipts = receipts
+        self._lake = lake
+        self._wanted = {digest(version) for version in self._place.versions()}
+        self._next_look = 0.0
+
+    def __call__(self) -> bool:
+        """Looks at the input (and, where files stay there, at the ledger) at most four times a second."""
+        # the lake last: what is moved was in its outbox before
+        return self._moved_or_ended() and (self._lake is None or self._lake.idle)
+
+    def _moved_or_ended(self) -> bool:
+        if not (self._receipts.delivering and self._receipts.idle) or time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + _LOOK_SECONDS
+        try:
+            left = {digest(version): version for version in self._place.versions()}
+            is_open = self._checkpoint.is_open()
+        except (StorageError, SettingsError):  # the latter: a right that was taken away meanwhile
+            return False
+        refused = self._receipts.refused
+        waiting = [
+            version
+            for key, version in left.items()
+            if key in self._wanted and (version.key, version.etag, version.version) not in refused
+        ]
+        if is_open:
+            return False
+        if not waiting or self._moves:
+            return not waiting
+        keys = sorted({version.key for version in waiting})
+        ended = self._transactions.run(lambda cur: ledger.ended_versions(cur, keys))
+        return all((version.key, version.etag, version.version) in ended for version in waiting)

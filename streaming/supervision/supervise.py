@@ -1,0 +1,185 @@
+"""Keeps the query up while that makes sense, ends it when the job is to end, and says plainly why it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streaming.checkpoint.damage import told_by_spark
+from streaming.errors import StockETLError, StorageError
+from streaming.storage.folder_errors import full_disks
+from streaming.supervision.mishaps import DISK_FULL, Mishap, QueryFailedError, mishap_of, signs_in
+from streaming.waiting import Waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pyspark.sql.streaming.query import StreamingQuery
+
+    from streaming.publish.foreach_batch import Publish
+    from streaming.supervision.stopping import Stop
+
+_LOOK_SECONDS = 0.1
+_RESTART_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
+_WELL_SECONDS = 60.0  # a query that has lived for so long has met nothing of what ended the one before
+_PYTHON_ERROR = re.compile(r"(?!pyspark|py4j)[\w.]+(Error|Exception|Exit|Interrupt): ")
+
+
+class Follower(Protocol):
+    """A thread that does what follows the publication of a batch; `error` is what ended it early."""
+
+    name: str
+    error: BaseException | None
+
+    def start(self) -> None:
+        """Begins."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Waits for its end, so many seconds at most."""
+
+
+def supervise(
+    start: Callable[[bool], StreamingQuery],
+    *,
+    isolate: bool,
+    publish: Publish,
+    followers: Sequence[Follower],
+    superseded: Callable[[], None],
+    drained: Callable[[], bool],
+    stop: Stop,
+    spark_log: Path,
+) -> None:
+    """Runs the query until `stop` is set or `drained()` says that all is done; restarts it where that may help.
+
+    start: begins the query, with drops parsed in isolation or not. Raises what `publish`, a follower or `superseded`
+    raised, or QueryFailedError.
+    """
+    restarts = _Restarts(publish, isolate=isolate)
+    query = start(isolate)
+    for follower in followers:
+        follower.start()
+    reason: BaseException | None = None
+    stop.now("the query")
+    try:
+        while not stop.wait(_LOOK_SECONDS) and not drained():
+            _raise_error_of(followers)
+            if not query.isActive:
+                reason = reason or _reason(query, publish, superseded, spark_log)
+                pause = restarts.pause_after(reason)
+                if stop.wait(pause):
+                    break
+                publish.error = reason = None
+                try:
+                    query = start(restarts.isolate)
+                except StorageError as error:  # it does not answer yet
+                    reason = error
+                except StockETLError:
+                    raise
+                except Exception as error:  # noqa: BLE001 (Spark's errors have no common class)
+                    reason = _query_failed(str(error), str(error), spark_log)
+                restarts.started()
+            else:
+                restarts.look()
+    finally:
+        stop.set()
+        _end(query, followers, stop)
+
+
+class _Restarts:
+    """Counts the mishaps of one batch and tells them; `isolate`: whether the next start parses drops in isolation."""
+
+    def __init__(self, publish: Publish, *, isolate: bool) -> None:
+        self.isolate = isolate
+        self._publish = publish
+        self._published = 0
+        self._count = 0
+        self._by_mishap: Counter[Mishap] = Counter()
+        self._waits: dict[str, Waiting] = {}
+        self._started = time.monotonic()
+
+    def pause_after(self, reason: BaseException) -> float:
+        """Seconds to wait before the next start. Raises the reason where that would not help."""
+        self.look()
+        mishap = mishap_of(reason)
+        if mishap is None or (mishap.tries is not None and self._by_mishap[mishap] >= mishap.tries):
+            raise reason
+        self._by_mishap[mishap] += 1
+        self._count += 1
+        if mishap.isolates and self._by_mishap[mishap] > 1:
+            self.isolate = True
+        self._waits.setdefault(mishap.what, Waiting(mishap.what)).failed(_first_line(reason), mishap.advice)
+        doubled = min(self._count, 10)  # a storage may be away for days, and a float ends at 2 ** 1023
+        return min(_RESTART_PAUSE_SECONDS * 2.0**doubled, _LONGEST_PAUSE_SECONDS)
+
+    def started(self) -> None:
+        """A query has begun."""
+        self._started = time.monotonic()
+
+    def look(self) -> None:
+        """Whether it goes on: a batch has been published since, so that the next mishap is another one."""
+        if self._publish.batches > self._published:
+            self._count, self._published = 0, self._publish.batches
+            self._by_mishap.clear()
+        elif not self._waits or time.monotonic() - self._started < _WELL_SECONDS:
+            return
+        for wait in self._waits.values():
+            wait.over()
+        self._waits.clear()
+
+
+def _raise_error_of(followers: Sequence[Follower]) -> None:
+    for follower in followers:
+        if follower.error is not None:
+            raise follower.error
+
+
+def _end(query: StreamingQuery, followers: Sequence[Follower], stop: Stop) -> None:
+    """Ends the query; gives each follower, which has seen `stop`, some seconds for what it is doing."""
+    stop.now("the end of the query")
+    with contextlib.suppress(Exception):  # Java may be gone already; what matters is that nothing runs on
+        query.stop()
+    for follower in followers:
+        stop.now(f"the thread {follower.name!r}")
+        follower.join(timeout=10)
+
+
+def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], None], spark_log: Path) -> BaseException:
+    """Why the query is no longer active: our own error if there is one, else Spark's in one line."""
+    if isinstance(publish.error, StockETLError):
+        return publish.error
+    try:
+        superseded()
+    except StockETLError as error:
+        return error
+    told = _told_by(query)
+    text = str(publish.error or told or "it ended without a reason")
+    if (damaged := told_by_spark(f"{text}\n{told}")) is not None:
+        return damaged
+    return _query_failed(text, told, spark_log)
+
+
+def _query_failed(text: str, told: str, spark_log: Path) -> QueryFailedError:
+    """text: has the line that a person needs; told: has the signs of what it is."""
+    said = _first_line(text)
+    signs = "".join(f" {sign}" for sign in signs_in(told) if sign not in said)
+    full = " and ".join(full_disks()) if any(sign in f"{said}{signs}" for sign in DISK_FULL) else ""
+    advice = f"; free some space on {full}" if full else ""
+    return QueryFailedError(f"the query ended: {said}{signs}{advice} (details: {spark_log})")
+
+
+def _told_by(query: StreamingQuery) -> str:
+    """Spark's text. Without a message (EOFException: the reader of the input is gone) an exception has still a name."""
+    error: Any = query.exception()
+    text = str(error or "")
+    return f"{error._cause}\n{text}" if text.startswith("null") else text  # noqa: SLF001 (pyspark shows it nowhere)
+
+
+def _first_line(text: object) -> str:
+    """What a person needs of a text that may hold stack traces: Python's word on the error, else the first line."""
+    lines = [line.strip() for line in str(text).splitlines() if line.strip()]
+    python = [line for line in lines if _PYTHON_ERROR.match(line)]
+    return (python or lines or [""])[0][:300]

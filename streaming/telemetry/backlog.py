@@ -1,0 +1,96 @@
+"""How many drops wait in the input, and for how long the oldest has: looked at now and then, beside the work."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from streaming.drops.admission import EMPTY_OFFSET, digest, is_open
+from streaming.errors import CheckpointError, SettingsError, StorageError
+from streaming.storage.place import open_place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streaming.checkpoint.checkpoint import Checkpoint
+    from streaming.settings import Settings
+    from streaming.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+class Waiting(NamedTuple):
+    """drops: how many wait; oldest_seconds: for how long the oldest has, 0 without one."""
+
+    drops: int
+    oldest_seconds: float
+
+
+class Backlog(threading.Thread):
+    """Looks at the input, keeps what waits there in `waiting`, and tells `metrics`.
+
+    committed: the last batch whose receipts are written, -1 before the first. What waits are the versions in the input
+    that no batch up to it has taken, and a large drop that goes on. waiting: None before the first look, and after one
+    that failed.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        checkpoint: Checkpoint,
+        *,
+        committed: Callable[[], int],
+        metrics: Metrics,
+        stop: threading.Event,
+    ) -> None:
+        super().__init__(name="backlog", daemon=True)  # a long listing must not keep an ended job alive
+        self._input = open_place(settings.input)
+        self._every = settings.heartbeat_every
+        self._checkpoint = checkpoint
+        self._committed = committed
+        self._metrics = metrics
+        self._stop_event = stop
+        self._offset: tuple[int, dict[str, Any]] = (-1, EMPTY_OFFSET)
+        self.waiting: Waiting | None = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Until the stop event; an error that waiting does not mend is kept in `error`."""
+        try:
+            while True:
+                began = time.monotonic()
+                self._look()
+                self._metrics.flush()
+                # of an input that takes long to list, half of the time is enough
+                if self._stop_event.wait(max(self._every, time.monotonic() - began)):
+                    break
+        except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for this one)
+            self.error = error
+        finally:
+            self._metrics.flush()
+
+    def _look(self) -> None:
+        try:
+            self.waiting = self._found(self._committed())
+        except (
+            StorageError,
+            SettingsError,
+            CheckpointError,
+        ) as error:  # the last: its offset is purged
+            self.waiting = None
+            log.warning("what waits is not known this time: %s", error)
+        else:
+            self._metrics.waiting(*self.waiting)
+
+    def _found(self, batch: int) -> Waiting:
+        if batch != self._offset[0]:
+            self._offset = (batch, self._checkpoint.offset(batch))
+        offset = self._offset[1]
+        lying = offset["lying"]
+        waiting = [version for version in self._input.versions() if digest(version) not in lying]
+        oldest = min((version.modified for version in waiting), default=None)
+        age = 0.0 if oldest is None else max((datetime.now(UTC) - oldest).total_seconds(), 0.0)
+        return Waiting(len(waiting) + is_open(offset), age)

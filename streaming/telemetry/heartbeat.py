@@ -1,0 +1,102 @@
+"""A small object that says now and then that the job lives, and how far it is: whoever keeps it alive reads it.
+
+Beside it may lie the object `stop`: then the job ends itself, since a signal may reach only the process around it.
+
+Delivery: at least once; a storage that does not answer costs a warning and a beat.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from streaming import __version__, waiting
+from streaming.descriptors import shown
+from streaming.errors import SettingsError, StockETLError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streaming.descriptors import Descriptors
+    from streaming.storage.place import Place
+    from streaming.telemetry.backlog import Waiting
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT, STOP = "heartbeat.json", "stop"
+
+
+class Heartbeat(threading.Thread):
+    """Writes `heartbeat.json` to `place` every so many seconds; sets `stop` once that marker is there.
+
+    committed: the last batch whose receipts are written, -1 before the first; drops: what was seen last to wait in
+    the input; held: the most descriptors that a process of the last batch had open.
+    Nothing else is done here: whatever takes long beside it would make a job look dead that is well.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        every: float,
+        epoch: int,
+        *,
+        committed: Callable[[], int],
+        drops: Callable[[], Waiting | None],
+        held: Callable[[], Descriptors | None],
+        stop: threading.Event,
+    ) -> None:
+        super().__init__(name="heartbeat", daemon=True)  # a storage that is slow must not keep an ended job alive
+        self._place = place
+        self._every = every
+        self._epoch = epoch
+        self._committed = committed
+        self._drops = drops
+        self._held = held
+        self._stop_event = stop
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Until the stop event; an error that waiting does not mend is kept in `error`."""
+        try:
+            while True:
+                self._beat()
+                self._look_for_stop()
+                if self._stop_event.wait(self._every):
+                    break
+        except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for this one)
+            self.error = error
+
+    def _beat(self) -> None:
+        try:
+            self._place.put(HEARTBEAT, json.dumps(self._document()).encode(), durable=False)
+        except (StorageError, SettingsError) as error:  # the latter too may be over by the next beat
+            log.warning("no heartbeat this time: %s", error)
+
+    def _look_for_stop(self) -> None:
+        try:
+            there = self._place.get(STOP) is not None
+        except StockETLError as error:  # also one without the right to see it: no reason to end
+            log.warning("whether to stop is not known this time: %s", error)
+            return
+        if there and not self._stop_event.is_set():
+            log.info("%s/%s is there", self._place.url, STOP)
+            self._stop_event.set()
+
+    def _document(self) -> dict[str, Any]:
+        drops = self._drops()
+        return {
+            "epoch": self._epoch,
+            "batch": self._committed(),
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "waiting": None if drops is None else drops.drops,
+            "oldest_waiting_seconds": None if drops is None else round(drops.oldest_seconds, 1),
+            "held_up": [asdict(wait) | {"seconds": round(wait.seconds, 1)} for wait in waiting.under_way()],
+            "descriptors": shown(self._held()),
+            "version": __version__,
+            "step": os.environ.get("EMR_STEP_ID"),
+        }

@@ -1,0 +1,165 @@
+"""What the job measures of itself, and CloudWatch as the place where the figures go.
+
+Delivery: at least once while the job lives: what CloudWatch does not take goes with the next flush, up to 100,000
+distinct values of a metric. Nothing waits for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from streaming.errors import StockETLError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+log = logging.getLogger(__name__)
+
+NAMESPACE, SERVICE = "StockETL", "stocketl"
+_UNITS = {"Seconds": "Seconds", "Percent": "Percent"}  # by the end of a name; others are counts
+# docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricData.html and API_MetricDatum.html
+_METRICS_A_CALL, _VALUES_A_METRIC = 1_000, 150
+_KEPT_VALUES = 100_000
+
+
+class Metrics(Protocol):
+    """Takes figures; many within a moment are fine. Raises nothing."""
+
+    def batch(
+        self, facts: list[dict[str, Any]], ended: list[dict[str, Any]], seconds: float, visible: datetime
+    ) -> None:
+        """One batch. facts: of the parts of drops (`reading`); ended: the receipts of the drops that ended in it.
+
+        visible: when its rows could be seen.
+        """
+
+    def waiting(self, drops: int, oldest_seconds: float) -> None:
+        """How many drops wait, and how long the oldest has."""
+
+    def descriptors(self, share: float) -> None:
+        """How much of its limit a process of a batch has open at the most, 0 to 1."""
+
+    def flush(self) -> None:
+        """Sends what has gathered."""
+
+
+class NoMetrics:
+    """Takes figures nowhere."""
+
+    def batch(
+        self, facts: list[dict[str, Any]], ended: list[dict[str, Any]], seconds: float, visible: datetime
+    ) -> None:
+        """Nothing."""
+
+    def waiting(self, drops: int, oldest_seconds: float) -> None:
+        """Nothing."""
+
+    def descriptors(self, share: float) -> None:
+        """Nothing."""
+
+    def flush(self) -> None:
+        """Nothing."""
+
+
+class CloudWatch:
+    """Metrics of the namespace `StockETL` with the dimension service=stocketl, every value kept.
+
+    put: `put_metric_data` of boto3's client. For several threads.
+    """
+
+    def __init__(self, put: Callable[..., Any]) -> None:
+        self._put = put
+        self._lock = threading.Lock()
+        self._values: dict[str, Counter[float]] = {}
+
+    def batch(
+        self, facts: list[dict[str, Any]], ended: list[dict[str, Any]], seconds: float, visible: datetime
+    ) -> None:
+        """Keeps the figures of one batch and of each drop that ended in it for the next flush."""
+        for figures in _of_batch(facts, ended, seconds, visible):
+            self.add(figures)
+
+    def waiting(self, drops: int, oldest_seconds: float) -> None:
+        """Keeps both for the next flush."""
+        self.add({"WaitingDrops": drops, "OldestWaitingSeconds": oldest_seconds})
+
+    def descriptors(self, share: float) -> None:
+        """Keeps it for the next flush."""
+        self.add({"OpenDescriptorsPercent": 100 * share})
+
+    def add(self, figures: Mapping[str, float]) -> None:
+        """Keeps figures by their names in CloudWatch for the next flush."""
+        with self._lock:
+            for name, value in figures.items():
+                self._values.setdefault(name, Counter())[round(float(value), 3)] += 1
+
+    def flush(self) -> None:
+        """One call for up to 1,000 metrics of up to 150 distinct values; what fails is kept for the next time."""
+        with self._lock:
+            values, self._values = self._values, {}
+        data = list(_data(values, datetime.now(UTC)))
+        for first in range(0, len(data), _METRICS_A_CALL):
+            part = data[first : first + _METRICS_A_CALL]
+            try:
+                self._put(Namespace=NAMESPACE, MetricData=part)
+            except StockETLError as error:
+                log.warning("figures wait: %s", error)
+                self._keep(part)
+
+    def _keep(self, part: list[dict[str, Any]]) -> None:
+        with self._lock:
+            for datum in part:
+                kept = self._values.setdefault(datum["MetricName"], Counter())
+                if len(kept) < _KEPT_VALUES:
+                    kept.update(dict(zip(datum["Values"], map(int, datum["Counts"]), strict=True)))
+
+
+def _data(values: dict[str, Counter[float]], now: datetime) -> Iterator[dict[str, Any]]:
+    for name, counted in values.items():
+        pairs = list(counted.items())
+        for first in range(0, len(pairs), _VALUES_A_METRIC):
+            part = pairs[first : first + _VALUES_A_METRIC]
+            yield {
+                "MetricName": name,
+                "Dimensions": [{"Name": "service", "Value": SERVICE}],
+                "Timestamp": now,
+                "Values": [value for value, _ in part],
+                "Counts": [float(count) for _, count in part],
+                "Unit": next((unit for end, unit in _UNITS.items() if name.endswith(end)), "Count"),
+            }
+
+
+def _of_batch(
+    facts: list[dict[str, Any]], ended: list[dict[str, Any]], seconds: float, visible: datetime
+) -> list[dict[str, float]]:
+    """The figures of one batch, then one for each drop that ended in it, as `Metrics.batch` takes them.
+
+    Rows that a drop gives again in a later batch count as loaded.
+    """
+    failed = sum(drop["fate"] == "failed" for drop in ended)
+    rows = {kind: sum(fact[f"rows_{kind}"] for fact in facts) for kind in ("loaded", "duplicate", "rejected")}
+    figures: dict[str, float] = {
+        "DropsLoaded": len(ended) - failed,
+        "DropsFailed": failed,
+        "RowsLoaded": rows["loaded"],
+        "RowsDuplicate": rows["duplicate"],
+        "RowsRejected": rows["rejected"],
+        "BatchSeconds": seconds,
+    }
+    waits = [(visible - datetime.fromisoformat(drop["last_modified"])).total_seconds() for drop in ended]
+    return [figures, *({"DropToVisibleSeconds": max(wait, 0.0)} for wait in waits)]
+
+
+def cloudwatch() -> CloudWatch:
+    """As the process's AWS client reaches it."""
+    from streaming.aws import client_of, plain_errors  # noqa: PLC0415 (boto3 takes 0.3 s to load)
+
+    def put(**request: Any) -> None:
+        with plain_errors("send figures to CloudWatch, as"):
+            client_of("cloudwatch").put_metric_data(**request)
+
+    return CloudWatch(put)

@@ -1,0 +1,112 @@
+"""Tables that somebody has changed are noticed, whatever was changed; those that nobody has touched are not."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+import pytest
+from history_oracle import Chunks, Row, ticks
+from ledger_rows import fact
+from publishing import made as publish_made
+
+from streaming.audit import tables as table_audit
+from streaming.audit.tables import Found, audit_tables
+from streaming.checkpoint.checkpoint import Checkpoint
+from streaming.database.transactions import Transactions
+from streaming.ledger import batches as ledger
+from streaming.publish.batch import Batch, _joined
+from streaming.publish.foreach_batch import Stopwatch
+from streaming.returns.history import History
+from streaming.telemetry.metrics import NoMetrics
+from streaming.ticks.parse import by_bucket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CHECKPOINT = Checkpoint("", "c", 2, text_ids=False)
+FIRST: list[Row] = [(day, ticker, 10 + day / 3, day) for day in range(40) for ticker in ("A", "B", "C", "BRK.B")]
+SECOND: list[Row] = [(3, "A", 99.5, None), (-400, "C", 1.0, 5), (41, "NEW", 2.5, None), (42, "NEW", 2.75, 1)]
+
+
+class Job:
+    """The maths and the tables of a job, without Spark between them."""
+
+    def __init__(self, database: str, folder: Path) -> None:
+        self.transactions = Transactions(database, threading.Event())
+        self.transactions.run(ledger.create)
+        epoch = ledger.take_over(database, threading.Event())
+        checkpoint = Checkpoint(str(folder), "c", 2, text_ids=False)
+        self._publish = publish_made(self.transactions, checkpoint, epoch, NoMetrics())
+        self._buckets: dict[int, tuple[Chunks, bytes | None]] = {0: (Chunks(), None), 1: (Chunks(), None)}
+        self._batches = 0
+
+    def load(self, rows: list[Row]) -> None:
+        """One drop in a batch of its own."""
+        changes, fingerprints = [], {}
+        for bucket, part in by_bucket(ticks(rows), 2).items():
+            chunks, index = self._buckets[bucket]
+            history = History(index, chunks)
+            applied = history.apply([(self._batches + 1, part)])
+            self._buckets[bucket] = (chunks, history.index())
+            changes.append(applied.changes)
+            fingerprints[bucket] = (applied.before, applied.after)
+        made = Batch(
+            _joined(changes), [fact(self._batches + 1, loaded=len(rows))], {}, [], {}, fingerprints=fingerprints
+        )
+        self._publish._publish(made, self._batches, Stopwatch())  # noqa: SLF001 - without a frame of Spark's
+        self._batches += 1
+
+
+@pytest.fixture
+def job(database: str, tmp_path: Path) -> Iterator[Job]:
+    """Two batches: a first one, then a correction, a late date and a new ticker."""
+    made = Job(database, tmp_path)
+    made.load(FIRST)
+    made.load(SECOND)
+    with contextlib.closing(made.transactions):
+        yield made
+
+
+def audit(database: str) -> Found:
+    with contextlib.closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cur:
+        return audit_tables(cur, CHECKPOINT, lambda: None)
+
+
+@pytest.mark.usefixtures("job")
+@pytest.mark.parametrize("at_once", [1, 7, 1 << 20])
+def test_tables_that_nobody_has_touched_agree(database: str, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Late dates, corrections and new tickers included, in pieces of any size."""
+    monkeypatch.setattr(table_audit, "_CELLS_AT_ONCE", at_once)
+    found = audit(database)
+    assert (found.problem, found.cells) == (None, len(FIRST) + 3)
+
+
+@pytest.mark.usefixtures("job")
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ('UPDATE prices SET "stk_A" = 11 WHERE date = (SELECT max(date) FROM prices WHERE "stk_A" > 0)', "prices and"),
+        ("UPDATE prices SET \"stk_BRK.B\" = NULL WHERE date = '1970-01-09'", "bucket"),
+        ('UPDATE volume SET "stk_B" = "stk_B" + 1 WHERE date = \'1970-01-01\'', "bucket"),
+        ("UPDATE volume SET \"stk_B\" = NULL WHERE date = '1970-01-01'", "bucket"),
+        ("UPDATE volume SET \"stk_NEW\" = 7 WHERE date = '1970-01-01'", "volume has a cell where prices has none"),
+        ('UPDATE returns SET "stk_C" = "stk_C" + 1e-16 WHERE date = \'1970-01-05\'', "returns does not fit the prices"),
+        ("UPDATE returns SET \"stk_C\" = NULL WHERE date = '1970-01-05'", "first 'C' 1970-01-05"),
+        ("UPDATE returns SET \"stk_A\" = 0 WHERE date = '1970-01-01'", "first 'A' 1970-01-01"),
+        ("DELETE FROM prices WHERE date = '1970-01-20'", "bucket"),
+        ("DELETE FROM returns WHERE date = '1970-01-20'", "returns does not fit"),
+        ("DELETE FROM volume WHERE date = '1970-01-20'", "bucket"),
+        ("INSERT INTO prices (date, \"stk_A\") VALUES ('2020-01-01', 5)", "bucket"),
+        ('ALTER TABLE prices DROP COLUMN "stk_B"', "bucket"),
+    ],
+)
+def test_whatever_is_changed_by_hand_is_noticed(database: str, statement: str, told: str) -> None:
+    """One cell, one row, one column, in any of the three tables."""
+    with contextlib.closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cur:
+        cur.execute(statement)
+    found: Any = audit(database)
+    assert told in found.problem

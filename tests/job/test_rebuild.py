@@ -1,0 +1,303 @@
+"""`stocketl rebuild`: what is loaded again, in which order, what is set aside; killed anywhere, nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import process_session
+import psycopg2
+import pytest
+import spark_checkpoint
+from job_process import clean_environment, command, drop, noise, run_once, try_once
+from loaded_home import LoadedHome
+from outcome import folders, rows
+from tables import assert_same, expected, stored
+
+from streaming.errors import CheckpointError, DatabaseError, StockETLError
+from streaming.rebuild import database as rebuild_database
+from streaming.rebuild import files as rebuild_files
+from streaming.rebuild import rebuild
+from streaming.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from streaming.settings import Settings
+
+HEADER = "date,id,price,trade_volume\n"
+STAMP = "20260101_000000"
+_STOCKETL = str(Path(sys.executable).with_name("stocketl"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database: str) -> Settings:
+    """A home of its own, with a database."""
+    return load(environment=False, home=str(tmp_path / "home"), database=database)
+
+
+@pytest.fixture
+def home(settings: Settings) -> Iterator[LoadedHome]:
+    """Loaded without Spark."""
+    made = LoadedHome(settings)
+    with contextlib.closing(made):
+        yield made
+
+
+@contextlib.contextmanager
+def cursor(database: str | None) -> Iterator[Any]:
+    connection = psycopg2.connect(database)
+    with contextlib.closing(connection), connection, connection.cursor() as cur:
+        yield cur
+
+
+def row(day: int, price: int, ticker: str = "A") -> str:
+    return f"{HEADER}2024-01-{day:02d},{ticker},{price},1\n"
+
+
+def ordered(settings: Settings) -> tuple[rebuild_files.Asides, rebuild_files.Order]:
+    asides = rebuild_files.Asides(settings, STAMP)
+    with cursor(settings.database) as cur:
+        return asides, rebuild_files.order(asides, rebuild_database.drops(cur, STAMP))
+
+
+def set_aside(settings: Settings) -> tuple[rebuild_files.Asides, rebuild_files.Order]:
+    """All steps but the loading."""
+    asides = rebuild_files.Asides(settings, STAMP)
+    with cursor(settings.database) as cur:
+        rebuild_database.set_aside(cur, STAMP)
+        drops = rebuild_database.drops(cur, STAMP)
+    rebuild_files.move(asides)
+    made = rebuild_files.order(asides, drops)
+    rebuild_files.fill(asides, made)
+    rebuild_files.settle_input(asides, drops)
+    return asides, made
+
+
+def in_order(folder: Path) -> list[tuple[str, bytes]]:
+    """Name and content of the files, as the job would load them."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    paths.sort(key=lambda path: (path.stat().st_mtime_ns // 1000, path.relative_to(folder).as_posix()))
+    return [(path.relative_to(folder).as_posix(), path.read_bytes()) for path in paths]
+
+
+def test_files_are_loaded_again_in_the_ledgers_order_whatever_their_times(home: LoadedHome) -> None:
+    """A file that was dropped late with an old time, one of the future, one name twice, a name that sorts first."""
+    contents = [("z.csv", row(2, 1)), ("a.csv", row(2, 2)), ("z.csv", row(2, 3)), ("deep/b.csv", row(2, 4))]
+    for key, content in contents:
+        home.load(key, content)
+    success = Path(home.settings.success)
+    for name, at in (("z.csv", 1_700_000_000), ("a.csv", 1_600_000_000), ("z.3.csv", 1_700_000_000)):
+        os.utime(success / name, (at, at))
+    asides, _ = set_aside(home.settings)
+    names = ["z.csv", "a.csv", "z.3.csv", "deep/b.csv"]
+    assert in_order(asides.again) == [
+        (name, content.encode()) for name, (_, content) in zip(names, contents, strict=True)
+    ]
+    future = time.time() + 10_000
+    os.utime(asides.success / "a.csv", (future, future))
+    rebuild_files.fill(asides, ordered(home.settings)[1])
+    assert [name for name, _ in in_order(asides.again)] == names
+    assert max(path.stat().st_mtime for path in asides.again.rglob("*.csv")) < time.time()
+
+
+def test_without_a_ledger_the_order_is_that_of_the_files_times(settings: Settings) -> None:
+    """The database is lost: a loaded file has the time that it was dropped with."""
+    for number, name in enumerate(["c.csv", "a.csv", "b.csv"]):
+        drop(Path(settings.success), name, name.encode(), number)
+    asides, made = set_aside(settings)
+    assert [name for name, _ in in_order(asides.again)] == ["c.csv", "a.csv", "b.csv"]
+    assert made.extra == 0
+
+
+def test_what_is_gone_and_what_nobody_knows_is_told(home: LoadedHome) -> None:
+    """A file that was taken out of success/, and one that somebody put there."""
+    home.load("a.csv", row(2, 1))
+    home.load("b.csv", row(3, 1))
+    success = Path(home.settings.success)
+    (success / "a.csv").rename(success / "renamed.csv")
+    _, made = ordered(home.settings)
+    assert [drop.key for drop in made.missing] == ["a.csv"]
+    assert [name for name, _ in made.files] == ["b.csv", "renamed.csv"]
+    assert made.extra == 1
+    with pytest.raises(StockETLError, match="--without-missing"):
+        rebuild.run(home.settings, yes=True, dry_run=False, without_missing=False)
+    assert not (home.settings.home / "rebuild.json").exists()
+
+
+def test_a_loaded_file_that_was_not_moved_yet_is_loaded_again_in_its_place(home: LoadedHome) -> None:
+    """From its claim, since its producer may have written another one over it; the other one waits as before."""
+    home.load("a.csv", row(2, 1))
+    home.load("b.csv", row(2, 2), move=False)
+    home.load("c.csv", row(2, 3), move=False)
+    source = Path(home.settings.input)
+    drop(source, "b.csv", b"newer")
+    asides, _ = set_aside(home.settings)
+    assert [name for name, _ in in_order(asides.again)] == ["a.csv", "b.csv", "c.csv"]
+    assert in_order(source) == [("b.csv", b"newer")]
+    assert (asides.input / "c.csv").read_text() == row(2, 3)
+
+
+def test_a_claim_is_put_back_only_where_its_file_is_gone(home: LoadedHome) -> None:
+    """Admitted and not loaded: the claim may be the last copy."""
+    source, settings = Path(home.settings.input), home.settings
+    home.load("a.csv", row(2, 1))
+    waiting = drop(source, "waits.csv", b"waits", 1)
+    (source / ".claims").mkdir(exist_ok=True)
+    (source / ".claims" / "7").write_bytes(waiting.read_bytes())
+    os.utime(source / ".claims" / "7", ns=(waiting.stat().st_mtime_ns,) * 2)
+    (source / ".claims" / "8").write_bytes(b"the last copy")
+    set_aside(settings)
+    assert sorted(in_order(source)) == [("claim-8.csv", b"the last copy"), ("waits.csv", b"waits")]
+
+
+def test_tables_and_ledger_are_kept_and_their_names_are_free(home: LoadedHome) -> None:
+    """All of it in one transaction; other people's tables of the schema stay."""
+    home.load("a.csv", row(2, 1))
+    with cursor(home.settings.database) as cur:
+        cur.execute("CREATE TABLE prices_9 (date date, note text); CREATE TABLE mine (i int)")
+        rebuild_database.set_aside(cur, STAMP)
+        rebuild_database.set_aside(cur, STAMP)
+        cur.execute(
+            "SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema !~ '^(pg_|info)'"
+        )
+        found = cur.fetchall()
+        assert {name for schema, name in found if schema == "public"} == {"prices_9", "mine"}
+        kept = {name for schema, name in found if schema == f"stocketl_old_{STAMP}"}
+        assert {"drops", "receipts", "prices", "returns", "volume"} <= kept
+        cur.execute(f'SELECT "stk_A" FROM stocketl_old_{STAMP}.prices')  # noqa: S608 (a constant)
+        assert cur.fetchall() == [(1.0,)]
+        assert [drop.key for drop in rebuild_database.drops(cur, STAMP) or ()] == ["a.csv"]
+
+
+def test_readers_keep_their_right_to_the_schema(home: LoadedHome) -> None:
+    """Tables get theirs by ALTER DEFAULT PRIVILEGES; the schema itself is a new one."""
+    with cursor(home.settings.database) as cur:
+        cur.execute("DROP ROLE IF EXISTS rebuild_reader; CREATE ROLE rebuild_reader")
+        cur.execute("GRANT USAGE ON SCHEMA stocketl TO rebuild_reader")
+        rebuild_database.set_aside(cur, STAMP)
+        cur.execute("SELECT has_schema_privilege('rebuild_reader', 'stocketl', 'USAGE')")
+        assert cur.fetchall() == [(True,)]
+        cur.execute("DROP OWNED BY rebuild_reader; DROP ROLE rebuild_reader")
+
+
+def test_a_role_that_may_not_is_told_what_the_owner_has_to_do(home: LoadedHome) -> None:
+    """Nothing is changed until then."""
+    home.load("a.csv", row(2, 1))
+    with cursor(home.settings.database) as cur:
+        cur.execute("DROP ROLE IF EXISTS rebuild_poor; CREATE ROLE rebuild_poor")
+        cur.execute("GRANT USAGE ON SCHEMA stocketl TO rebuild_poor; GRANT SELECT ON stocketl.writer TO rebuild_poor")
+        cur.connection.commit()
+        cur.execute("SET ROLE rebuild_poor")
+        cur.connection.commit()
+        with pytest.raises(DatabaseError, match=f"ALTER SCHEMA stocketl RENAME TO stocketl_old_{STAMP}; ALTER TABLE"):
+            rebuild_database.set_aside(cur, STAMP)
+        cur.execute("RESET ROLE; DROP OWNED BY rebuild_poor; DROP ROLE rebuild_poor")
+        assert rebuild_database.tables(cur).wide == ["prices", "returns", "volume"]
+
+
+def test_a_plan_changes_nothing_and_names_every_step(home: LoadedHome, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is moved where, how many files, by which order, and which views stay behind."""
+    home.load("a.csv", row(2, 1))
+    home.change("CREATE VIEW dashboard AS SELECT * FROM prices")
+    before = folders(home.settings.home), rows(home.settings.database or "", "SELECT * FROM stocketl.drops")
+    assert rebuild.run(home.settings, yes=False, dry_run=True, without_missing=False) == 0
+    told = capsys.readouterr().out
+    for part in ("schema stocketl", "prices, returns, volume", "dashboard", "1 loaded files", "in the ledger's order"):
+        assert part in told
+    assert f"{home.settings.success} -> {home.settings.home}/old-" in told
+    assert (folders(home.settings.home), rows(home.settings.database or "", "SELECT * FROM stocketl.drops")) == before
+
+
+def test_a_home_that_is_none_is_not_made(settings: Settings) -> None:
+    """A wrong --home."""
+    with pytest.raises(StockETLError, match="nothing to rebuild"):
+        rebuild.run(settings, yes=True, dry_run=False, without_missing=False)
+    assert not settings.home.exists()
+
+
+def test_on_s3_it_says_what_to_do_by_hand(settings: Settings) -> None:
+    """Times cannot be set there, and nothing renamed."""
+    on_s3 = settings.model_copy(update={"input": "s3://b/input", "success": "s3://b/success"})
+    with pytest.raises(StockETLError, match=r"on S3: input, success\. By hand"):
+        rebuild.run(on_s3, yes=True, dry_run=False, without_missing=False)
+
+
+def test_until_a_rebuild_is_through_no_other_run_begins(settings: Settings) -> None:
+    """It would load what waits before what was loaded first."""
+    settings.home.mkdir()
+    (settings.home / "rebuild.json").write_text(json.dumps({"stamp": STAMP, "phase": "filled", "text_ids": False}))
+    with pytest.raises(CheckpointError, match="stocketl rebuild"):
+        rebuild.refuse_other_runs(settings)
+    own = str(settings.home / f"old-{STAMP}" / "again")
+    rebuild.refuse_other_runs(settings.model_copy(update={"input": own}))
+
+
+def _kill_rebuild_at(point: str, marker: Path, arguments: list[str]) -> None:
+    fault = {"STOCKETL_FAULT": f"{point}:{marker}"}
+    process = subprocess.Popen(
+        [_STOCKETL, *arguments],
+        env=clean_environment() | fault,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not (marker.exists() and marker.read_text()):
+            assert process.poll() is None, "it ended before the point was reached"
+            time.sleep(0.05)
+    finally:
+        process_session.kill(process.pid)
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.spark
+def test_a_damaged_checkpoint_is_rebuilt_though_killed_in_the_middle(home: LoadedHome, tmp_path: Path) -> None:
+    """The run refuses and names the command; the command, killed and given again, ends with right tables."""
+    folder, database = home.settings.home, home.settings.database or ""
+    contents = [f"{HEADER}2024-01-02,A,{price},1\n2024-01-{price + 2:02d},A,{price},\n" for price in (1, 2, 3)]
+    for content in contents:
+        home.load("same.csv", content)
+    home.close()
+    os.utime(folder / "success" / "same.csv")  # by its time it would come last
+    late = drop(folder / "input", "waits.csv", row(9, 9).encode(), 0).read_bytes()
+    spark_checkpoint.make(folder / "checkpoint")
+    (folder / "checkpoint" / "commits" / "1").write_bytes(b"")
+    code, output = try_once(folder, database)
+    assert (code, "commits/1" in output, "stocketl rebuild" in output, noise(output)) == (1, True, True, [])
+
+    arguments = [
+        "rebuild",
+        "--home",
+        str(folder),
+        "--database",
+        database,
+        "--max-batch-bytes",
+        "60",
+        "--lake",
+        "none",
+        "--yes",
+    ]
+    _kill_rebuild_at("published", tmp_path / "marker", arguments)
+    code, output = try_once(folder, database)
+    assert (code, "a rebuild of" in output) == (1, True)
+    ended = subprocess.run(
+        [_STOCKETL, *arguments], env=clean_environment(), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "Rebuilt." in ended.stdout
+    assert not noise(ended.stdout + ended.stderr)
+    assert_same(stored(database), expected([content.encode() for content in contents]))
+    assert sorted(folders(folder, "success").values()) == sorted(content.encode() for content in contents)
+    assert folders(folder, "input") == {"input/waits.csv": late}
+    run_once(folder, database, "--lake", "none")
+    assert_same(stored(database), expected([*(content.encode() for content in contents), late]))
+    assert command("verify", "--home", str(folder), "--database", database).returncode == 0

@@ -1,0 +1,54 @@
+"""Where tickers live: planned in order, taken by the batch that brings them, then only looked up."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from streaming.database.transactions import Transactions
+from streaming.ledger import batches as ledger
+from streaming.ledger import tickers as placement
+from streaming.ledger.tickers import UnplannedError, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def place(database: str) -> Iterator[Callable[..., Any]]:
+    """`place_tickers` in a transaction on a database with an empty ledger."""
+    with closing(Transactions(database, threading.Event())) as transactions:
+        transactions.run(ledger.create)
+        yield lambda *arguments: transactions.run(lambda cur: placement.place_tickers(cur, *arguments))
+
+
+def test_places_are_planned_in_sorted_order_in_the_first_tables_with_room() -> None:
+    """800 tickers a table; the next ones go to the next table."""
+    assert plan(["b", "a"], {}) == {"a": ("stk_a", 1), "b": ("stk_b", 1)}
+    many = plan([f"n{n:03}" for n in range(799)], {1: 2})
+    assert (many["n797"], many["n798"]) == (("stk_n797", 1), ("stk_n798", 2))
+    assert plan(["x", "y"], {1: 800, 2: 799}) == {"x": ("stk_x", 2), "y": ("stk_y", 3)}
+
+
+def test_tables_that_take_no_more_columns_get_no_more_tickers() -> None:
+    """However few live there: the next table is as good."""
+    assert plan(["x"], {1: 5, 2: 3}, full={1}) == {"x": ("stk_x", 2)}
+    assert plan(["x"], {1: 5}, full={1, 2}) == {"x": ("stk_x", 3)}
+
+
+def test_a_place_is_taken_once_and_stays(place: Callable[..., Any]) -> None:
+    """A plan that was made for a ticker that has a place by now is not looked at."""
+    assert place(["b", "a", "b"], {"a": ("stk_a", 1), "b": ("stk_b", 1)}) == {"a": ("stk_a", 1), "b": ("stk_b", 1)}
+    assert place(["a", "c"], {"a": ("stk_a", 7), "c": ("stk_c", 1)}) == {"a": ("stk_a", 1), "c": ("stk_c", 1)}
+    assert place(["a"], {}) == {"a": ("stk_a", 1)}
+
+
+def test_a_ticker_without_place_and_plan_is_an_error(place: Callable[..., Any]) -> None:
+    """Nothing of the transaction stays."""
+    with pytest.raises(UnplannedError, match="'b' first"):
+        place(["a", "b"], {"a": ("stk_a", 1)})
+    with pytest.raises(UnplannedError, match="2 tickers"):
+        place(["a", "b"], {})

@@ -1,0 +1,70 @@
+"""The rows of a batch on the driver: line numbers of the drop, and the list of drops as the offset has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from streaming.drops.admission import batch_digest
+from streaming.packets import Changes, Rejects
+from streaming.publish.batch import Batch, loaded_before_and_again, loaded_table, number_lines, rejects_table
+
+SPLIT = ["etag", None, 30, "2024-01-02T03:04:05.000006+00:00"]
+
+
+def fact(seq: int, part: int, end: int, lines: int, *, whole: bool = False) -> dict[str, Any]:
+    etag, version, size, modified = SPLIT
+    return {
+        "seq": seq, "part": part, "start": part, "end": end, "lines": lines, "whole": whole, "key": f"{seq}.csv",
+        "etag": etag, "version": version, "size": size, "modified": modified,
+    }  # fmt: skip
+
+
+def batch(facts: list[dict[str, Any]], rejects: dict[tuple[int, int], Rejects], **more: Any) -> Batch:
+    return Batch(Changes.empty(), facts, rejects, [], more.get("duplicates", {}))
+
+
+def test_lines_of_rejects_are_counted_from_the_start_of_the_drop() -> None:
+    """Through the splits of this batch and through what earlier batches have read."""
+    of_batch = batch(
+        [fact(1, 10, 20, 4), fact(1, 20, 30, 3), fact(2, 0, 30, 9, whole=True)],
+        {
+            (1, 10): Rejects([2], ["a"], ["bad-date"]),
+            (1, 20): Rejects([1], ["b"], ["bad-id"]),
+            (2, 0): Rejects([5], ["c"], ["bad-price"]),
+        },
+    )
+    number_lines(of_batch, {1: 100})
+    assert rejects_table(of_batch).to_pydict() == {
+        "seq": [1, 1, 2],
+        "key": ["1.csv", "1.csv", "2.csv"],
+        "line": [102, 105, 5],
+        "text": ["a", "b", "c"],
+        "reason": ["bad-date", "bad-id", "bad-price"],
+    }
+    assert [f["rejects"] for f in of_batch.facts] == [
+        [{"line": 102, "text": "a", "reason": "bad-date"}],
+        [{"line": 105, "text": "b", "reason": "bad-id"}],
+        [{"line": 5, "text": "c", "reason": "bad-price"}],
+    ]
+
+
+def test_the_digest_is_that_of_the_offset_however_the_drop_was_split() -> None:
+    """The ledger's digest must equal the one computed from the offset log at the next start."""
+    of_batch = batch([fact(1, 0, 10, 1), fact(1, 10, 20, 1), fact(2, 0, 30, 1, whole=True)], {})
+    etag, version, size, modified = SPLIT
+    in_offset = [
+        [1, "1.csv", etag, version, size, modified, 0, 20, False],
+        [2, "2.csv", etag, version, size, modified, 0, 30, True],
+    ]
+    assert of_batch.digest == batch_digest(in_offset)
+
+
+def test_only_a_drop_begun_in_an_earlier_batch_can_leave_stale_rows_in_the_lake() -> None:
+    """Duplicates inside one batch never reach the lake."""
+    of_batch = batch([fact(1, 10, 20, 1), fact(2, 0, 10, 1), fact(2, 10, 20, 1)], {}, duplicates={1: 3, 2: 4})
+    assert loaded_before_and_again(of_batch) == {1}
+
+
+def test_a_batch_of_failed_drops_has_a_table_without_rows() -> None:
+    """No drop of it reached the state, so there is nothing to join."""
+    assert loaded_table(batch([], {})).to_pydict() == {"seq": [], "date": [], "id": [], "price": [], "volume": []}

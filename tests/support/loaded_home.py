@@ -1,0 +1,113 @@
+"""A home whose drops were loaded by the job's own parts, one batch a drop, without Spark."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+from streaming.database.transactions import Transactions
+from streaming.drops.admission import Span, batch_digest
+from streaming.drops.reading import FACTS, REJECTS, TICKS, ReadOptions, rows_of
+from streaming.ledger import batches as ledger
+from streaming.ledger import tickers as placement
+from streaming.packets import Rejects, Ticks
+from streaming.publish import wide
+from streaming.publish.widening import Widening
+from streaming.receipts import moves
+from streaming.returns.history import History
+from streaming.storage.place import open_place
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from psycopg2.extensions import cursor
+
+    from streaming.ledger.tickers import Place
+    from streaming.settings import Settings
+
+
+class LoadedHome:
+    """Loads files given as text under a key, in the order given; moves each when its receipt would be written."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._input = open_place(settings.input)
+        self._history = History(None, _Chunks())
+        self._seq = 0
+        self._transactions = Transactions(settings.database or "", threading.Event())
+        self._transactions.run(ledger.create)
+
+    def load(self, key: str, content: str, *, move: bool = True) -> int:
+        """The seq of the drop."""
+        self._input.put(key, content.encode())
+        version = next(version for version in self._input.versions() if version.key == key)
+        self._seq += 1
+        seq = self._seq
+        assert self._input.claim(version, seq) == version
+        span = Span(seq, version, 0, version.size, whole=True)
+        rows = list(rows_of(span, self._input, ReadOptions(1, text_ids=False, unpacked_limit=1 << 30)))
+        self._publish(span, [(row[3], row[4]) for row in rows])
+        if move:
+            self._transactions.run(self._move)
+        return seq
+
+    def change(self, statement: str) -> None:
+        """What a clumsy person might do to the database."""
+        self._transactions.run(lambda cur: cur.execute(statement))
+
+    def reconnect(self) -> None:
+        """The next transaction has a connection of its own, with the settings of the database as they are then."""
+        self._transactions.close()
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._transactions.close()
+
+    def _publish(self, span: Span, rows: list[tuple[str, bytes]]) -> None:
+        seq = span.seq
+        ticks = [(seq, Ticks.from_buffer(payload)) for kind, payload in rows if kind == TICKS]
+        applied = self._history.apply(ticks)
+        fact: dict[str, Any] = next(json.loads(payload) for kind, payload in rows if kind == FACTS)
+        rejects = next((Rejects.from_buffer(payload) for kind, payload in rows if kind == REJECTS), Rejects.empty())
+        given = zip(rejects.line, rejects.text, rejects.reason, strict=True)
+        fact["rejects"] = [{"line": line, "text": text, "reason": reason} for line, text, reason in given]
+
+        def write(cur: cursor, planned: Mapping[str, Place]) -> None:
+            assert ledger.begin_batch(cur, "c", seq, 1, batch_digest([span.to_json()]), 1)
+            places = placement.place_tickers(cur, applied.changes.ids, planned)
+            cells = wide.write(cur, applied.changes, places)
+            ledger.record_drops(cur, "c", seq, [fact], applied.duplicates)
+            ledger.finish_batch(cur, "c", seq, cells)
+
+        Widening(self._transactions, self._transactions.run(_epoch)).run(applied.changes.ids, write)
+
+    def _move(self, cur: cursor) -> None:
+        for row in ledger.unwritten_receipts(cur, "c", self._seq):
+            ledger.receipt_written(cur, row.seq)
+        for row in ledger.unmoved(cur, "c", self._seq):
+            target = open_place(self.settings.success if row.fate == "success" else self.settings.failed)
+            name = moves.free_name(target, row.key, row.seq)
+            assert moves.move(self._input, row.version, row.seq, target, name)
+            ledger.move_intended(cur, row.seq, name)
+            ledger.moved(cur, row.seq)
+
+
+def _epoch(cur: cursor) -> int:
+    cur.execute("SELECT epoch FROM stocketl.writer")
+    ((epoch,),) = cur.fetchall()
+    return int(epoch)
+
+
+class _Chunks:
+    def __init__(self) -> None:
+        self._held: dict[int, bytes] = {}
+
+    def load(self, chunk: int) -> bytes:
+        return self._held[chunk]
+
+    def store(self, chunk: int, data: bytes) -> None:
+        self._held[chunk] = data
+
+    def remove(self, chunk: int) -> None:
+        del self._held[chunk]

@@ -1,0 +1,30 @@
+"""`Publish` as the job makes it, without Spark."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from streaming.descriptors import Wear
+from streaming.publish.foreach_batch import Publish
+from streaming.telemetry.batch_log import BatchLog
+from streaming.telemetry.metrics import NoMetrics
+
+if TYPE_CHECKING:
+    from streaming.checkpoint.checkpoint import Checkpoint
+    from streaming.database.transactions import Transactions
+    from streaming.telemetry.metrics import Metrics
+
+
+def made(transactions: Transactions, checkpoint: Checkpoint, epoch: int, metrics: Metrics) -> Publish:
+    """As the job makes it, without a lake."""
+    return Publish(
+        transactions,
+        None,
+        checkpoint,
+        epoch,
+        published=int,
+        metrics=metrics,
+        wear=Wear(NoMetrics()),
+        batch_log=BatchLog(checkpoint, threading.Event()),
+    )

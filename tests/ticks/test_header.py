@@ -1,0 +1,128 @@
+"""Which drops fail as a whole, by what their first bytes are, and what the failure says."""
+
+import codecs
+import io
+import zipfile
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from streaming.packets import Rejects, Ticks
+from streaming.ticks.header import read_header
+from streaming.ticks.parse import Parsed, parse, parse_split
+
+ROW = b"2020-01-01,A,1,1\n"
+TICKS = Ticks.empty()
+
+
+def read(data: bytes, key: str = "a.csv") -> Parsed:
+    return parse(data, key=key, text_ids=False, unpacked_limit=1 << 20)
+
+
+def zipped() -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        archive.writestr("a.csv", b"date,id,price,volume\n" + ROW)
+    return sink.getvalue()
+
+
+def parquet() -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"date": ["2020-01-01"]}), sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "zero bytes"),
+        (b"\xef\xbb\xbf", "no header"),
+        (b" \r\n\n\t\n", "no header"),
+        (codecs.BOM_UTF16_LE + "date,id,price,volume\n".encode("utf-16-le"), "UTF-16"),
+        (codecs.BOM_UTF16_BE + "date,id,price,volume\n".encode("utf-16-be"), "UTF-16"),
+        ("date,id,price,volume\n".encode("utf-16-le"), "NUL"),
+        (codecs.BOM_UTF32_BE + "date\n".encode("utf-32-be"), "NUL"),
+        (b"date,id,price,volume\n2020-01-01,A\x00,1,1\n", "NUL byte at offset 33"),
+        (zipped(), "zip"),
+        (parquet(), "Parquet"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b"<!DOCTYPE html>\n<html>date,id,price,volume</html>\n", "HTML"),
+        (b'\xef\xbb\xbf\n  <?xml version="1.0"?>\n', "XML"),
+        (b'{"date": "2020-01-01", "id": "A", "price": 1, "volume": 1}\n', "JSON"),
+        (b'[{"date": "2020-01-01"}]\n', "JSON"),
+        (b"date,id,price,volume,pr\xe9cio\n" + ROW, "not UTF-8: byte 0xe9 at offset 23"),
+        (b"date,id,price,volume\r2020-01-01,A,1,1\r", "lone CR"),
+        (b"date,id,price,vol\x1bume\n" + ROW, "control character '\\x1b'"),
+        (b'date,id,price,"volume\n' + ROW, "quote that does not end"),
+        (ROW, "no header line: the first line is data"),
+        (b"01/02/2020,AAPL,12.5,100\n", "no header line: the first line is data"),
+        (b"2020-01-01,DATE,1,1\n" + ROW, "no header line: the first line is data"),
+        (b"date,id,price\n2020-01-01,A,1\n", "lacks 'trade_volume' (also volume); got 'date,id,price'"),
+        (b"date,name,open,volume\n", "lacks 'id' (also ticker, symbol), 'price' (also close)"),
+        (b"date,id,price,volume,ID\n", "names 'id' (also ticker, symbol) more than once"),
+        (b"date,id,price,volume,symbol\n", "names 'id' (also ticker, symbol) more than once"),
+        (b"date,id,price,volume,Close,trade_volume\n", "'price' (also close), 'trade_volume' (also volume) more than"),
+        (b"date;id;price;volume\n2020-01-01;A;1;1\n", "lacks 'date', 'id'"),
+        (b"date,id,price,volume," + b"x" * 2**20 + b"\n" + ROW, "longer than 1,048,576 bytes"),
+        (b"x" * 50_000_000, "longer than 1,048,576 bytes"),
+    ],
+)
+def test_a_drop_that_is_no_csv_fails_and_says_why(data: bytes, said: str) -> None:
+    """Nothing of such a drop loads, and its ranges give the same verdict as the whole."""
+    parsed = read(data)
+    assert said in (parsed.failure or "")
+    nothing = replace(parsed, ticks=TICKS, rejects=Rejects.empty(), failure=None)
+    assert nothing == Parsed(TICKS, Rejects.empty(), 0, 0, 0, 0, 0, {}, [], None, None, 0, None)
+    assert (len(parsed.ticks), len(parsed.rejects)) == (0, 0)
+    size, middle = len(data), len(data) // 2
+    for start, end in [(0, middle), (middle, size)]:
+        part = parse_split(lambda a, b: data[a:b], start, end, size, text_ids=False)
+        assert part.failure == parsed.failure
+
+
+@pytest.mark.parametrize("key", ["a.txt", "csv", "a.csv.zip", "a.csv.bak", "a.gz", "in/a.csv/"])
+def test_a_wrong_name_fails(key: str) -> None:
+    """Only names in .csv and .csv.gz are drops, whatever is in them."""
+    failure = read(b"date,id,price,volume\n" + ROW, key).failure
+    assert failure == f"the name ends neither in .csv nor in .csv.gz: {key!r}"
+
+
+@pytest.mark.parametrize("data", [b"date,id,price,volume", b"date,id,price,volume\r\n\r\n"])
+def test_a_header_alone_loads_no_rows(data: bytes) -> None:
+    """A file with a header and no rows is loaded, with zero rows."""
+    parsed = read(data)
+    assert (parsed.failure, parsed.rows_read, len(parsed.ticks)) == (None, 0, 0)
+
+
+def test_only_bad_rows_fail_the_drop_and_are_kept() -> None:
+    """A drop whose rows are all rejected fails, with its counts and rejects; one of its ranges alone does not."""
+    data = b"date,id,price,volume\n2020-01-01,A,x,1\n2020-01-01,B,y,1\n,,,\n"
+    parsed = read(data)
+    assert parsed.failure == "every row was rejected, 3 in all: bad-price 2, bad-date 1"
+    assert (parsed.rows_read, parsed.rows_rejected, parsed.reasons) == (3, 3, {"bad-price": 2, "bad-date": 1})
+    assert parsed.rejects == Rejects(
+        [2, 3, 4], ["2020-01-01,A,x,1", "2020-01-01,B,y,1", ",,,"], ["bad-price", "bad-price", "bad-date"]
+    )
+    part = parse_split(lambda a, b: data[a:b], 0, len(data), len(data), text_ids=False)
+    assert (part.failure, part.rows_rejected) == (None, 3)
+
+
+def test_thirty_thousand_columns() -> None:
+    """Columns are found among 30,000 others, whose names are listed in bounded number and length."""
+    names = [b"x" * 20 + b"%d" % n for n in range(30_000)]
+    names[7], names[20_000], names[29_998], names[29_999] = b"volume", b"date", b"close", b"ticker"
+    row = [b"9"] * 30_000
+    row[7], row[20_000], row[29_998], row[29_999] = b"5", b"2020-01-01", b"1.5", b"A"
+    parsed = read(b",".join(names) + b"\n" + (b",".join(row) + b"\n") * 3)
+    ticks = parsed.ticks
+    assert (ticks.ids, ticks.price.tolist(), ticks.volume.tolist()) == (["A"], [1.5], [5])
+    assert (parsed.rows_duplicate, len(parsed.ignored), parsed.ignored[-1]) == (2, 51, "(and 29946 more)")
+
+
+def test_ignored_columns_are_named() -> None:
+    """Other columns are listed as they are written, cut to 60 characters; one without a name by its position."""
+    layout = read_header(b"date,id, Open ,price,volume,,%b\n" % (b"n" * 200))
+    assert layout.ignored == ["Open", "(column 6, without a name)", "n" * 60]
+    assert (layout.columns, layout.width) == ((0, 1, 3, 4), 7)
