@@ -23,10 +23,11 @@ test: quick ## run all tests (up to an hour; some start Spark, PostgreSQL and a 
 
 check: lint quick ## lint, types and the tests that need no Spark (four minutes)
 
-lint: setup ## ruff, mypy and shellcheck
+lint: setup ## ruff, mypy, the floors of the imports, shellcheck
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 	@$(BIN)/shellcheck --severity=style deploy/bootstrap.sh .ci/run
 
 quick: setup ## the tests that need no Spark
