@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
 
     from streaming.checkpoint.checkpoint import Checkpoint
+    from streaming.follower import Follower
     from streaming.settings import Settings
     from streaming.supervision.stopping import Stop
-    from streaming.supervision.supervise import Follower
     from streaming.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)

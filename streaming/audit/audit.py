@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -19,10 +18,12 @@ from streaming.audit.tables import Found, audit_tables
 from streaming.database.connect import begin, connect
 from streaming.errors import CheckpointError, StockETLError
 from streaming.fingerprint import NOTHING
+from streaming.follower import Follower
 from streaming.returns.timeline import Timeline
 from streaming.spark.session import hadoop_url
 
 if TYPE_CHECKING:
+    import threading
     from psycopg2.extensions import cursor
     from pyspark.sql import SparkSession
 
@@ -41,7 +42,7 @@ _LOOK_SECONDS = 0.5
 _KEPT = 100
 
 
-class Audit(threading.Thread):
+class Audit(Follower):
     """Audits after the start and then every so many seconds, in a quiet moment; `error`: the state is another one.
 
     receipts: know the last batch that Spark has committed; publish: tells whether the job is busy.
@@ -58,7 +59,7 @@ class Audit(threading.Thread):
         publish: Publish,
         stop: threading.Event,
     ) -> None:
-        super().__init__(name="audit", daemon=True)  # a long query must not keep an ended job alive
+        super().__init__("audit", stop, daemon=True)  # a long query must not keep an ended job alive
         self._spark = spark
         self._checkpoint = checkpoint
         self._login = login
@@ -67,19 +68,14 @@ class Audit(threading.Thread):
         self._receipts = receipts
         self._publish = publish
         self._seen = -1
-        self._stop_event = stop
-        self.error: BaseException | None = None
 
-    def run(self) -> None:
-        """Until the stop event."""
-        try:
-            while not self._stop_event.is_set():
-                self._wait_for_quiet()
-                if not self._stop_event.is_set() and self._receipts.done >= 0:
-                    self.audit()
-                self._stop_event.wait(self._every)
-        except BaseException as error:  # noqa: BLE001 (handed to the thread that watches this one)
-            self.error = error
+    def follow(self) -> None:
+        """Until the stop event; raises CheckpointError where the state is not the one of the ledger."""
+        while not self._stop_event.is_set():
+            self._wait_for_quiet()
+            if not self._stop_event.is_set() and self._receipts.done >= 0:
+                self.audit()
+            self._stop_event.wait(self._every)
 
     def audit(self) -> None:
         """One audit. Raises CheckpointError where the state is not the one of the ledger; tables are told and noted."""

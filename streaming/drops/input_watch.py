@@ -13,12 +13,13 @@ import itertools
 import json
 import secrets
 import socket
-import threading
 from typing import TYPE_CHECKING
 
+from streaming.follower import Follower
 from streaming.waiting import Waiting
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Mapping
 
 _LOOK_SECONDS = 0.5
@@ -45,32 +46,25 @@ class Report:
             self._last = text
 
 
-class InputWatch(threading.Thread):
+class InputWatch(Follower):
     """The job's end: tells a look at the input that fails, and files that may not be read, until they are over."""
 
     def __init__(self, url: str, stop: threading.Event) -> None:
-        super().__init__(name="input-watch", daemon=True)
+        super().__init__("input-watch", stop, daemon=True)
         self._url = url
-        self._stop_event = stop
         self._input = Waiting(f"the input {url}")
         self._files = Waiting("files in the input that may not be read")
         self.address = f"stocketl-{secrets.token_hex(16)}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(f"\0{self.address}")
         self._socket.settimeout(_LOOK_SECONDS)
-        self.error: BaseException | None = None
 
-    def run(self) -> None:
+    def follow(self) -> None:
         """Until the stop event."""
         with self._socket:
             while not self._stop_event.is_set():
-                try:
+                with contextlib.suppress(TimeoutError, ValueError):
                     self._tell(json.loads(self._socket.recv(_MOST_BYTES)))
-                except (TimeoutError, ValueError):
-                    continue
-                except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for this one)
-                    self.error = error
-                    return
         for wait in (self._input, self._files):
             wait.given_up()
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from streaming import faults
 from streaming.checkpoint.inspection import damaged
 from streaming.errors import SettingsError, StorageError
+from streaming.follower import Follower
 from streaming.lake import rows as lake_files
 from streaming.lake.keeping import first_line
 from streaming.lake.rows import REJECTS, TICKS, RowsFile
@@ -72,7 +73,7 @@ class _Kept:
         return cls(plain["batch_id"], files, plain["superseded"])
 
 
-class LakeOutbox(threading.Thread):
+class LakeOutbox(Follower):
     """Takes the rows of each batch and brings them to the lake, oldest first, until `stop` is set.
 
     still_writer: raises where a newer job has taken over; asked before each append. keeping: what is done to the lake
@@ -87,14 +88,13 @@ class LakeOutbox(threading.Thread):
         still_writer: Callable[[], None],
         stop: threading.Event,
     ) -> None:
-        super().__init__(name="lake")
+        super().__init__("lake", stop)
         self._lake = lake
         self._keeping = keeping
         self._still_writer = still_writer
         self._url = lake_files.outbox_of(checkpoint.url)
         self._place = open_place(self._url)
         self._place.check()
-        self._stop_event = stop
         self._checkpoint_url = checkpoint.url
         self._perhaps_there = max(checkpoint.planned(), default=-1)
         self._appended = -1
@@ -104,7 +104,6 @@ class LakeOutbox(threading.Thread):
         self._batches_under_way = 0
         self._quiet_since = self._waiting_since = time.monotonic()
         self._wait = Waiting("the lake")
-        self.error: BaseException | None = None
 
     @contextlib.contextmanager
     def batch_under_way(self) -> Iterator[None]:
@@ -140,25 +139,22 @@ class LakeOutbox(threading.Thread):
         """Whether everything is in the lake, and the lake is in order."""
         return not self._kept and not self._keeping.due
 
-    def run(self) -> None:
-        """Until the stop event. Errors of Spark are waited out; others (a newer writer, say) are kept in `error`."""
+    def follow(self) -> None:
+        """Until the stop event. Errors of Spark are waited out; raises others, of a newer writer, say."""
         pause = _FIRST_PAUSE
-        try:
-            while not self._stop_event.is_set():
-                with self._wake:
-                    self._wake.wait_for(lambda: bool(self._kept) or self._keeping.due, timeout=_FIRST_PAUSE)
-                    batches = self._next()
-                if self._must_wait(self._keeping.overdue if not batches else self._has_waited_long()):
-                    self._stop_event.wait(_LOOK_SECONDS)
-                elif not batches or self._keeping.overdue:
-                    self._keep_house()
-                elif self._bring(batches):
-                    pause = _FIRST_PAUSE
-                else:
-                    self._stop_event.wait(pause)
-                    pause = min(2 * pause, _LONGEST_PAUSE)
-        except BaseException as error:  # noqa: BLE001 (handed to the thread that watches this one)
-            self.error = error
+        while not self._stop_event.is_set():
+            with self._wake:
+                self._wake.wait_for(lambda: bool(self._kept) or self._keeping.due, timeout=_FIRST_PAUSE)
+                batches = self._next()
+            if self._must_wait(self._keeping.overdue if not batches else self._has_waited_long()):
+                self._stop_event.wait(_LOOK_SECONDS)
+            elif not batches or self._keeping.overdue:
+                self._keep_house()
+            elif self._bring(batches):
+                pause = _FIRST_PAUSE
+            else:
+                self._stop_event.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _keep_house(self) -> None:
         if self._keeping.due:

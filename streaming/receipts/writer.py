@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming import faults
 from streaming.errors import DropError, SettingsError, StockETLError, StorageError
+from streaming.follower import Follower
 from streaming.ledger import batches as ledger
 from streaming.receipts import moves
 from streaming.settings import is_s3
@@ -45,7 +46,7 @@ def receipt_name(seq: int) -> str:
     return f"{seq:09d}.json"
 
 
-class ReceiptWriter(threading.Thread):
+class ReceiptWriter(Follower):
     """Follows the batches from publication to Spark's commit, then to receipts and moves.
 
     A file that cannot be moved holds up no other: it is tried again and again. `refused`: (key, etag, version id) of
@@ -62,13 +63,12 @@ class ReceiptWriter(threading.Thread):
         *,
         retention: Retention | None = None,
     ) -> None:
-        super().__init__(name="receipts")
+        super().__init__("receipts", stop)
         self._retention = retention
         self._transactions = transactions
         self._epoch = epoch
         self._checkpoint = checkpoint
         self._to = to
-        self._stop_event = stop
         self._poll = _POLL_SECONDS_ON_S3 if is_s3(checkpoint.url) else _POLL_SECONDS
         self._wake = threading.Condition()
         self._published = self._done = checkpoint.committed()
@@ -81,7 +81,6 @@ class ReceiptWriter(threading.Thread):
         self._next_move, self._pause = 0.0, _RETRY_SECONDS
         self.refused: frozenset[Version] = frozenset()
         self.delivering = False
-        self.error: BaseException | None = None
 
     def published(self, batch_id: int) -> None:
         """A batch is in the tables; its receipts follow once Spark commits it."""
@@ -99,8 +98,8 @@ class ReceiptWriter(threading.Thread):
         """Whether every published batch has its receipts, and its moves but for those that are refused."""
         return self._done == self._published and not self._held_up
 
-    def run(self) -> None:
-        """Until the stop event; an error that waiting does not mend is kept in `error`."""
+    def follow(self) -> None:
+        """Until the stop event; raises what waiting does not mend."""
         try:
             self._deliver(self._done)  # what a crash left undone
             self.delivering = True
@@ -110,19 +109,20 @@ class ReceiptWriter(threading.Thread):
                 self._transactions.run(lambda cur: ledger.check_epoch(cur, self._epoch))
                 if self._retention is not None and self._done == self._published:
                     self._retention.step(self._transactions, receipt_name)
-                while self._done < self._published and not self._stop_event.wait(self._poll):
-                    batch_id = self._done + 1
-                    if self._is_committed(batch_id):
-                        self._deliver(batch_id)
-                        self._done = batch_id
+                self._follow_published()
                 if self._unmoved and time.monotonic() >= self._next_move:
                     self._move(self._done)
-        except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for this one)
-            self.error = error
         finally:
             self._pool.shutdown()
             for wait in (self._commits_wait, self._receipts_wait, self._moves_wait):
                 wait.given_up()
+
+    def _follow_published(self) -> None:
+        while self._done < self._published and not self._stop_event.wait(self._poll):
+            batch_id = self._done + 1
+            if self._is_committed(batch_id):
+                self._deliver(batch_id)
+                self._done = batch_id
 
     def _is_committed(self, batch_id: int) -> bool:
         """Spark begins a batch only once it has committed the one before, and keeps the last 100 commits."""

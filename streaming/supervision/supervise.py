@@ -6,10 +6,11 @@ import contextlib
 import re
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from streaming.checkpoint.damage import told_by_spark
 from streaming.errors import StockETLError, StorageError
+from streaming.follower import raise_error_of
 from streaming.storage.folder_errors import full_disks
 from streaming.supervision.mishaps import DISK_FULL, Mishap, QueryFailedError, mishap_of, signs_in
 from streaming.waiting import Waiting
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql.streaming.query import StreamingQuery
 
+    from streaming.follower import Follower
     from streaming.publish.foreach_batch import Publish
     from streaming.supervision.stopping import Stop
 
@@ -27,19 +29,6 @@ _LOOK_SECONDS = 0.1
 _RESTART_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
 _WELL_SECONDS = 60.0  # a query that has lived for so long has met nothing of what ended the one before
 _PYTHON_ERROR = re.compile(r"(?!pyspark|py4j)[\w.]+(Error|Exception|Exit|Interrupt): ")
-
-
-class Follower(Protocol):
-    """A thread that does what follows the publication of a batch; `error` is what ended it early."""
-
-    name: str
-    error: BaseException | None
-
-    def start(self) -> None:
-        """Begins."""
-
-    def join(self, timeout: float | None = None) -> None:
-        """Waits for its end, so many seconds at most."""
 
 
 def supervise(
@@ -66,7 +55,7 @@ def supervise(
     stop.now("the query")
     try:
         while not stop.wait(_LOOK_SECONDS) and not drained():
-            _raise_error_of(followers)
+            raise_error_of(followers)
             if not query.isActive:
                 reason = reason or _reason(query, publish, superseded, spark_log)
                 pause = restarts.pause_after(reason)
@@ -129,12 +118,6 @@ class _Restarts:
         for wait in self._waits.values():
             wait.over()
         self._waits.clear()
-
-
-def _raise_error_of(followers: Sequence[Follower]) -> None:
-    for follower in followers:
-        if follower.error is not None:
-            raise follower.error
 
 
 def _end(query: StreamingQuery, followers: Sequence[Follower], stop: Stop) -> None:

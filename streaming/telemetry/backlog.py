@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streaming.drops.admission import EMPTY_OFFSET, digest, is_open
 from streaming.errors import CheckpointError, SettingsError, StorageError
+from streaming.follower import Follower
 from streaming.storage.place import open_place
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from streaming.checkpoint.checkpoint import Checkpoint
@@ -29,7 +30,7 @@ class Waiting(NamedTuple):
     oldest_seconds: float
 
 
-class Backlog(threading.Thread):
+class Backlog(Follower):
     """Looks at the input, keeps what waits there in `waiting`, and tells `metrics`.
 
     committed: the last batch whose receipts are written, -1 before the first. What waits are the versions in the input
@@ -46,19 +47,17 @@ class Backlog(threading.Thread):
         metrics: Metrics,
         stop: threading.Event,
     ) -> None:
-        super().__init__(name="backlog", daemon=True)  # a long listing must not keep an ended job alive
+        super().__init__("backlog", stop, daemon=True)  # a long listing must not keep an ended job alive
         self._input = open_place(settings.input)
         self._every = settings.heartbeat_every
         self._checkpoint = checkpoint
         self._committed = committed
         self._metrics = metrics
-        self._stop_event = stop
         self._offset: tuple[int, dict[str, Any]] = (-1, EMPTY_OFFSET)
         self.waiting: Waiting | None = None
-        self.error: BaseException | None = None
 
-    def run(self) -> None:
-        """Until the stop event; an error that waiting does not mend is kept in `error`."""
+    def follow(self) -> None:
+        """Until the stop event; raises what waiting does not mend."""
         try:
             while True:
                 began = time.monotonic()
@@ -67,8 +66,6 @@ class Backlog(threading.Thread):
                 # of an input that takes long to list, half of the time is enough
                 if self._stop_event.wait(max(self._every, time.monotonic() - began)):
                     break
-        except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for this one)
-            self.error = error
         finally:
             self._metrics.flush()
 

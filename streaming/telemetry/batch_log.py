@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streaming.drops.admission import Span
 from streaming.errors import StockETLError
+from streaming.follower import Follower
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Sequence
 
     from streaming.checkpoint.checkpoint import Checkpoint
@@ -33,7 +34,7 @@ class _UnderWay:
     drops: list[Span] | None = None
 
 
-class BatchLog(threading.Thread):
+class BatchLog(Follower):
     """A follower that tells of batches that take long; `begins` and `done` are called by what publishes them.
 
     lake_since: since when an append to the lake is under way (seconds of `clock`), None if none is; bar: on a terminal,
@@ -49,24 +50,20 @@ class BatchLog(threading.Thread):
         bar: ProgressBar | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(name="log of batches", daemon=True)
+        super().__init__("log of batches", stop, daemon=True)
         self._checkpoint = checkpoint
-        self._stop_event = stop
         self._lake_since = lake_since
         self._bar = bar
         self._clock = clock
         self._under_way: _UnderWay | None = None
         self._lake_line = 0.0
         self._begun: dict[int, tuple[float, int]] = {}
-        self.error: BaseException | None = None
 
-    def run(self) -> None:
-        """Until the stop event; an error is kept in `error`."""
+    def follow(self) -> None:
+        """Until the stop event."""
         try:
             while not self._stop_event.wait(1.0):
                 self.look()
-        except BaseException as error:  # noqa: BLE001 (handed to the thread that watches this one)
-            self.error = error
         finally:
             self.hide_bar()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import threading
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 from streaming import __version__, waiting
 from streaming.descriptors import shown
 from streaming.errors import SettingsError, StockETLError, StorageError
+from streaming.follower import Follower
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from streaming.descriptors import Descriptors
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 HEARTBEAT, STOP = "heartbeat.json", "stop"
 
 
-class Heartbeat(threading.Thread):
+class Heartbeat(Follower):
     """Writes `heartbeat.json` to `place` every so many seconds; sets `stop` once that marker is there.
 
     committed: the last batch whose receipts are written, -1 before the first; drops: what was seen last to wait in
@@ -50,26 +51,21 @@ class Heartbeat(threading.Thread):
         held: Callable[[], Descriptors | None],
         stop: threading.Event,
     ) -> None:
-        super().__init__(name="heartbeat", daemon=True)  # a storage that is slow must not keep an ended job alive
+        super().__init__("heartbeat", stop, daemon=True)  # a storage that is slow must not keep an ended job alive
         self._place = place
         self._every = every
         self._epoch = epoch
         self._committed = committed
         self._drops = drops
         self._held = held
-        self._stop_event = stop
-        self.error: BaseException | None = None
 
-    def run(self) -> None:
-        """Until the stop event; an error that waiting does not mend is kept in `error`."""
-        try:
-            while True:
-                self._beat()
-                self._look_for_stop()
-                if self._stop_event.wait(self._every):
-                    break
-        except BaseException as error:  # noqa: BLE001 (handed to the thread that waits for this one)
-            self.error = error
+    def follow(self) -> None:
+        """Until the stop event; raises what waiting does not mend."""
+        while True:
+            self._beat()
+            self._look_for_stop()
+            if self._stop_event.wait(self._every):
+                break
 
     def _beat(self) -> None:
         try:
