@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import psycopg2
 
 from streaming.drops import source as drops
-from streaming.drops.admission import Limits
-from streaming.drops.reading import FACTS, ReadOptions
+from streaming.drops.options import Limits, ReadOptions, SourceOptions
+from streaming.packets import FACTS
 from streaming.settings import load
 from streaming.spark.session import hadoop_url, partitions, session
 
@@ -49,9 +49,9 @@ def run(settings: Settings, database: connection) -> None:
         started.awaitTermination()
 
 
-def _source_options(settings: Settings) -> drops.SourceOptions:
+def _source_options(settings: Settings) -> SourceOptions:
     buckets = partitions()
-    return drops.SourceOptions(
+    return SourceOptions(
         input=settings.input,
         settle=settings.settle,
         limits=Limits(settings.max_batch_bytes, settings.split_bytes),

@@ -15,6 +15,7 @@ from streaming.database.transactions import Transactions
 from streaming.descriptors import Wear, begin_anew
 from streaming.drops import source as drops
 from streaming.drops.input_watch import InputWatch
+from streaming.drops.options import SourceOptions
 from streaming.home.database import database
 from streaming.home.sign import own_name, sign_of_life
 from streaming.lake.keeping import LakeKeeping
@@ -101,7 +102,7 @@ def run(settings: Settings, stop: Stop) -> None:
 
         def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (the one argument of a callback)
             fates = of_supervisor.run(checkpoint.recorded_fates)
-            options = drops.SourceOptions.of(
+            options = SourceOptions.of(
                 settings, checkpoint, parse_tasks(spark), isolate=isolate, fates=fates, report=watch.address
             )
             packets = drops.stream(spark, options)

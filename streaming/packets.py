@@ -1,7 +1,21 @@
-"""What travels in the stream: columns of ticks, changes and rejects, each as one Arrow IPC buffer.
+"""What travels in the stream: rows of (bucket, seq, part, kind, payload), and what each payload holds.
 
-A packet holds the rows of one drop (or one split of it) that belong to one bucket, so the stream
-has few rows and the Python side never sees a tick as an object.
+| kind | payload | who makes it | who reads it |
+|---|---|---|---|
+| `ticks` | `Ticks` of one drop, or one span of it, for one bucket | drops | returns |
+| `open-ticks` | the same, where a later batch goes on with the drop | drops | returns |
+| `rejects` | `Rejects` of one span | drops | publish |
+| `facts` | JSON: what became of one span | drops | publish |
+| `changes` | `Changes` of one bucket | returns | publish |
+| `changes-file` | the name of a file with them, where they are many | returns | publish |
+| `loaded` | `Loaded` as a table of Arrow | returns | publish, for the lake |
+| `loaded-file` | JSON: a file with them, where they are many | returns | publish, for the lake |
+| `duplicates` | JSON: rows that a later row of the same drop replaced, by seq | returns | publish |
+| `fingerprint` | JSON: of the cells of one bucket, before and after | returns | publish |
+| `held` | JSON: descriptors that a Java has open | returns | publish |
+
+A packet of ticks holds the rows that belong to one bucket, so the stream has few rows, and the Python side never sees a
+tick as an object.
 """
 
 from __future__ import annotations
@@ -17,6 +31,22 @@ Int8 = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
+
+Row = tuple[int, int, int, str, bytes]
+PACKET_SCHEMA = "bucket int, seq long, part long, kind string, payload binary"
+PACKET_COLUMNS = pa.schema(
+    [
+        ("bucket", pa.int32()),
+        ("seq", pa.int64()),
+        ("part", pa.int64()),
+        ("kind", pa.string()),
+        ("payload", pa.binary()),
+    ]
+)
+
+TICKS, OPEN_TICKS, REJECTS, FACTS = "ticks", "open-ticks", "rejects", "facts"
+CHANGES, CHANGES_FILE, LOADED, LOADED_FILE = "changes", "changes-file", "loaded", "loaded-file"
+DUPLICATES, FINGERPRINT, HELD = "duplicates", "fingerprint", "held"
 
 UNKNOWN_VOLUME = -1
 

@@ -24,6 +24,7 @@ from streaming.spark.session import hadoop_url
 
 if TYPE_CHECKING:
     import threading
+
     from psycopg2.extensions import cursor
     from pyspark.sql import SparkSession
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streaming.checkpoint.inspection import damaged, inspect
+from streaming.checkpoint.offset import EMPTY_OFFSET, batch_digest
 from streaming.checkpoint.state_keys import state_keys
-from streaming.drops.admission import EMPTY_OFFSET, batch_digest
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.ledger import batches as ledger
 from streaming.storage.place import open_place

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from streaming.checkpoint.checkpoint import Checkpoint
-from streaming.drops.admission import Span
+from streaming.checkpoint.offset import Span
 from streaming.errors import StockETLError
 from streaming.storage.place import open_place
 

@@ -6,76 +6,21 @@ replay reads) and `digest -> seq` of every admitted version that may still lie i
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from streaming.checkpoint.offset import Span, digest, is_open
 from streaming.errors import DropError
-from streaming.storage.place import Version
 from streaming.ticks.parse import splittable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streaming.storage.place import Place
+    from streaming.drops.options import Limits
+    from streaming.storage.place import Place, Version
 
-EMPTY_OFFSET: dict[str, Any] = {"seq": 0, "drops": [], "lying": {}}
 
 _GZIP_RATIO = 5
 _MAGIC_BYTES = 8
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bytes of input in one batch, bytes read by one task at a time, and drops in one batch."""
-
-    batch_bytes: int
-    split_bytes: int
-    batch_drops: int = 2_000
-
-
-@dataclass(frozen=True)
-class Span:
-    """The part of one drop that one batch, or one task of it, reads: bytes [start, end); `whole` = not to be split."""
-
-    seq: int
-    version: Version
-    start: int
-    end: int
-    whole: bool
-
-    @property
-    def bytes(self) -> int:
-        """How many bytes it covers."""
-        return self.end - self.start
-
-    @property
-    def last(self) -> bool:
-        """Whether the drop ends here."""
-        return self.end >= self.version.size
-
-    def to_json(self) -> list[Any]:
-        """As it stands in an offset."""
-        v = self.version
-        return [
-            self.seq,
-            v.key,
-            v.etag,
-            v.version,
-            v.size,
-            v.modified.isoformat(timespec="microseconds"),
-            self.start,
-            self.end,
-            self.whole,
-        ]
-
-    @classmethod
-    def from_json(cls, fields: list[Any]) -> Span:
-        """The inverse of `to_json`."""
-        seq, key, etag, version, size, modified, start, end, whole = fields
-        return cls(seq, Version(key, etag, version, size, datetime.fromisoformat(modified)), start, end, whole)
 
 
 def admit(offset: dict[str, Any], place: Place, limits: Limits) -> dict[str, Any]:
@@ -105,24 +50,6 @@ def admit(offset: dict[str, Any], place: Place, limits: Limits) -> dict[str, Any
 def spans(offset: dict[str, Any], limits: Limits) -> list[Span]:
     """The drops of the batch that ends at `offset`, the large ones cut into ranges of `split_bytes`."""
     return [piece for fields in offset["drops"] for piece in _pieces(Span.from_json(fields), limits.split_bytes)]
-
-
-def is_open(offset: dict[str, Any]) -> bool:
-    """Whether the last drop of the batch goes on in the next one."""
-    return bool(offset["drops"]) and not Span.from_json(offset["drops"][-1]).last
-
-
-def digest(version: Version) -> str:
-    """Eight bytes, in hexadecimal, that stand for one version of one object."""
-    identity = "\0".join(
-        (version.key, version.etag, version.version or "", version.modified.isoformat(), str(version.size))
-    )
-    return hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
-
-
-def batch_digest(drops: list[list[Any]]) -> str:
-    """SHA-256, in hexadecimal, of the list of drops of a batch as it stands in its offset."""
-    return hashlib.sha256(json.dumps(drops).encode()).hexdigest()
 
 
 def _still_lying(lying: dict[str, int], listed: dict[str, Version], claimed: set[int]) -> dict[str, int]:

@@ -10,14 +10,17 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from streaming.drops.admission import Span
-from streaming.drops.reading import ReadOptions, Row, outcome, rows_of
+from streaming.checkpoint.offset import Span
+from streaming.drops.options import ReadOptions
+from streaming.drops.reading import outcome, rows_of
 from streaming.errors import SettingsError, StorageError
 from streaming.storage.place import open_place
 from streaming.ticks.parse import failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from streaming.packets import Row
 
 SECONDS_PER_SPAN = 600
 

@@ -3,49 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
 
 from streaming import faults
 from streaming.errors import DropError
 from streaming.fingerprint import hexadecimal
+from streaming.packets import FACTS, OPEN_TICKS, REJECTS, TICKS, Row
 from streaming.ticks.parse import Parsed, by_bucket, failed, parse, parse_split, wrong_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from streaming.drops.admission import Span
+    from streaming.checkpoint.offset import Span
+    from streaming.drops.options import ReadOptions
     from streaming.storage.place import Place
-
-TICKS, OPEN_TICKS, REJECTS, FACTS = "ticks", "open-ticks", "rejects", "facts"
-
-PACKET_COLUMNS = pa.schema(
-    [
-        ("bucket", pa.int32()),
-        ("seq", pa.int64()),
-        ("part", pa.int64()),
-        ("kind", pa.string()),
-        ("payload", pa.binary()),
-    ]
-)
-
-Row = tuple[int, int, int, str, bytes]
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """How drops are read: number of buckets, ids kept as text, bytes that a gzip may unpack to.
-
-    fates: why drops of the batch that is read again have failed, by seq. What a replay meets must not give another
-    fate: a right may have been given meanwhile, a file put back.
-    """
-
-    buckets: int
-    text_ids: bool
-    unpacked_limit: int
-    fates: dict[str, str] = field(default_factory=dict)
 
 
 def rows_of(span: Span, place: Place, options: ReadOptions) -> Iterator[Row]:

@@ -7,20 +7,21 @@ API: https://spark.apache.org/docs/4.1.4/api/python/tutorial/sql/python_data_sou
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
 
 from streaming import faults, memory
-from streaming.drops.admission import EMPTY_OFFSET, Limits, Span, admit, spans
+from streaming.checkpoint.offset import EMPTY_OFFSET, Span
+from streaming.drops.admission import admit, spans
 from streaming.drops.input_watch import Report
 from streaming.drops.isolation import parse_isolated
+from streaming.drops.options import SourceOptions
 from streaming.drops.pace import Pace
-from streaming.drops.reading import PACKET_COLUMNS, ReadOptions, rows_of
+from streaming.drops.reading import rows_of
 from streaming.errors import SettingsError, StorageError
+from streaming.packets import PACKET_COLUMNS, PACKET_SCHEMA
 from streaming.storage.place import open_place
 
 if TYPE_CHECKING:
@@ -29,75 +30,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
-    from streaming.checkpoint.checkpoint import Checkpoint
-    from streaming.settings import Settings
 
 FORMAT = "stocketl-drops"
-PACKET_SCHEMA = "bucket int, seq long, part long, kind string, payload binary"
-
-
-@dataclass(frozen=True)
-class SourceOptions:
-    """What the source must know; travels as one JSON option.
-
-    settle, and `every` (between two looks at the input): seconds; keys: of the buckets in the state; report: address of
-    the job's `InputWatch`.
-    """
-
-    input: str
-    settle: float
-    limits: Limits
-    read: ReadOptions
-    keys: list[int]
-    tasks: int
-    isolate: bool
-    every: float
-    resume: dict[str, Any]
-    report: str = ""
-
-    @classmethod
-    def of(
-        cls,
-        settings: Settings,
-        checkpoint: Checkpoint,
-        tasks: int,
-        *,
-        isolate: bool,
-        fates: dict[int, str],
-        report: str,
-    ) -> SourceOptions:
-        """As the settings say, going on at the checkpoint.
-
-        tasks: that parse at once; isolate: in child processes; fates: see `ReadOptions`; report: see above.
-        """
-        return cls(
-            input=settings.input,
-            settle=settings.settle,
-            limits=Limits(settings.max_batch_bytes, settings.split_bytes),
-            read=ReadOptions(
-                checkpoint.buckets,
-                settings.text_ids,
-                settings.unpacked_limit,
-                {str(seq): reason for seq, reason in fates.items()},
-            ),
-            keys=checkpoint.keys or list(range(checkpoint.buckets)),
-            tasks=tasks,
-            isolate=isolate,
-            every=settings.trigger,
-            resume=checkpoint.last_offset(),
-            report=report,
-        )
-
-    def to_json(self) -> str:
-        """The value of the option `stocketl`."""
-        plain = vars(self) | {"limits": vars(self.limits), "read": vars(self.read)}
-        return json.dumps(plain)
-
-    @classmethod
-    def from_json(cls, text: str) -> SourceOptions:
-        """The inverse of `to_json`."""
-        plain = json.loads(text)
-        return cls(**plain | {"limits": Limits(**plain["limits"]), "read": ReadOptions(**plain["read"])})
 
 
 class DropSource(DataSource):

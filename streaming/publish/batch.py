@@ -11,14 +11,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from streaming.checkpoint.offset import batch_digest
 from streaming.descriptors import Descriptors
-from streaming.drops.admission import batch_digest
-from streaming.drops.reading import FACTS, REJECTS
 from streaming.fingerprint import Fingerprint
 from streaming.lake.rows import RowsFile
 from streaming.ledger.drops import REJECTS_IN_RECEIPT
-from streaming.packets import Changes, Loaded, Rejects, Ticks, concat_ids
-from streaming.returns.processor import CHANGES, CHANGES_FILE, DUPLICATES, FINGERPRINT, HELD, LOADED, LOADED_FILE
+from streaming.packets import (
+    CHANGES,
+    CHANGES_FILE,
+    DUPLICATES,
+    FACTS,
+    FINGERPRINT,
+    HELD,
+    LOADED,
+    LOADED_FILE,
+    REJECTS,
+    Changes,
+    Loaded,
+    Rejects,
+    Ticks,
+    concat_ids,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

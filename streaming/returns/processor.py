@@ -16,11 +16,22 @@ from pyspark.sql.streaming.stateful_processor import StatefulProcessor, Stateful
 
 from streaming import descriptors, faults, memory
 from streaming.checkpoint.handover import Handover
-from streaming.drops.reading import OPEN_TICKS, TICKS
-from streaming.drops.source import PACKET_SCHEMA
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.lake import rows as lake_files
-from streaming.packets import Loaded, Ticks
+from streaming.packets import (
+    CHANGES,
+    CHANGES_FILE,
+    DUPLICATES,
+    FINGERPRINT,
+    HELD,
+    LOADED,
+    LOADED_FILE,
+    OPEN_TICKS,
+    PACKET_SCHEMA,
+    TICKS,
+    Loaded,
+    Ticks,
+)
 from streaming.returns.history import History
 from streaming.storage.place import open_place
 
@@ -32,9 +43,6 @@ if TYPE_CHECKING:
 
     from streaming.packets import Changes
 
-CHANGES, CHANGES_FILE, DUPLICATES, FINGERPRINT = "changes", "changes-file", "duplicates", "fingerprint"
-LOADED, LOADED_FILE = "loaded", "loaded-file"
-HELD = "held"
 
 _MANY = 50_000  # rows that do not go through Spark but as a file
 

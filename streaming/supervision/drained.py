@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from streaming.drops.admission import digest
+from streaming.checkpoint.offset import digest
 from streaming.errors import SettingsError, StorageError
 from streaming.ledger import batches as ledger
 from streaming.storage.place import open_place

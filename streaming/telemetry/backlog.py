@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from streaming.drops.admission import EMPTY_OFFSET, digest, is_open
+from streaming.checkpoint.offset import EMPTY_OFFSET, digest, is_open
 from streaming.errors import CheckpointError, SettingsError, StorageError
 from streaming.follower import Follower
 from streaming.storage.place import open_place

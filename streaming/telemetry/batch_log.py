@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from streaming.drops.admission import Span
+from streaming.checkpoint.offset import Span
 from streaming.errors import StockETLError
 from streaming.follower import Follower
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streaming.checkpoint.checkpoint import Checkpoint, open_checkpoint
+from streaming.checkpoint.offset import batch_digest
 from streaming.database.connect import connect
-from streaming.drops.admission import batch_digest
 from streaming.errors import CheckpointError
 from streaming.ledger import batches as ledger
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streaming.drops.admission import EMPTY_OFFSET, Limits, Span, admit, is_open, spans
+from streaming.checkpoint.offset import EMPTY_OFFSET, Span, is_open
+from streaming.drops.admission import admit, spans
+from streaming.drops.options import Limits
 from streaming.storage.folder import Folder
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from streaming.drops.admission import Limits
 from streaming.drops.input_watch import InputWatch, Report
-from streaming.drops.reading import ReadOptions
-from streaming.drops.source import DropReader, SourceOptions
+from streaming.drops.options import Limits, ReadOptions, SourceOptions
+from streaming.drops.source import DropReader
 from streaming.storage import crash_safe as files
 from streaming.waiting import under_way
 

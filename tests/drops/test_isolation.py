@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from streaming.drops.admission import EMPTY_OFFSET, Limits, Span, admit, spans
+from streaming.checkpoint.offset import EMPTY_OFFSET, Span
+from streaming.drops.admission import admit, spans
 from streaming.drops.isolation import parse_isolated
-from streaming.drops.reading import FACTS, TICKS, ReadOptions, rows_of
+from streaming.drops.options import Limits, ReadOptions
+from streaming.drops.reading import rows_of
 from streaming.errors import SettingsError
-from streaming.packets import Ticks
+from streaming.packets import FACTS, TICKS, Ticks
 from streaming.storage.folder import Folder
 from streaming.storage.place import Version
 

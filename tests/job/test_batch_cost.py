@@ -21,8 +21,7 @@ from streaming.database import transactions as database_transactions
 from streaming.database.transactions import Transactions
 from streaming.descriptors import Wear
 from streaming.drops import source as drops
-from streaming.drops.admission import Limits
-from streaming.drops.reading import ReadOptions
+from streaming.drops.options import Limits, ReadOptions
 from streaming.lake.keeping import LakeKeeping
 from streaming.lake.outbox import LakeOutbox
 from streaming.lake.tables import Lake

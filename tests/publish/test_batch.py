@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streaming.drops.admission import batch_digest
+from streaming.checkpoint.offset import batch_digest
 from streaming.packets import Changes, Rejects
 from streaming.publish.batch import Batch, loaded_before_and_again, loaded_table, number_lines, rejects_table
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streaming import aws as aws_client
-from streaming.drops.admission import EMPTY_OFFSET, Limits, admit, spans
-from streaming.drops.reading import ReadOptions, rows_of
+from streaming.checkpoint.offset import EMPTY_OFFSET
+from streaming.drops.admission import admit, spans
+from streaming.drops.options import Limits, ReadOptions
+from streaming.drops.reading import rows_of
 from streaming.errors import SettingsError, StorageError, UnreadableError
 from streaming.storage.place import open_place
 

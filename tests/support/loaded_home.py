@@ -6,12 +6,13 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
+from streaming.checkpoint.offset import Span, batch_digest
 from streaming.database.transactions import Transactions
-from streaming.drops.admission import Span, batch_digest
-from streaming.drops.reading import FACTS, REJECTS, TICKS, ReadOptions, rows_of
+from streaming.drops.options import ReadOptions
+from streaming.drops.reading import rows_of
 from streaming.ledger import batches as ledger
 from streaming.ledger import tickers as placement
-from streaming.packets import Rejects, Ticks
+from streaming.packets import FACTS, REJECTS, TICKS, Rejects, Ticks
 from streaming.publish import wide
 from streaming.publish.widening import Widening
 from streaming.receipts import moves

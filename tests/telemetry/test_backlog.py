@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streaming.checkpoint.checkpoint import Checkpoint
-from streaming.drops.admission import EMPTY_OFFSET, Limits, admit
+from streaming.checkpoint.offset import EMPTY_OFFSET
+from streaming.drops.admission import admit
+from streaming.drops.options import Limits
 from streaming.errors import StorageError
 from streaming.settings import load
 from streaming.storage.place import open_place

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streaming.checkpoint.checkpoint import open_checkpoint
-from streaming.drops.admission import Span
+from streaming.checkpoint.offset import Span
 from streaming.storage.place import Version
 from streaming.telemetry.batch_log import BatchLog, names, size
 

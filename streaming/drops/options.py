@@ -1,0 +1,98 @@
+"""What the source must know: it travels as one JSON option of the stream."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streaming.checkpoint.checkpoint import Checkpoint
+    from streaming.settings import Settings
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bytes of input in one batch, bytes read by one task at a time, and drops in one batch."""
+
+    batch_bytes: int
+    split_bytes: int
+    batch_drops: int = 2_000
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How drops are read: number of buckets, ids kept as text, bytes that a gzip may unpack to.
+
+    fates: why drops of the batch that is read again have failed, by seq. What a replay meets must not give another
+    fate: a right may have been given meanwhile, a file put back.
+    """
+
+    buckets: int
+    text_ids: bool
+    unpacked_limit: int
+    fates: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What the source must know; travels as one JSON option.
+
+    settle, and `every` (between two looks at the input): seconds; keys: of the buckets in the state; report: address of
+    the job's `InputWatch`.
+    """
+
+    input: str
+    settle: float
+    limits: Limits
+    read: ReadOptions
+    keys: list[int]
+    tasks: int
+    isolate: bool
+    every: float
+    resume: dict[str, Any]
+    report: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        checkpoint: Checkpoint,
+        tasks: int,
+        *,
+        isolate: bool,
+        fates: dict[int, str],
+        report: str,
+    ) -> SourceOptions:
+        """As the settings say, going on at the checkpoint.
+
+        tasks: that parse at once; isolate: in child processes; fates: see `ReadOptions`; report: see above.
+        """
+        return cls(
+            input=settings.input,
+            settle=settings.settle,
+            limits=Limits(settings.max_batch_bytes, settings.split_bytes),
+            read=ReadOptions(
+                checkpoint.buckets,
+                settings.text_ids,
+                settings.unpacked_limit,
+                {str(seq): reason for seq, reason in fates.items()},
+            ),
+            keys=checkpoint.keys or list(range(checkpoint.buckets)),
+            tasks=tasks,
+            isolate=isolate,
+            every=settings.trigger,
+            resume=checkpoint.last_offset(),
+            report=report,
+        )
+
+    def to_json(self) -> str:
+        """The value of the option `stocketl`."""
+        plain = vars(self) | {"limits": vars(self.limits), "read": vars(self.read)}
+        return json.dumps(plain)
+
+    @classmethod
+    def from_json(cls, text: str) -> SourceOptions:
+        """The inverse of `to_json`."""
+        plain = json.loads(text)
+        return cls(**plain | {"limits": Limits(**plain["limits"]), "read": ReadOptions(**plain["read"])})
