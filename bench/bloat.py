@@ -21,7 +21,7 @@ from rich.console import Console
 
 from streaming.database import embedded
 from streaming.database.transactions import Transactions
-from streaming.ledger import batches as ledger
+from streaming.ledger import writer
 from streaming.ledger.tickers import place_tickers
 from streaming.packets import Changes
 from streaming.publish import upkeep, wide
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _load(transactions: Transactions, drops: int, dates: int, there: int) -> None:
-    transactions.run(ledger.create)
+    transactions.run(writer.create)
     widening, care = Widening(transactions, 0), Upkeep(transactions)
 
     def batch(ids: list[str]) -> None:
@@ -97,7 +97,7 @@ def _changes(ids: list[str], dates: int) -> Changes:
 
 
 def _write(cur: cursor, changes: Changes, planned: Mapping[str, Place], care: Upkeep) -> int:
-    ledger.check_epoch(cur, 0)
+    writer.check_epoch(cur, 0)
     return wide.write(cur, changes, place_tickers(cur, changes.ids, planned), care.rewritten)
 
 

@@ -21,7 +21,9 @@ from streaming.drops import source as drops
 from streaming.drops.options import Limits, ReadOptions, SourceOptions
 from streaming.packets import FACTS
 from streaming.settings import load
-from streaming.spark.session import hadoop_url, partitions, session
+from streaming.spark.properties import partitions
+from streaming.spark.session import session
+from streaming.storage.locations import hadoop_url
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection

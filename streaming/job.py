@@ -26,11 +26,12 @@ from streaming.receipts.destinations import destinations
 from streaming.receipts.retention import Retention
 from streaming.receipts.writer import ReceiptWriter
 from streaming.returns import processor as returns
-from streaming.spark.session import hadoop_url, parse_tasks, partitions, session, under_spark_submit
-from streaming.storage.place import open_place
+from streaming.spark.properties import partitions, under_spark_submit
+from streaming.spark.session import parse_tasks, session
+from streaming.storage.locations import hadoop_url, open_place
 from streaming.supervision.drained import Drained
 from streaming.supervision.supervise import supervise
-from streaming.supervision.takeover import still_writer, take_over
+from streaming.supervision.takeover import fates_of_open_batch, still_writer, take_over
 from streaming.telemetry.backlog import Backlog
 from streaming.telemetry.batch_log import BatchLog
 from streaming.telemetry.heartbeat import Heartbeat
@@ -101,7 +102,7 @@ def run(settings: Settings, stop: Stop) -> None:
         drained = Drained(settings, checkpoint, of_supervisor, receipts, lake) if settings.once else None
 
         def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (the one argument of a callback)
-            fates = of_supervisor.run(checkpoint.recorded_fates)
+            fates = of_supervisor.run(lambda cur: fates_of_open_batch(checkpoint, cur))
             options = SourceOptions.of(
                 settings, checkpoint, parse_tasks(spark), isolate=isolate, fates=fates, report=watch.address
             )

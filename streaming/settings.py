@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streaming.errors import SettingsError
-from streaming.storage.place import BUCKET
+from streaming.storage.locations import is_s3, location
 
 PREFIX = "STOCKETL_"
 LOCATIONS = ("input", "success", "failed", "receipts", "checkpoint", "lake")
@@ -66,30 +66,6 @@ def size(value: object) -> int:
         msg = "expected a size above zero such as 64M, 1G or a number of bytes"
         raise ValueError(msg)
     return int(found[1]) * _BYTES[(found[2] or "").upper()]
-
-
-def location(value: object) -> str:
-    """An absolute folder (symbolic links followed) or `s3://bucket/prefix`, no slash at its end; raises ValueError."""
-    text = str(value).strip()
-    scheme, colon, rest = text.partition("://")
-    if not colon:
-        if not text:
-            msg = "expected a folder or s3://bucket/prefix"
-            raise ValueError(msg)
-        return str(Path(text).expanduser().resolve())
-    if scheme != "s3":
-        msg = f"expected a folder or s3://bucket/prefix; the scheme {scheme!r} is not known"
-        raise ValueError(msg)
-    bucket, _, prefix = rest.partition("/")
-    if not BUCKET.fullmatch(bucket):
-        msg = "expected s3://bucket/prefix; there is no good bucket name after s3://"
-        raise ValueError(msg)
-    return f"s3://{bucket}/{prefix}".rstrip("/")
-
-
-def is_s3(place: str | Path) -> bool:
-    """Whether a location is on S3 (else it is a folder)."""
-    return str(place).startswith("s3://")
 
 
 def _database(value: object) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3_objects import Found, create, look, read
 
-from streaming.receipts.moves import numbered, within
+from streaming.receipts.names import numbered, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

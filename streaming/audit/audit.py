@@ -20,7 +20,7 @@ from streaming.errors import CheckpointError, StockETLError
 from streaming.fingerprint import NOTHING
 from streaming.follower import Follower
 from streaming.returns.timeline import Timeline
-from streaming.spark.session import hadoop_url
+from streaming.storage.locations import hadoop_url
 
 if TYPE_CHECKING:
     import threading

@@ -9,19 +9,13 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from streaming.checkpoint.inspection import damaged, inspect
-from streaming.checkpoint.offset import EMPTY_OFFSET, batch_digest
+from streaming.checkpoint.offset import EMPTY_OFFSET
 from streaming.checkpoint.state_keys import state_keys
 from streaming.errors import START_AGAIN, CheckpointError
-from streaming.ledger import batches as ledger
-from streaming.storage.place import open_place
-
-if TYPE_CHECKING:
-    from psycopg2.extensions import cursor
-
-_COMPARED_BATCHES = 20
+from streaming.storage.locations import open_place
 
 
 @dataclass(frozen=True)
@@ -85,74 +79,6 @@ class Checkpoint:
         starts = _starts_before(place.get("open-batch.json"), open_batch) + 1
         place.put("open-batch.json", json.dumps({"batch": open_batch, "starts": starts}).encode())
         return int(starts)
-
-    def agree_with_ledger(self, cur: cursor) -> None:
-        """Raises CheckpointError where going on would repeat or leave out a batch."""
-        last = ledger.last_batch(cur)
-        planned, committed = self.planned(), self.committed()
-        if last is None:
-            if committed >= 0:
-                msg = (
-                    f"the checkpoint {self.url} says that batches up to {committed} are in the database, but the "
-                    "database holds none: it is another one, or it was emptied. Give the right --database, or "
-                    f"start anew: {START_AGAIN}."
-                )
-                raise CheckpointError(msg)
-            return
-        checkpoint_id, batch_id, _ = last
-        if checkpoint_id != self.id:
-            state = f"has the id {self.id}" if planned else "is new"
-            msg = (
-                f"the database was filled from the checkpoint {checkpoint_id}, but the one at {self.url} {state}: its "
-                "state does not know the prices that are in the tables, so returns would be wrong. Give the old "
-                f"--checkpoint back, or start anew: {START_AGAIN}."
-            )
-            raise CheckpointError(msg)
-        if batch_id > (planned[-1] if planned else -1) or batch_id < committed:
-            msg = (
-                f"the ledger ends with batch {batch_id}, but the checkpoint {self.url} has planned up to "
-                f"{planned[-1] if planned else 'none'} and committed up to {committed}: one of the two was restored "
-                f"from an older copy. Restore both from the same moment, or start anew: {START_AGAIN}."
-            )
-            raise CheckpointError(msg)
-        self._compare_digests(ledger.batch_digests(cur, self.id, _COMPARED_BATCHES), planned)
-
-    def recorded_fates(self, cur: cursor) -> dict[int, str]:
-        """Why drops of the open batch have failed, by seq, if the ledger has the batch already."""
-        open_batch = self.open_batch()
-        return {} if open_batch is None else ledger.recorded_fates(cur, self.id, open_batch)
-
-    def refuse_leftovers(self, lake: str | None, receipts: str) -> None:
-        """Raises CheckpointError where a new checkpoint would number its drops into what an older one has left."""
-        if self.planned():
-            return
-        # the first one is removed from a log of some age, which then has the second one
-        log = ("ticks/_delta_log/00000000000000000000.json", "ticks/_delta_log/_last_checkpoint")
-        left = [(lake, "--lake", key) for key in log] if lake else []
-        first = ((receipts, "--receipts", f"{folder}000000001.json") for folder in ("", "done/"))  # the monitor's
-        for url, option, key in (*left, *first):
-            if open_place(url).exists(key):
-                msg = (
-                    f"the checkpoint {self.url} is new, but {url} holds what another one has written, and drops are "
-                    f"counted from 1 again. Move it away, or give another {option}. {START_AGAIN}."
-                )
-                raise CheckpointError(msg)
-
-    def _compare_digests(self, recorded: dict[int, str], planned: list[int]) -> None:
-        for batch_id in sorted(recorded.keys() & set(planned)):
-            try:
-                found = batch_digest(self.offset(batch_id)["drops"])
-            except CheckpointError:
-                if batch_id >= planned[-1] - 1:
-                    raise
-                continue  # damaged, and so old that nobody needs it any more
-            if found != recorded[batch_id]:
-                msg = (
-                    f"batch {batch_id}: the offset log of {self.url} lists other drops (digest {found[:12]}) than the "
-                    f"ledger ({recorded[batch_id][:12]}). Two jobs may have used one checkpoint; a file could be "
-                    f"missing from the tables. See `stocketl verify`, then start anew: {START_AGAIN}."
-                )
-                raise CheckpointError(msg)
 
 
 def open_checkpoint(url: str, *, buckets: int, text_ids: bool) -> Checkpoint:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from streaming.errors import StorageError
 from streaming.packets import Changes
-from streaming.storage.place import discard, open_place
+from streaming.storage.locations import open_place
+from streaming.storage.place import discard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.checkpoint import checksums, lineage
 from streaming.errors import START_AGAIN, CheckpointError
-from streaming.settings import is_s3
-from streaming.storage.place import discard, open_place
+from streaming.storage.locations import is_s3, open_place
+from streaming.storage.place import discard
 
 if TYPE_CHECKING:
     from collections.abc import Callable

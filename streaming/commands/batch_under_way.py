@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from streaming.checkpoint.checkpoint import Checkpoint
 from streaming.checkpoint.offset import Span
 from streaming.errors import StockETLError
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
     from streaming.settings import Settings

@@ -17,7 +17,8 @@ from psycopg2.extras import RealDictCursor
 
 from streaming.errors import DropError
 from streaming.packets import UNKNOWN_VOLUME, Float64, Int32, Int64, Ticks, concat_ids
-from streaming.storage.place import Version, open_place
+from streaming.storage.locations import open_place
+from streaming.storage.place import Version
 from streaming.ticks.parse import parse
 
 if TYPE_CHECKING:

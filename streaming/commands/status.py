@@ -16,8 +16,7 @@ from streaming.commands.verdict import judged
 from streaming.errors import DatabaseError, StockETLError
 from streaming.home import running
 from streaming.home.database import NoDatabaseError, reading
-from streaming.settings import is_s3
-from streaming.storage.place import open_place
+from streaming.storage.locations import is_s3, open_place
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection

@@ -14,7 +14,7 @@ from streaming.checkpoint.offset import Span
 from streaming.drops.options import ReadOptions
 from streaming.drops.reading import outcome, rows_of
 from streaming.errors import SettingsError, StorageError
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 from streaming.ticks.parse import failed
 
 if TYPE_CHECKING:

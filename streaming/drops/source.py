@@ -22,7 +22,7 @@ from streaming.drops.pace import Pace
 from streaming.drops.reading import rows_of
 from streaming.errors import SettingsError, StorageError
 from streaming.packets import PACKET_COLUMNS, PACKET_SCHEMA
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,7 +17,8 @@ from streaming.errors import DatabaseError, SettingsError
 from streaming.home.rights import as_plain_errors
 from streaming.home.running import of_home, of_ledger
 from streaming.home.sign import read_document
-from streaming.settings import EMBEDDED, is_s3
+from streaming.settings import EMBEDDED
+from streaming.storage.locations import is_s3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -151,7 +151,7 @@ def of_heartbeat(settings: Settings) -> Job | None:
     """The job by its heartbeat.json; None if no place of heartbeats is set or none is there."""
     if settings.heartbeat is None:
         return None
-    from streaming.storage.place import open_place  # noqa: PLC0415 (as above)
+    from streaming.storage.locations import open_place  # noqa: PLC0415 (as above)
     from streaming.telemetry.heartbeat import HEARTBEAT  # noqa: PLC0415 (a command without a heartbeat needs none of it)
 
     try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.errors import SettingsError, StockETLError, StorageError
 from streaming.lake.rows import REJECTS, TICKS
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 from streaming.waiting import Waiting
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from streaming.follower import Follower
 from streaming.lake import rows as lake_files
 from streaming.lake.keeping import first_line
 from streaming.lake.rows import REJECTS, TICKS, RowsFile
-from streaming.storage.place import discard, open_place
+from streaming.storage.locations import open_place
+from streaming.storage.place import discard
 from streaming.waiting import Waiting
 
 if TYPE_CHECKING:

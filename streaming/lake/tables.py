@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from delta.tables import DeltaTable
 
-from streaming.spark.session import hadoop_url
+from streaming.storage.locations import hadoop_url
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.fingerprint import NOTHING, hexadecimal, joined
-from streaming.storage.place import Version
 from streaming.ticks.parse import every_row_rejected
 
 if TYPE_CHECKING:
@@ -19,26 +17,11 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
 REJECTS_IN_RECEIPT = 20
+Body = dict[str, Any]
+"""What a receipt says."""
 NO_CONTENT = hexadecimal(NOTHING.sum)
 
 _COUNTS = ("rows_read", "rows_loaded", "rows_duplicate", "rows_rejected")
-
-Body = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """A finished drop in the outbox.
-
-    fate: `success` or `failed`; body: what its receipt says; moved_to: the key at its target, once chosen.
-    """
-
-    seq: int
-    key: str
-    fate: str
-    body: Body
-    version: Version
-    moved_to: str | None
 
 
 def record_drops(
@@ -108,41 +91,6 @@ def next_seq(cur: cursor) -> int:
     return int(seq)
 
 
-def ended_versions(cur: cursor, keys: Collection[str]) -> set[tuple[str, str, str | None]]:
-    """(key, etag, version id) of the drops under these keys that have their receipt."""
-    cur.execute(
-        "SELECT r.body FROM stocketl.drops d JOIN stocketl.receipts r USING (seq)"
-        " WHERE d.key = ANY(%s) AND d.status <> 'loading' AND r.written_at IS NOT NULL",
-        ([_storable(key) for key in keys],),
-    )
-    return {(body["key"], body["etag"], body["version_id"]) for (body,) in cur.fetchall()}
-
-
-def unwritten_receipts(cur: cursor, checkpoint_id: str, up_to_batch: int) -> list[Receipt]:
-    """Finished drops of batches up to this one whose receipt is not known to be there, in seq order."""
-    return _receipts(cur, "r.written_at IS NULL", checkpoint_id, up_to_batch)
-
-
-def unmoved(cur: cursor, checkpoint_id: str, up_to_batch: int) -> list[Receipt]:
-    """Finished drops of batches up to this one that have their receipt but are not known to be moved, in seq order."""
-    return _receipts(cur, "r.written_at IS NOT NULL AND r.moved_at IS NULL", checkpoint_id, up_to_batch)
-
-
-def receipt_written(cur: cursor, seq: int) -> None:
-    """The receipt is there."""
-    cur.execute("UPDATE stocketl.receipts SET written_at = clock_timestamp() WHERE seq = %s", (seq,))
-
-
-def move_intended(cur: cursor, seq: int, target: str | None) -> None:
-    """The key that the file will have at its target, noted before it is moved; None: there is nothing to move."""
-    cur.execute("UPDATE stocketl.receipts SET moved_to = %s WHERE seq = %s", (target, seq))
-
-
-def moved(cur: cursor, seq: int) -> None:
-    """The file is at its target and no longer in the input."""
-    cur.execute("UPDATE stocketl.receipts SET moved_at = clock_timestamp() WHERE seq = %s", (seq,))
-
-
 def _begun(cur: cursor, checkpoint_id: str, facts: list[dict[str, Any]]) -> dict[int, Body]:
     """The bodies of the drops that go on, after a check that each part fits what the ledger knows."""
     first = {fact["seq"]: fact for fact in reversed(facts)}
@@ -168,8 +116,8 @@ def _begun(cur: cursor, checkpoint_id: str, facts: list[dict[str, Any]]) -> dict
 def _new_body(fact: dict[str, Any], checkpoint_id: str) -> Body:
     return {
         "seq": fact["seq"],
-        "key": _storable(fact["key"]),
-        "etag": _storable(fact["etag"]),
+        "key": storable(fact["key"]),
+        "etag": storable(fact["etag"]),
         "version_id": fact["version"],
         "size": fact["size"],
         "last_modified": fact["modified"],
@@ -195,15 +143,15 @@ def _add(body: Body, fact: dict[str, Any]) -> None:
         body[name] += fact[name]
     body["content"] = joined(body.get("content", NO_CONTENT), fact["content"])  # absent: begun by an older version
     body["reasons"] = dict(Counter(body["reasons"]) + Counter(fact["reasons"]))
-    names = dict.fromkeys([*body["ignored"], *map(_storable, fact["ignored"])])
+    names = dict.fromkeys([*body["ignored"], *map(storable, fact["ignored"])])
     body["ignored"] = list(names)
     room = REJECTS_IN_RECEIPT - len(body["rejects"])
-    body["rejects"] += [{**reject, "text": _storable(reject["text"])} for reject in fact.get("rejects", [])[:room]]
+    body["rejects"] += [{**reject, "text": storable(reject["text"])} for reject in fact.get("rejects", [])[:room]]
     # ISO dates are in order as text
     body["first_date"] = min(filter(None, (body["first_date"], fact["first_date"])), default=None)
     body["last_date"] = max(filter(None, (body["last_date"], fact["last_date"])), default=None)
     if body["reason"] is None and fact["failure"] is not None:
-        body["reason"] = _storable(fact["failure"])
+        body["reason"] = storable(fact["failure"])
 
 
 def _finish(body: Body, now: datetime) -> None:
@@ -238,20 +186,6 @@ def _write(cur: cursor, batch_id: int, bodies: dict[int, Body], lines: Mapping[i
     )
 
 
-def _receipts(cur: cursor, condition: str, checkpoint_id: str, up_to_batch: int) -> list[Receipt]:
-    cur.execute(
-        "SELECT r.body, r.moved_to FROM stocketl.receipts r JOIN stocketl.drops d USING (seq)"  # noqa: S608 - constant
-        f" WHERE {condition} AND d.status <> 'loading' AND d.checkpoint_id = %s AND d.batch_id <= %s ORDER BY seq",
-        (checkpoint_id, up_to_batch),
-    )
-    return [Receipt(body["seq"], body["key"], body["fate"], body, _version(body), to) for body, to in cur.fetchall()]
-
-
-def _version(body: Body) -> Version:
-    modified = datetime.fromisoformat(body["last_modified"])
-    return Version(body["key"], body["etag"], body["version_id"], body["size"], modified)
-
-
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """PostgreSQL keeps neither NUL nor a lone surrogate (a file name that is not UTF-8): both as escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

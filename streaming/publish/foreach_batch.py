@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from streaming import faults, memory
 from streaming.audit import agreement
 from streaming.checkpoint.handover import Handover
-from streaming.ledger import batches as ledger
+from streaming.ledger import batches, writer
 from streaming.ledger import tickers as placement
+from streaming.ledger.drops import lines_before, record_drops
 from streaming.publish import wide
 from streaming.publish.batch import collect, loaded_before_and_again, loaded_table, number_lines, rejects_table
 from streaming.publish.upkeep import Upkeep
@@ -147,18 +148,18 @@ class Publish:
 
     def _write(self, cur: cursor, batch: Batch, batch_id: int, planned: Mapping[str, Place]) -> Written | None:
         """The transaction. None: the batch was there already."""
-        ledger.check_epoch(cur, self._epoch)
+        writer.check_epoch(cur, self._epoch)
         if self._last is not None:  # the server may be another one than the last time
             agreement.refuse_lost(cur, self._checkpoint, self._last)
         drops = len({fact["seq"] for fact in batch.facts})
-        if not ledger.begin_batch(cur, self._checkpoint_id, batch_id, self._epoch, batch.digest, drops):
+        if not batches.begin_batch(cur, self._checkpoint_id, batch_id, self._epoch, batch.digest, drops):
             agreement.refuse_another_replay(cur, self._checkpoint, batch_id, batch)
             return None
         agreement.record(cur, self._checkpoint, batch_id, batch)
         places = placement.place_tickers(cur, batch.changes.ids, planned)
         cells = wide.write(cur, batch.changes, places, self._upkeep.rewritten)
-        ended = ledger.record_drops(cur, self._checkpoint_id, batch_id, batch.facts, batch.duplicates)
-        ledger.finish_batch(cur, self._checkpoint_id, batch_id, cells)
+        ended = record_drops(cur, self._checkpoint_id, batch_id, batch.facts, batch.duplicates)
+        batches.finish_batch(cur, self._checkpoint_id, batch_id, cells)
         return Written(cells, ended)
 
     def _lines_before(self, batch: Batch, batch_id: int) -> dict[int, int]:
@@ -166,4 +167,4 @@ class Publish:
         continued = {fact["seq"] for fact in batch.facts} - {fact["seq"] for fact in batch.facts if fact["part"] == 0}
         if not continued:
             return {}
-        return self._transactions.run(lambda cur: ledger.lines_before(cur, self._checkpoint_id, batch_id, continued))
+        return self._transactions.run(lambda cur: lines_before(cur, self._checkpoint_id, batch_id, continued))

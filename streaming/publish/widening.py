@@ -19,8 +19,8 @@ from streaming import faults
 from streaming.database.connect import begin
 from streaming.database.table_holders import Holders, holders
 from streaming.errors import DatabaseError, StockETLError
-from streaming.ledger import batches as ledger
 from streaming.ledger import tickers as placement
+from streaming.ledger import writer
 from streaming.ledger.tickers import Place, UnplannedError
 from streaming.publish.upkeep import FILLFACTOR
 from streaming.publish.wide import KINDS, Kind, table_name
@@ -162,7 +162,7 @@ class Widening:
 
     def _try(self, cur: cursor, schema: str, task: _Task) -> bool | Holders:
         """Whether the table had to be changed, or who holds it; the transaction then is one that did nothing."""
-        ledger.check_epoch(cur, self._epoch)
+        writer.check_epoch(cur, self._epoch)
         table = table_name(schema, task.kind, task.table_no)
         layout = Layout.read(cur, table)
         if layout is None and task.new:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streaming.errors import StorageError
-from streaming.receipts.moves import numbered
+from streaming.home.rebuild_journal import folder_aside, input_again
+from streaming.receipts.names import numbered
 from streaming.storage import crash_safe as files
 from streaming.storage.entries import key_of, path_of, walk
 from streaming.storage.place import is_drop_name
@@ -35,12 +36,12 @@ class Asides:
     @property
     def folder(self) -> Path:
         """The folder of this rebuild in the home."""
-        return self.settings.home / f"old-{self.stamp}"
+        return folder_aside(self.settings, self.stamp)
 
     @property
     def again(self) -> Path:
         """The input of the loading: not the real one, where producers go on."""
-        return self.folder / "again"
+        return input_again(self.settings, self.stamp)
 
     def of(self, place: str, name: str) -> Path:
         """Where a place is kept. name: of what it is."""

@@ -14,20 +14,20 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg2
 import typer
 
 from streaming.database.connect import Limits, begin, connect
 from streaming.database.sqlstates import plain
-from streaming.errors import CheckpointError, StockETLError
+from streaming.errors import StockETLError
 from streaming.home import running
 from streaming.home.database import database
+from streaming.home.rebuild_journal import BEGUN, FILLED, JOURNAL, LOADED, Journal, read_journal
 from streaming.rebuild import database as rebuild_database
 from streaming.rebuild import files as rebuild_files
-from streaming.settings import is_s3
-from streaming.storage.place import open_place
+from streaming.storage.locations import is_s3, open_place
 from streaming.supervision.stopping import until_stopped
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
     from streaming.settings import Settings
 
-_JOURNAL = "rebuild.json"
-_BEGUN, _FILLED, _LOADED = "begun", "filled", "loaded"
 _SHOWN = 5
 _BY_HAND = """rebuild works on folders, and these places are on S3: {places}. By hand, there:
   1. Stop the job. Choose new, empty prefixes for --checkpoint, --receipts, --lake and --success.
@@ -64,7 +62,7 @@ class _Plan:
 def run(settings: Settings, *, yes: bool, dry_run: bool, without_missing: bool) -> int:
     """Says what will be done, asks, does it, compares every cell; 0 if all is well. Raises StockETLError."""
     _refuse_buckets(settings)
-    journal = _journal(settings)
+    journal = read_journal(settings)
     if journal is None:
         plan = _planned(settings, datetime.now(UTC).strftime("%Y%m%d_%H%M%S"))
         typer.echo("\n".join(_told(plan)))
@@ -76,29 +74,17 @@ def run(settings: Settings, *, yes: bool, dry_run: bool, without_missing: bool) 
         if not yes and not typer.confirm("Do this now?"):
             typer.echo("Nothing was changed.")
             return 1
-        journal = {"stamp": plan.asides.stamp, "phase": _BEGUN, "text_ids": _text_ids(settings)}
-        _note(settings, journal)
+        journal = Journal(plan.asides.stamp, BEGUN, _text_ids(settings)).note(settings, BEGUN)
     else:
-        typer.echo(f"A rebuild was begun and not finished ({journal['phase']}): it goes on.")
+        typer.echo(f"A rebuild was begun and not finished ({journal.phase}): it goes on.")
         if dry_run:
             return 0
     return _go_on(settings, journal)
 
 
-def refuse_other_runs(settings: Settings) -> None:
-    """Raises CheckpointError where a rebuild of this home is not finished, unless this is its own run."""
-    journal = _journal(settings)
-    if journal is not None and settings.input != str(rebuild_files.Asides(settings, journal["stamp"]).again):
-        msg = (
-            f"a rebuild of {settings.home} is not finished: `stocketl rebuild` with the same options goes on with it. "
-            f"To give it up while nothing has been changed yet, remove {settings.home / _JOURNAL}"
-        )
-        raise CheckpointError(msg)
-
-
-def _go_on(settings: Settings, journal: dict[str, Any]) -> int:
-    asides = rebuild_files.Asides(settings, journal["stamp"])
-    if journal["phase"] == _BEGUN:
+def _go_on(settings: Settings, journal: Journal) -> int:
+    asides = rebuild_files.Asides(settings, journal.stamp)
+    if journal.phase == BEGUN:
         with _database(settings) as cur:
             _refuse_running(settings, cur)
             rebuild_database.set_aside(cur, asides.stamp)
@@ -107,13 +93,13 @@ def _go_on(settings: Settings, journal: dict[str, Any]) -> int:
         rebuild_files.move(asides)
         rebuild_files.fill(asides, rebuild_files.order(asides, drops))
         rebuild_files.settle_input(asides, drops)
-        _note(settings, journal := journal | {"phase": _FILLED})
-    if journal["phase"] == _FILLED:
-        _load(settings, asides, text_ids=journal["text_ids"])
-        _note(settings, journal := journal | {"phase": _LOADED})
+        journal = journal.note(settings, FILLED)
+    if journal.phase == FILLED:
+        _load(settings, asides, text_ids=journal.text_ids)
+        journal.note(settings, LOADED)
     good = _verified(settings)
     shutil.rmtree(asides.again, ignore_errors=True)
-    (settings.home / _JOURNAL).replace(asides.folder / _JOURNAL)
+    (settings.home / JOURNAL).replace(asides.folder / JOURNAL)
     typer.echo(
         f"Rebuilt. What was there before is in {asides.folder} and in the schema "
         f"{rebuild_database.schema_aside(asides.stamp)}; remove both when you no longer need them.\n"
@@ -225,21 +211,3 @@ def _text_ids(settings: Settings) -> bool:
         return bool(json.loads(open_place(settings.checkpoint).get("stocketl.json") or b"")["text_ids"])
     except (ValueError, KeyError, TypeError):
         return settings.text_ids
-
-
-def _journal(settings: Settings) -> dict[str, Any] | None:
-    path = settings.home / _JOURNAL
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        msg = (
-            f"{path} cannot be read ({error}): it says how far a rebuild has come. Give this user the right to read it"
-        )
-        raise CheckpointError(msg) from error
-    return found
-
-
-def _note(settings: Settings, journal: dict[str, Any]) -> None:
-    open_place(str(settings.home)).put(_JOURNAL, json.dumps(journal).encode())

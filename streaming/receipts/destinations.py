@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from streaming.settings import is_s3
 from streaming.storage import crash_safe as files
 from streaming.storage.folder_errors import wait_for_space
-from streaming.storage.place import open_place
+from streaming.storage.locations import is_s3, open_place
 
 if TYPE_CHECKING:
     import threading

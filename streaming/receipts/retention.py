@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from streaming.errors import SettingsError, StorageError
-from streaming.ledger import batches as ledger
+from streaming.ledger import writer
 from streaming.storage.place import discard
 from streaming.waiting import Waiting
 
@@ -113,7 +113,7 @@ class Retention:
         return self._forget_receipts(transactions, name_of) or many_batches
 
     def _forget_batches(self, cur: cursor) -> int:
-        ledger.check_epoch(cur, self._epoch)
+        writer.check_epoch(cur, self._epoch)
         cur.execute(_OLD_AUDITS)
         cur.execute(_OLD_BATCHES, (_ROWS_AT_ONCE,))
         return cur.rowcount
@@ -130,7 +130,7 @@ class Retention:
         return more
 
     def _old_receipts(self, cur: cursor) -> list[int]:
-        ledger.check_epoch(cur, self._epoch)
+        writer.check_epoch(cur, self._epoch)
         cur.execute(_OLD_RECEIPTS, (self._after, self._moves, self._keep, _RECEIPTS_AT_ONCE))
         return [seq for (seq,) in cur.fetchall()]
 
@@ -142,7 +142,7 @@ class Retention:
         return True
 
     def _forget_rows(self, cur: cursor, seqs: list[int]) -> None:
-        ledger.check_epoch(cur, self._epoch)
+        writer.check_epoch(cur, self._epoch)
         cur.execute(_FORGET_BODIES, (seqs,))
         cur.execute(_WITHOUT_TRACE, (seqs,))
         without_trace = [seq for (seq,) in cur.fetchall()]

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from streaming import faults
 from streaming.errors import DropError, SettingsError, StockETLError, StorageError
 from streaming.follower import Follower
-from streaming.ledger import batches as ledger
+from streaming.ledger import outbox, writer
 from streaming.receipts import moves
-from streaming.settings import is_s3
+from streaming.receipts.names import free_name, receipt_name
+from streaming.storage.locations import is_s3
 from streaming.waiting import LONGEST_PAUSE_SECONDS, Waiting
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from streaming.checkpoint.checkpoint import Checkpoint
     from streaming.database.transactions import Transactions
-    from streaming.ledger.batches import Receipt
+    from streaming.ledger.outbox import Receipt
     from streaming.receipts.destinations import Destinations
     from streaming.receipts.retention import Retention
     from streaming.storage.place import Place
@@ -39,11 +40,6 @@ _WRITERS = 8
 _IN_VAIN = 3  # so many files in a row that the storage does not move: the others are for the next time
 
 Version = tuple[str, str, str | None]
-
-
-def receipt_name(seq: int) -> str:
-    """The key of a drop's receipt below the receipts location."""
-    return f"{seq:09d}.json"
 
 
 class ReceiptWriter(Follower):
@@ -106,7 +102,7 @@ class ReceiptWriter(Follower):
             while not self._stop_event.is_set():
                 with self._wake:
                     self._wake.wait_for(lambda: self._done < self._published, timeout=_EPOCH_SECONDS)
-                self._transactions.run(lambda cur: ledger.check_epoch(cur, self._epoch))
+                self._transactions.run(lambda cur: writer.check_epoch(cur, self._epoch))
                 if self._retention is not None and self._done == self._published:
                     self._retention.step(self._transactions, receipt_name)
                 self._follow_published()
@@ -152,17 +148,17 @@ class ReceiptWriter(Follower):
 
     def _write(self, batch_id: int) -> None:
         faults.reach("committed")
-        rows = self._transactions.run(lambda cur: ledger.unwritten_receipts(cur, self._checkpoint.id, batch_id))
+        rows = self._transactions.run(lambda cur: outbox.unwritten_receipts(cur, self._checkpoint.id, batch_id))
         bodies = [(receipt_name(row.seq), json.dumps(row.body, indent=1).encode()) for row in rows]
         list(self._pool.map(lambda body: self._to.receipts.put(*body), bodies))
-        self._mark(ledger.receipt_written, [(row.seq,) for row in rows])
+        self._mark(outbox.receipt_written, [(row.seq,) for row in rows])
 
     def _move(self, batch_id: int) -> None:
         """One try for each file; those that failed the last time come last."""
-        rows = self._transactions.run(lambda cur: ledger.unmoved(cur, self._checkpoint.id, batch_id))
+        rows = self._transactions.run(lambda cur: outbox.unmoved(cur, self._checkpoint.id, batch_id))
         rows = sorted(rows, key=lambda row: (row.seq in self._unmoved, row.seq))
         names, failed = self._names(rows)
-        self._mark(ledger.move_intended, [(row.seq, names[row.seq]) for row in _named(rows, names)])
+        self._mark(outbox.move_intended, [(row.seq, names[row.seq]) for row in _named(rows, names)])
         in_vain = 0
         for row in rows:
             if row.seq not in failed and (in_vain >= _IN_VAIN or self._stop_event.is_set()):
@@ -172,14 +168,14 @@ class ReceiptWriter(Follower):
                 in_vain = in_vain + 1 if isinstance(error, StorageError) else 0
                 if error is not None:
                     failed[row.seq] = error
-        self._mark(ledger.moved, [(row.seq,) for row in rows if row.seq not in failed])
+        self._mark(outbox.moved, [(row.seq,) for row in rows if row.seq not in failed])
         self._note(rows, failed)
 
     def _moved(self, row: Receipt, name: str) -> StockETLError | None:
         """Moves one file; why not, if it cannot be done now."""
         try:
             if not moves.move(self._to.input, row.version, row.seq, self._destination(row), name):
-                self._mark(ledger.move_intended, [(row.seq, None)])  # its bytes are gone: there is nothing to move
+                self._mark(outbox.move_intended, [(row.seq, None)])  # its bytes are gone: there is nothing to move
         except (StorageError, SettingsError, DropError) as error:
             return error
         return None
@@ -195,7 +191,7 @@ class ReceiptWriter(Follower):
         for row in rows:
             if row.moved_to is None and row.fate not in away:
                 try:
-                    names[row.seq] = moves.free_name(self._destination(row), row.key, row.seq, taken[row.fate])
+                    names[row.seq] = free_name(self._destination(row), row.key, row.seq, taken[row.fate])
                     taken[row.fate].add(names[row.seq])
                 except (StorageError, SettingsError) as error:
                     away[row.fate] = error
@@ -223,7 +219,7 @@ class ReceiptWriter(Follower):
         """One transaction for all rows, by the newest writer only."""
 
         def work(cur: cursor) -> None:
-            ledger.check_epoch(cur, self._epoch)
+            writer.check_epoch(cur, self._epoch)
             for row in rows:
                 statement(cur, *row)
 

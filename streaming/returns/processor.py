@@ -33,7 +33,7 @@ from streaming.packets import (
     Ticks,
 )
 from streaming.returns.history import History
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,78 +5,20 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import shlex
-import sys
-from importlib import resources
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pyspark import SparkConf
-
-from streaming.settings import is_s3
-from streaming.spark.jars import jars
 from streaming.spark.java import java_home
 from streaming.spark.jvm import started
-from streaming.spark.wrappers import wrapper
+from streaming.spark.properties import partitions, properties, under_spark_submit, worker_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from importlib.resources.abc import Traversable
 
     from pyspark.sql import SparkSession
 
     from streaming.settings import Settings
 
 _M_ARENA_MAX = -8  # of malloc.h
-_WORKER_PYTHON = """#!/bin/sh
-# Spark puts its zip of pyspark first, which every Python process compiles anew (0.6 s each of the first five); the
-# installed pyspark is the same and is compiled already. Of any archive, Spark's own jar among them, a worker reads the
-# directory again at every task (40 ms).
-IFS=:
-for entry in $PYTHONPATH; do
-    case $entry in
-    *.zip | *.jar) ;;
-    *) kept=$kept${{kept:+:}}$entry ;;
-    esac
-done
-export PYTHONPATH="$kept"
-exec {python} "$@"
-"""
-_DELTA_PROPERTIES = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    # for appends of a few rows: 0.6 s instead of 3 s each, and no 8 s every tenth time (two cores, both busy)
-    "spark.databricks.delta.snapshotPartitions": "1",
-    "spark.databricks.delta.writeChecksumFile.enabled": "false",
-    "spark.databricks.delta.properties.defaults.checkpointInterval": "100",
-    # --lake-retention may be less than Delta's own week, but is an hour at least: no append takes so long to commit
-    "spark.databricks.delta.retentionDurationCheck.enabled": "false",
-    # VACUUM makes as many tasks of listing a folder or two: of Spark's 10,000 it took more than ten minutes
-    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
-    # files of this size are left alone when small ones are joined
-    "spark.databricks.delta.optimize.minFileSize": str(16 << 20),
-    "spark.databricks.delta.optimize.maxFileSize": str(128 << 20),
-}
-# Without its native library, which pip's Spark lacks, Hadoop starts a `chmod` or `readlink` for each file that it makes
-# or looks at: about 35 processes a batch (0.3 s of a drop's way to the tables, 0.4 s of an append to Delta).
-_FOLDER_PROPERTIES = {
-    "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
-}
-# What the job relies on wherever it runs.
-_ALWAYS_PROPERTIES = {
-    "spark.driver.maxResultSize": "0",
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
-    "spark.sql.session.timeZone": "UTC",
-    # a third of the requests of Spark's own choice on S3 (13 LIST and 17 HEAD a batch instead of 35 and 48), and no
-    # `readlink` in a folder
-    "spark.sql.streaming.checkpointFileManagerClass": (
-        "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
-    ),
-    # the rows in the lake's outbox carry sums: damaged ones are noticed instead of read
-    "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
-    # S3 and, in a folder, Hadoop keep a checksum of each file already
-    "spark.sql.streaming.checkpoint.checkpoint.fileChecksum.enabled": "false",
-}
 
 
 @contextlib.contextmanager
@@ -84,33 +26,16 @@ def session(settings: Settings) -> Iterator[SparkSession]:
     """A session on this machine, or the one that spark-submit has prepared; stopped at the end."""
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    properties: dict[str, Any] = frozen_properties() | _ALWAYS_PROPERTIES
     if not under_spark_submit():
         os.environ["JAVA_HOME"] = str(java_home())
-        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = str(_worker_python())
+        os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = str(worker_python())
         _few_arenas()
-        places = [place for place in (settings.checkpoint, settings.lake) if place]
-        on_s3, in_folders = any(map(is_s3, places)), not all(map(is_s3, places))
-        properties |= _local_properties(logs, jars(lake=settings.lake is not None, s3=on_s3, folders=in_folders))
-        properties |= _s3a_properties() if on_s3 else {}
-        properties |= _FOLDER_PROPERTIES if in_folders else {}
-    if settings.lake:
-        properties |= _DELTA_PROPERTIES
-    with started(properties, logs / "spark.log") as spark:
+    with started(properties(settings, logs), logs / "spark.log") as spark:
         if under_spark_submit():
             # Spark gives the source's process on the driver a folder of --py-files that does not exist (its
             # PythonStreamingSourceRunner asks for the files of a job "streaming_job"); the driver's own path has them.
             spark.sparkContext.environment["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
         yield spark
-
-
-def _worker_python() -> Path:
-    return wrapper("python", _WORKER_PYTHON.format(python=shlex.quote(sys.executable)))
-
-
-def hadoop_url(location: str) -> str:
-    """A location as Hadoop names it: `s3a://…` for S3, for a folder its path behind `file://`, nothing encoded."""
-    return "s3a://" + location.split("://", 1)[1] if is_s3(location) else f"file://{Path(location).absolute()}"
 
 
 def _few_arenas() -> None:
@@ -123,77 +48,6 @@ def _few_arenas() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, int(arenas))
 
 
-def frozen_properties() -> dict[str, str]:
-    """The Spark properties of `checkpoints_conf/`: of `emr.conf` under spark-submit, else of `local.conf`.
-
-    What spark-submit's own configuration says of one of them wins.
-    """
-    name = "emr" if under_spark_submit() else "local"
-    text = _conf().joinpath(f"{name}.conf").read_text(encoding="utf-8")
-    pairs = (line.split(None, 1) for line in text.splitlines() if line.strip() and not line.startswith("#"))
-    given = SparkConf() if under_spark_submit() else None
-    return {key: (given and given.get(key)) or value.strip() for key, value in pairs}
-
-
-def partitions() -> int:
-    """The number of shuffle partitions: one bucket of tickers for each."""
-    return int(frozen_properties()["spark.sql.shuffle.partitions"])
-
-
 def parse_tasks(spark: SparkSession) -> int:
     """How many tasks read the drops of a batch: one for each core that there is."""
     return max(int(spark.sparkContext.defaultParallelism), partitions())
-
-
-def under_spark_submit() -> bool:
-    """Whether spark-submit has started this process, and Java with it."""
-    return "PYSPARK_GATEWAY_PORT" in os.environ
-
-
-def _conf() -> Traversable:
-    """`checkpoints_conf/` beside the package, in a folder or in the archive that the package is in."""
-    beside: Any = resources.files("streaming")
-    conf: Traversable = beside.parent.joinpath("checkpoints_conf")
-    return conf
-
-
-def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, Any]:
-    java_options = [
-        f'"-Dstocketl.logs={logs}"',
-        f'"-Dlog4j2.configurationFile={_conf().joinpath("log4j2.properties")}"',
-        # a batch is little work for Java and much code: the second compiler and parallel collectors cost more than
-        # they give (measured: 0.34 s instead of 0.51 s of CPU a batch)
-        "-XX:TieredStopAtLevel=1",
-        "-XX:+UseSerialGC",
-    ]
-    properties = {
-        "spark.master": f"local[{os.cpu_count() or 1}]",
-        "spark.driver.memory": "1g",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.driver.extraJavaOptions": " ".join(java_options),
-        "spark.driver.extraClassPath": ":".join(map(str, extra_jars)),
-        "spark.python.daemon.module": "streaming.spark.worker_daemon",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.warehouse.dir": str(logs / "spark-warehouse"),
-    }
-    return {key: value for key, value in properties.items() if value}
-
-
-def _s3a_properties() -> dict[str, Any]:
-    """What boto3 would use (variables, profiles, roles), said to Hadoop's S3 client."""
-    from streaming.aws import client  # noqa: PLC0415 (boto3 takes 0.3 s to load and is needed only for S3)
-
-    about = client().meta
-    endpoint = about.endpoint_url
-    properties = {
-        "spark.hadoop.fs.s3a.aws.credentials.provider": (
-            "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
-        ),
-        "spark.hadoop.fs.s3a.endpoint.region": about.region_name,
-    }
-    if not endpoint.endswith((".amazonaws.com", ".amazonaws.com.cn")):
-        properties["spark.hadoop.fs.s3a.endpoint"] = endpoint
-        properties["spark.hadoop.fs.s3a.path.style.access"] = "true"
-    return properties

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
-from urllib.parse import unquote, urlsplit
-
-from streaming.errors import SettingsError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,7 +13,6 @@ if TYPE_CHECKING:
 
 CHUNK = 8 << 20
 _UNFINISHED = (".tmp", ".part", "._COPYING_")
-BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,36 +146,3 @@ def is_drop_key(key: str, size: int) -> bool:
     """
     last = key.rpartition("/")[2]
     return bool(key) and (bool(last) or size > 0) and is_drop_name(last) and "\0" not in key
-
-
-def open_place(url: str, *, settle: float = 0.0) -> Place:
-    """The place that a location names: `s3://bucket/prefix` (or `s3a://`), a folder or a `file://` URI.
-
-    settle: seconds for which a file in a folder must have been left alone to be a drop. Touches nothing yet.
-    Raises `SettingsError` for any other location.
-    """
-    scheme, separator, rest = url.partition("://")
-    if separator and scheme.lower() in {"s3", "s3a"}:
-        bucket, _, prefix = rest.partition("/")
-        if not BUCKET.fullmatch(bucket):
-            msg = f"{url!r}: expected s3://bucket/prefix, got the bucket name {bucket!r}; correct the location"
-            raise SettingsError(msg)
-        from streaming.storage.bucket import Bucket  # noqa: PLC0415 - boto3 takes 0.3 s to load and is needed only for S3
-
-        return Bucket(bucket, prefix)
-    from streaming.storage.folder import Folder  # noqa: PLC0415 - `folder` builds on this module
-
-    return Folder(_folder_path(url), settle)
-
-
-def _folder_path(url: str) -> str:
-    path = url
-    if url.lower().startswith("file:"):
-        parts = urlsplit(url)
-        path = unquote(parts.path) if parts.netloc in {"", "localhost"} else ""
-    elif "://" in url:
-        path = ""
-    if not path.strip() or "\0" in path:
-        msg = f"{url!r} is no location: give a folder, file:///folder or s3://bucket/prefix"
-        raise SettingsError(msg)
-    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - a str on purpose: see `folder`

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from streaming.checkpoint.offset import digest
 from streaming.errors import SettingsError, StorageError
-from streaming.ledger import batches as ledger
-from streaming.storage.place import open_place
+from streaming.ledger import outbox
+from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
     from streaming.checkpoint.checkpoint import Checkpoint
@@ -65,5 +65,5 @@ class Drained:
         if not waiting or self._moves:
             return not waiting
         keys = sorted({version.key for version in waiting})
-        ended = self._transactions.run(lambda cur: ledger.ended_versions(cur, keys))
+        ended = self._transactions.run(lambda cur: outbox.ended_versions(cur, keys))
         return all((version.key, version.etag, version.version) in ended for version in waiting)

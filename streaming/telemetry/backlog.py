@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from streaming.checkpoint.offset import EMPTY_OFFSET, digest, is_open
 from streaming.errors import CheckpointError, SettingsError, StorageError
 from streaming.follower import Follower
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
     import threading

@@ -16,7 +16,7 @@ from streaming.checkpoint.checkpoint import Checkpoint
 from streaming.database.transactions import Transactions
 from streaming.errors import CheckpointError
 from streaming.fingerprint import NOTHING, Fingerprint
-from streaming.ledger import batches as ledger
+from streaming.ledger import writer
 from streaming.packets import Changes
 from streaming.publish.batch import Batch
 
@@ -38,7 +38,7 @@ PARTS = [
 def run(database: str) -> Iterator[Run]:
     """Runs a function in a transaction on a database with an empty ledger."""
     with contextlib.closing(Transactions(database, threading.Event())) as transactions:
-        transactions.run(ledger.create)
+        transactions.run(writer.create)
         yield transactions.run
 
 

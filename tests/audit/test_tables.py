@@ -16,7 +16,7 @@ from streaming.audit import tables as table_audit
 from streaming.audit.tables import Found, audit_tables
 from streaming.checkpoint.checkpoint import Checkpoint
 from streaming.database.transactions import Transactions
-from streaming.ledger import batches as ledger
+from streaming.ledger import writer
 from streaming.publish.batch import Batch, _joined
 from streaming.publish.foreach_batch import Stopwatch
 from streaming.returns.history import History
@@ -37,8 +37,8 @@ class Job:
 
     def __init__(self, database: str, folder: Path) -> None:
         self.transactions = Transactions(database, threading.Event())
-        self.transactions.run(ledger.create)
-        epoch = ledger.take_over(database, threading.Event())
+        self.transactions.run(writer.create)
+        epoch = writer.take_over(database, threading.Event())
         checkpoint = Checkpoint(str(folder), "c", 2, text_ids=False)
         self._publish = publish_made(self.transactions, checkpoint, epoch, NoMetrics())
         self._buckets: dict[int, tuple[Chunks, bytes | None]] = {0: (Chunks(), None), 1: (Chunks(), None)}

@@ -12,7 +12,8 @@ from streaming.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from streaming.checkpoint.offset import batch_digest
 from streaming.database.connect import connect
 from streaming.errors import CheckpointError
-from streaming.ledger import batches as ledger
+from streaming.ledger import batches, writer
+from streaming.supervision.takeover import agree_with_ledger, refuse_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ METADATA = '{"batchWatermarkMs":0}'
 @pytest.fixture
 def cur(database: str) -> Iterator[cursor]:
     with contextlib.closing(connect(database)) as connected, connected.cursor() as made:
-        ledger.create(made)
+        writer.create(made)
         yield made
 
 
@@ -64,7 +65,7 @@ def test_somebody_elses_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_new_checkpoint_and_new_database_agree(tmp_path: Path, cur: cursor) -> None:
     """The first start of all."""
-    opened(tmp_path).agree_with_ledger(cur)
+    agree_with_ledger(opened(tmp_path), cur)
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -74,22 +75,22 @@ def test_a_batch_that_is_in_both_agrees(tmp_path: Path, cur: cursor, *, committe
     log(tmp_path, "offsets", 0, [[1, "a.csv"]])
     if committed:
         log(tmp_path, "commits", 0, [])
-    ledger.begin_batch(cur, checkpoint.id, 0, 1, batch_digest([[1, "a.csv"]]), 1)
-    checkpoint.agree_with_ledger(cur)
+    batches.begin_batch(cur, checkpoint.id, 0, 1, batch_digest([[1, "a.csv"]]), 1)
+    agree_with_ledger(checkpoint, cur)
 
 
 def test_a_planned_batch_that_is_not_published_agrees(tmp_path: Path, cur: cursor) -> None:
     """Killed after the offset was logged: the batch is simply open."""
     log(tmp_path / ".", "offsets", 0, [[1, "a.csv"]])
     (tmp_path / "stocketl.json").write_text('{"id": "x", "buckets": 8, "text_ids": false}')
-    opened(tmp_path).agree_with_ledger(cur)
+    agree_with_ledger(opened(tmp_path), cur)
 
 
 def test_a_lost_checkpoint_is_refused_with_the_way_out(tmp_path: Path, cur: cursor) -> None:
     """The new state knows no prices: it would write wrong returns."""
-    ledger.begin_batch(cur, "the-old-one", 0, 1, "d", 1)
+    batches.begin_batch(cur, "the-old-one", 0, 1, "d", 1)
     with pytest.raises(CheckpointError, match=r"filled from the checkpoint the-old-one.*stocketl rebuild"):
-        opened(tmp_path).agree_with_ledger(cur)
+        agree_with_ledger(opened(tmp_path), cur)
 
 
 def test_an_emptied_database_is_refused(tmp_path: Path, cur: cursor) -> None:
@@ -98,7 +99,7 @@ def test_an_emptied_database_is_refused(tmp_path: Path, cur: cursor) -> None:
     log(tmp_path, "offsets", 0, [])
     log(tmp_path, "commits", 0, [])
     with pytest.raises(CheckpointError, match="the database holds none"):
-        checkpoint.agree_with_ledger(cur)
+        agree_with_ledger(checkpoint, cur)
 
 
 @pytest.mark.parametrize(("in_ledger", "planned", "committed"), [(5, 4, 4), (3, 4, 4)])
@@ -109,9 +110,9 @@ def test_an_older_copy_of_either_is_refused(
     checkpoint = opened(tmp_path)
     log(tmp_path, "offsets", planned, [])
     log(tmp_path, "commits", committed, [])
-    ledger.begin_batch(cur, checkpoint.id, in_ledger, 1, batch_digest([]), 0)
+    batches.begin_batch(cur, checkpoint.id, in_ledger, 1, batch_digest([]), 0)
     with pytest.raises(CheckpointError, match=rf"ledger ends with batch {in_ledger}.*restored"):
-        checkpoint.agree_with_ledger(cur)
+        agree_with_ledger(checkpoint, cur)
 
 
 def test_another_list_of_drops_for_a_batch_is_refused(tmp_path: Path, cur: cursor) -> None:
@@ -119,9 +120,9 @@ def test_another_list_of_drops_for_a_batch_is_refused(tmp_path: Path, cur: curso
     checkpoint = opened(tmp_path)
     log(tmp_path, "offsets", 0, [[1, "b.csv"]])
     log(tmp_path, "commits", 0, [])
-    ledger.begin_batch(cur, checkpoint.id, 0, 1, batch_digest([[1, "a.csv"]]), 1)
+    batches.begin_batch(cur, checkpoint.id, 0, 1, batch_digest([[1, "a.csv"]]), 1)
     with pytest.raises(CheckpointError, match="lists other drops"):
-        checkpoint.agree_with_ledger(cur)
+        agree_with_ledger(checkpoint, cur)
 
 
 def test_an_unreadable_offset_is_said_so(tmp_path: Path) -> None:
@@ -152,12 +153,12 @@ def test_what_an_older_checkpoint_has_left_is_not_mixed_with_new_drops(tmp_path:
     """A new checkpoint counts from 1 again: lake and receipts of another one would get two drops of one number."""
     checkpoint = opened(tmp_path / "checkpoint")
     lake, receipts = str(tmp_path / "lake"), str(tmp_path / "receipts")
-    checkpoint.refuse_leftovers(lake, receipts)
+    refuse_leftovers(checkpoint, lake, receipts)
     (tmp_path / left).parent.mkdir(parents=True)
     (tmp_path / left).write_text("{}")
     with pytest.raises(
         CheckpointError, match=f"is new, but .*{left.partition('/')[0]} holds what another one has written"
     ):
-        checkpoint.refuse_leftovers(lake, receipts)
+        refuse_leftovers(checkpoint, lake, receipts)
     log(tmp_path / "checkpoint", "offsets", 0, [])
-    checkpoint.refuse_leftovers(lake, receipts)
+    refuse_leftovers(checkpoint, lake, receipts)

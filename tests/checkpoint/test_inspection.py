@@ -17,7 +17,7 @@ from spark_checkpoint import CHANGES, DESCRIPTION, OPEN_CHANGES, SCHEMA, SHARED,
 from streaming.checkpoint.checkpoint import open_checkpoint
 from streaming.checkpoint.inspection import inspect, relocate
 from streaming.errors import CheckpointError
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ import streaming.commands.status
 from streaming.commands.status import status
 from streaming.commands.status_screen import show
 from streaming.home.sign import as_last_run, read_document, sign_of_life
-from streaming.ledger import batches as ledger
+from streaming.ledger import writer
 from streaming.screen import age, as_json
 from streaming.settings import load
 from streaming.waiting import Waiting
@@ -43,7 +43,7 @@ def running_job(home: LoadedHome) -> Iterator[None]:
     """This process as the job of the home: its sign of life, its epoch, its session."""
     with sign_of_life(home.settings):
         wait_until(lambda: (read_document(home.settings.home) or {}).get("ended_at", "") == "")
-        ledger.take_over(home.settings.database or "")
+        writer.take_over(home.settings.database or "")
         yield
 
 

@@ -11,7 +11,7 @@ from loaded_home import LoadedHome
 from tables import assert_same, expected, stored
 
 from streaming.commands.verify import verify
-from streaming.ledger import batches as ledger
+from streaming.ledger import writer
 from streaming.settings import load
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def test_no_setting_of_the_database_makes_the_tables_wrong(database: str, tmp_pa
                 cur.execute(f"ALTER DATABASE {connection.info.dbname} SET {setting}")
         home.reconnect()
         home.load("2.csv", FILES[1])
-        assert ledger.take_over(database) == 1
+        assert writer.take_over(database) == 1
         home.load("3.csv", FILES[2])
         report = verify(home.settings)
         assert (report.first, report.count) == ([], 0)

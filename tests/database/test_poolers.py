@@ -12,7 +12,7 @@ from transaction_pooler import TransactionPooler
 
 from streaming.database.sqlstates import plain, transient
 from streaming.database.transactions import Transactions
-from streaming.ledger import batches as ledger
+from streaming.ledger import writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,11 +67,11 @@ def test_a_takeover_through_a_pooler_ends_a_writer_that_stands_still(database: s
     """The lock of the one who stands still is waited for no longer than `lock_timeout`, on whatever session."""
     with TransactionPooler(database, sessions=2) as pooler:
         with contextlib.closing(Transactions(pooler.uri, threading.Event())) as first:
-            first.run(ledger.create)
-        epoch = ledger.take_over(pooler.uri)
+            first.run(writer.create)
+        epoch = writer.take_over(pooler.uri)
         with contextlib.closing(psycopg2.connect(pooler.uri)) as frozen, frozen.cursor() as cur:
-            ledger.check_epoch(cur, epoch)
-            assert ledger.take_over(pooler.uri) == epoch + 1
+            writer.check_epoch(cur, epoch)
+            assert writer.take_over(pooler.uri) == epoch + 1
             with pytest.raises(psycopg2.Error) as ended:
                 cur.execute("SELECT 1")
             assert transient(ended.value)

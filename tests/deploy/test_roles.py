@@ -24,7 +24,9 @@ from policies import Statement, missing, recorded, statements, unused
 
 from streaming.checkpoint.checkpoint import open_checkpoint
 from streaming.database.login import Login
-from streaming.storage.place import discard, open_place
+from streaming.storage.locations import open_place
+from streaming.storage.place import discard
+from streaming.supervision.takeover import refuse_leftovers
 from streaming.telemetry.heartbeat import HEARTBEAT, STOP
 from streaming.telemetry.metrics import cloudwatch
 
@@ -186,7 +188,7 @@ def test_the_job_has_the_rights_that_it_uses(world: World) -> None:
         receipts.put("000000001.json", b"{}")
         assert checkpoint.planned() == []
         checkpoint.starts_of_open_batch()
-        checkpoint.refuse_leftovers(f"{state}/lake", f"{state}/lake/none")
+        refuse_leftovers(checkpoint, f"{state}/lake", f"{state}/lake/none")
         for outbox in ("handover", "lake-outbox"):
             place = open_place(f"{state}/checkpoint/{outbox}")
             place.put("1.json", b"{}")

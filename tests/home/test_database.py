@@ -14,7 +14,7 @@ from streaming.database.transactions import Transactions
 from streaming.errors import DatabaseError, SettingsError
 from streaming.home import database as home
 from streaming.home.sign import sign_of_life
-from streaming.ledger import batches as ledger
+from streaming.ledger import writer
 from streaming.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def test_the_server_is_not_stopped_under_a_job(settings: Settings) -> None:
         with pytest.raises(DatabaseError, match=rf"process {os.getpid()} on .* uses this server as its job; .*--force"):
             home.stop(settings)
     transactions = Transactions(uri, threading.Event())
-    transactions.run(ledger.create)
-    ledger.take_over(uri)
+    transactions.run(writer.create)
+    writer.take_over(uri)
     transactions.close()
     with pytest.raises(DatabaseError, match=rf"process {os.getpid()} on "):
         home.stop(settings)

@@ -19,7 +19,7 @@ import pytest
 
 from streaming.database.transactions import Transactions
 from streaming.home import running, sign
-from streaming.ledger import batches as ledger
+from streaming.ledger import writer
 from streaming.settings import Settings, load
 from streaming.waiting import Waiting
 
@@ -161,10 +161,10 @@ def test_a_job_is_seen_by_its_sessions_in_the_database(database: str) -> None:
     """While they are used it runs; without them, on this machine, its process decides."""
     assert in_database_or_none(database) is None
     transactions = Transactions(database, threading.Event(), process=sign.own_name())
-    transactions.run(ledger.create)
+    transactions.run(writer.create)
     assert in_database(database) is None
-    epoch = ledger.take_over(database)
-    transactions.run(lambda cur: ledger.check_epoch(cur, epoch))
+    epoch = writer.take_over(database)
+    transactions.run(lambda cur: writer.check_epoch(cur, epoch))
     job = the_job(in_database(database))
     assert (job.alive, job.process_id, job.epoch) == (True, os.getpid(), 1)
     assert job.why == "it uses its sessions in the database"
@@ -176,8 +176,8 @@ def test_a_job_is_seen_by_its_sessions_in_the_database(database: str) -> None:
 def test_a_process_number_that_was_given_away_is_no_job(database: str) -> None:
     """The process of that number began after the job: it is another program's."""
     transactions = Transactions(database, threading.Event())
-    transactions.run(ledger.create)
-    ledger.take_over(database)
+    transactions.run(writer.create)
+    writer.take_over(database)
     transactions.run(lambda cur: cur.execute("UPDATE stocketl.writer SET started_at = '2001-01-01'"))
     transactions.close()
     job = the_job(in_database(database))
@@ -187,8 +187,8 @@ def test_a_process_number_that_was_given_away_is_no_job(database: str) -> None:
 def test_a_job_of_another_machine_without_sessions_does_not_run(database: str) -> None:
     """Its last sign is its last batch or its start."""
     transactions = Transactions(database, threading.Event())
-    transactions.run(ledger.create)
-    ledger.take_over(database)
+    transactions.run(writer.create)
+    writer.take_over(database)
     transactions.run(lambda cur: cur.execute("UPDATE stocketl.writer SET host = 'elsewhere.example.com'"))
     transactions.close()
     job = the_job(in_database(database))
@@ -200,8 +200,8 @@ def test_a_name_of_the_uri_stays_before_the_jobs_own(database: str) -> None:
     """A job whose URI sets an application_name is seen all the same."""
     named = f"{database}&application_name={'x' * 80}"
     transactions = Transactions(named, threading.Event(), process=sign.own_name())
-    transactions.run(ledger.create)
-    ledger.take_over(database)
+    transactions.run(writer.create)
+    writer.take_over(database)
     transactions.run(lambda cur: cur.execute("UPDATE stocketl.writer SET started_at = '2001-01-01'"))
     assert the_job(in_database(database)).alive is True
     transactions.close()

@@ -25,10 +25,11 @@ from streaming.drops.options import Limits, ReadOptions
 from streaming.lake.keeping import LakeKeeping
 from streaming.lake.outbox import LakeOutbox
 from streaming.lake.tables import Lake
-from streaming.ledger import batches as ledger
+from streaming.ledger import writer
 from streaming.publish.foreach_batch import Publish
 from streaming.returns import processor as returns
-from streaming.spark.session import hadoop_url, partitions
+from streaming.spark.properties import partitions
+from streaming.storage.locations import hadoop_url
 from streaming.telemetry.batch_log import BatchLog
 from streaming.telemetry.metrics import NoMetrics
 
@@ -86,8 +87,8 @@ def costs(spark: SparkSession, home: Path, database: str, tickers: int, monkeypa
     checkpoint = open_checkpoint(str(home / "checkpoint"), buckets=partitions(), text_ids=False)
     stop = threading.Event()
     transactions = Transactions(database, stop)
-    transactions.run(ledger.create)
-    epoch = ledger.take_over(database)
+    transactions.run(writer.create)
+    epoch = writer.take_over(database)
     lake = Lake(spark, str(home / "lake"), checkpoint.id)
     keeping = LakeKeeping(lake, str(home / "lake"), retention=None)
     outbox = LakeOutbox(lake, keeping, checkpoint, int, stop)  # its thread stays off

@@ -22,6 +22,7 @@ from outcome import folders, rows
 from tables import assert_same, expected, stored
 
 from streaming.errors import CheckpointError, DatabaseError, StockETLError
+from streaming.home.rebuild_journal import refuse_other_runs
 from streaming.rebuild import database as rebuild_database
 from streaming.rebuild import files as rebuild_files
 from streaming.rebuild import rebuild
@@ -235,9 +236,9 @@ def test_until_a_rebuild_is_through_no_other_run_begins(settings: Settings) -> N
     settings.home.mkdir()
     (settings.home / "rebuild.json").write_text(json.dumps({"stamp": STAMP, "phase": "filled", "text_ids": False}))
     with pytest.raises(CheckpointError, match="stocketl rebuild"):
-        rebuild.refuse_other_runs(settings)
+        refuse_other_runs(settings)
     own = str(settings.home / f"old-{STAMP}" / "again")
-    rebuild.refuse_other_runs(settings.model_copy(update={"input": own}))
+    refuse_other_runs(settings.model_copy(update={"input": own}))
 
 
 def _kill_rebuild_at(point: str, marker: Path, arguments: list[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from streaming.errors import SettingsError, StorageError, SupersededError
 from streaming.lake.keeping import RECORD, LakeKeeping
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
     from pathlib import Path

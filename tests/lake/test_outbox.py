@@ -20,7 +20,8 @@ from streaming.lake import rows as lake_files
 from streaming.lake.keeping import LakeKeeping
 from streaming.lake.outbox import LakeOutbox
 from streaming.lake.rows import outbox_of
-from streaming.storage.place import discard, open_place
+from streaming.storage.locations import open_place
+from streaming.storage.place import discard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -16,8 +16,9 @@ from ledger_rows import MODIFIED, Run, fact, query, record
 
 from streaming.database.transactions import Transactions
 from streaming.errors import CheckpointError, DatabaseError, SupersededError
-from streaming.ledger import batches as ledger
+from streaming.ledger import batches, outbox, writer
 from streaming.ledger import tickers as placement
+from streaming.ledger.drops import lines_before, next_seq
 from streaming.storage.place import Version
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 def run(database: str) -> Iterator[Run]:
     """Runs a function in a transaction on a database with an empty ledger."""
     with contextlib.closing(Transactions(database, threading.Event())) as transactions:
-        transactions.run(ledger.create)
+        transactions.run(writer.create)
         yield transactions.run
 
 
@@ -39,9 +40,9 @@ DROPS = (
 
 def test_a_batch_is_begun_once(run: Run) -> None:
     """A replay with the same list is told so; the row holds what finish_batch says."""
-    assert run(lambda cur: ledger.begin_batch(cur, "c", 0, 3, "d", 2))
-    run(lambda cur: ledger.finish_batch(cur, "c", 0, 42))
-    assert not run(lambda cur: ledger.begin_batch(cur, "c", 0, 4, "d", 2))
+    assert run(lambda cur: batches.begin_batch(cur, "c", 0, 3, "d", 2))
+    run(lambda cur: batches.finish_batch(cur, "c", 0, 42))
+    assert not run(lambda cur: batches.begin_batch(cur, "c", 0, 4, "d", 2))
     assert query(run, "SELECT checkpoint_id, batch_id, epoch, drops, digest, cells FROM stocketl.batches") == [
         ("c", 0, 3, 2, "d", 42)
     ]
@@ -50,18 +51,18 @@ def test_a_batch_is_begun_once(run: Run) -> None:
 
 def test_a_replay_with_another_list_is_refused(run: Run) -> None:
     """The message names the batch and both digests."""
-    run(lambda cur: ledger.begin_batch(cur, "c", 7, 1, "abc", 2))
+    run(lambda cur: batches.begin_batch(cur, "c", 7, 1, "abc", 2))
     with pytest.raises(CheckpointError, match=r"batch 7 .*expected digest 'abc' \(2 drops\), got 'xyz' \(1 drops\)"):
-        run(lambda cur: ledger.begin_batch(cur, "c", 7, 1, "xyz", 1))
+        run(lambda cur: batches.begin_batch(cur, "c", 7, 1, "xyz", 1))
 
 
 def test_last_batch_and_digests_are_those_of_the_newest(run: Run) -> None:
     """Nothing in an empty ledger; then the last batch of the newest epoch, and the last digests of one checkpoint."""
-    assert run(ledger.last_batch) is None
+    assert run(batches.last_batch) is None
     for checkpoint, batch_id, epoch in (("old", 9, 1), ("c", 0, 2), ("c", 1, 2), ("c", 2, 3)):
-        run(lambda cur, b=batch_id, c=checkpoint, e=epoch: ledger.begin_batch(cur, c, b, e, f"{c}{b}", 1))
-    assert run(ledger.last_batch) == ("c", 2, "c2")
-    assert run(lambda cur: ledger.batch_digests(cur, "c", 2)) == {1: "c1", 2: "c2"}
+        run(lambda cur, b=batch_id, c=checkpoint, e=epoch: batches.begin_batch(cur, c, b, e, f"{c}{b}", 1))
+    assert run(batches.last_batch) == ("c", 2, "c2")
+    assert run(lambda cur: batches.batch_digests(cur, "c", 2)) == {1: "c1", 2: "c2"}
 
 
 def test_each_batch_is_notified_when_it_is_committed(run: Run, database: str) -> None:
@@ -123,8 +124,8 @@ def test_a_drop_of_one_part_is_one_row_and_one_receipt(run: Run) -> None:
             "0000000000000000",
         )
     ]
-    assert run(lambda cur: ledger.unwritten_receipts(cur, "c", 0)) == [
-        ledger.Receipt(4, "4.csv", "success", body, Version("4.csv", "e", None, 10, modified), None)
+    assert run(lambda cur: outbox.unwritten_receipts(cur, "c", 0)) == [
+        outbox.Receipt(4, "4.csv", "success", body, Version("4.csv", "e", None, 10, modified), None)
     ]
 
 
@@ -137,15 +138,15 @@ def test_the_parts_of_a_drop_add_up_over_batches(run: Run) -> None:
     last |= {"rejects": [{"line": n, "text": "t", "reason": "r"} for n in range(100, 115)]}
     assert record(run, 0, [first, middle]) == []
     assert query(run, DROPS) == [(1, "loading", None, 6, 5, 0, 1)]
-    assert run(lambda cur: ledger.unwritten_receipts(cur, "c", 9)) == []
-    assert run(lambda cur: ledger.lines_before(cur, "c", 1, {1, 2})) == {1: 8}
+    assert run(lambda cur: outbox.unwritten_receipts(cur, "c", 9)) == []
+    assert run(lambda cur: lines_before(cur, "c", 1, {1, 2})) == {1: 8}
     [body] = record(run, 1, [last, fact(2, loaded=1)][:1], {1: 2})
     assert query(run, DROPS) == [(1, "loaded", None, 12, 7, 2, 3)]
     assert (body["first_date"], body["last_date"]) == ("2024-01-02", "2024-01-09")
     assert (body["reasons"], body["ignored"], body["batch_id"]) == ({"bad-price": 3}, ["a", "b"], 1)
     assert [reject["line"] for reject in body["rejects"]] == [*range(15), *range(100, 105)]
-    assert run(lambda cur: ledger.lines_before(cur, "c", 1, {1})) == {1: 8}
-    assert run(lambda cur: ledger.lines_before(cur, "c", 2, {1})) == {1: 15}
+    assert run(lambda cur: lines_before(cur, "c", 1, {1})) == {1: 8}
+    assert run(lambda cur: lines_before(cur, "c", 2, {1})) == {1: 15}
 
 
 @pytest.mark.parametrize(
@@ -184,30 +185,30 @@ def test_counts_that_do_not_reconcile_are_refused_by_the_table(run: Run) -> None
 def test_the_outbox_keeps_a_drop_until_it_is_written_and_moved(run: Run) -> None:
     """By checkpoint and up to the batch that Spark has committed; the target of a move is kept before it begins."""
 
-    def seqs(of: Callable[..., list[ledger.Receipt]], batch_id: int) -> list[tuple[int, str | None]]:
+    def seqs(of: Callable[..., list[outbox.Receipt]], batch_id: int) -> list[tuple[int, str | None]]:
         return [(receipt.seq, receipt.moved_to) for receipt in run(lambda cur: of(cur, "c", batch_id))]
 
     record(run, 0, [fact(2, loaded=1), fact(1, failure="empty")])
     record(run, 1, [fact(3, loaded=1)])
-    assert run(ledger.next_seq) == 4
-    assert seqs(ledger.unwritten_receipts, 0) == [(1, None), (2, None)]
-    assert run(lambda cur: ledger.unwritten_receipts(cur, "other", 9)) == []
-    assert seqs(ledger.unmoved, 9) == []
-    assert run(lambda cur: ledger.ended_versions(cur, ["2.csv", "3.csv"])) == set()
-    run(lambda cur: ledger.receipt_written(cur, 2))
-    assert run(lambda cur: ledger.ended_versions(cur, ["2.csv", "3.csv"])) == {("2.csv", "e", "v")}
-    assert seqs(ledger.unwritten_receipts, 1) == [(1, None), (3, None)]
-    run(lambda cur: ledger.move_intended(cur, 2, "2.csv.2"))
-    assert seqs(ledger.unmoved, 0) == [(2, "2.csv.2")]
-    run(lambda cur: ledger.moved(cur, 2))
-    assert seqs(ledger.unmoved, 9) == []
+    assert run(next_seq) == 4
+    assert seqs(outbox.unwritten_receipts, 0) == [(1, None), (2, None)]
+    assert run(lambda cur: outbox.unwritten_receipts(cur, "other", 9)) == []
+    assert seqs(outbox.unmoved, 9) == []
+    assert run(lambda cur: outbox.ended_versions(cur, ["2.csv", "3.csv"])) == set()
+    run(lambda cur: outbox.receipt_written(cur, 2))
+    assert run(lambda cur: outbox.ended_versions(cur, ["2.csv", "3.csv"])) == {("2.csv", "e", "v")}
+    assert seqs(outbox.unwritten_receipts, 1) == [(1, None), (3, None)]
+    run(lambda cur: outbox.move_intended(cur, 2, "2.csv.2"))
+    assert seqs(outbox.unmoved, 0) == [(2, "2.csv.2")]
+    run(lambda cur: outbox.moved(cur, 2))
+    assert seqs(outbox.unmoved, 9) == []
 
 
 def test_ten_thousand_drops_are_recorded_by_a_handful_of_statements(run: Run) -> None:
     """A folder full of one-row drops is one batch like any other."""
     assert len(record(run, 0, [fact(seq, loaded=1) for seq in range(1, 10_001)])) == 10_000
     assert query(run, "SELECT count(*), sum(rows_loaded) FROM stocketl.drops") == [(10_000, 10_000)]
-    assert len(run(lambda cur: ledger.unwritten_receipts(cur, "c", 0))) == 10_000
+    assert len(run(lambda cur: outbox.unwritten_receipts(cur, "c", 0))) == 10_000
 
 
 @pytest.mark.parametrize(
@@ -248,7 +249,7 @@ def test_create_is_safe_beside_itself(database: str) -> None:
 
     def make(_: int) -> None:
         with contextlib.closing(Transactions(database, threading.Event())) as transactions:
-            transactions.run(ledger.create)
+            transactions.run(writer.create)
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(make, range(6)))
@@ -264,7 +265,7 @@ def test_a_role_with_only_its_schemas_is_enough(run: Run, database: str) -> None
 
     def as_small(cur: Any) -> None:
         cur.execute(f"SET LOCAL ROLE small_{name}")
-        ledger.create(cur)
+        writer.create(cur)
         cur.execute("CREATE TABLE prices (date date PRIMARY KEY)")
 
     with pytest.raises(DatabaseError, match=r"permission denied for database .*42501.*Least rights"):
@@ -281,32 +282,32 @@ def test_a_role_with_only_its_schemas_is_enough(run: Run, database: str) -> None
 
 def test_the_newest_writer_wins(run: Run, database: str) -> None:
     """Each takeover is the next epoch; an older one is told who took over and gets no further."""
-    assert [ledger.take_over(database), ledger.take_over(database)] == [1, 2]
-    run(lambda cur: ledger.check_epoch(cur, 2))
+    assert [writer.take_over(database), writer.take_over(database)] == [1, 2]
+    run(lambda cur: writer.check_epoch(cur, 2))
     with pytest.raises(SupersededError, match=r"epoch 2, process \d+ on .* This one \(epoch 1\) has stopped"):
-        run(lambda cur: ledger.check_epoch(cur, 1))
+        run(lambda cur: writer.check_epoch(cur, 1))
 
 
 def test_two_transactions_of_one_writer_run_side_by_side(run: Run, database: str) -> None:
     """The receipts of a batch do not wait for the tables of the next one."""
-    epoch = ledger.take_over(database)
+    epoch = writer.take_over(database)
     with contextlib.closing(Transactions(database, threading.Event())) as other:
 
         def work(cur: Any) -> None:
-            ledger.check_epoch(cur, epoch)
-            other.run(lambda inner: ledger.check_epoch(inner, epoch))
+            writer.check_epoch(cur, epoch)
+            other.run(lambda inner: writer.check_epoch(inner, epoch))
 
         run(work)
 
 
 def test_a_frozen_writer_in_its_transaction_does_not_hold_up_a_takeover(run: Run, database: str) -> None:
     """Its session is ended after lock_timeout, its locks are gone, and nothing of its transaction stays."""
-    epoch = ledger.take_over(database)
+    epoch = writer.take_over(database)
     with contextlib.closing(psycopg2.connect(database)) as frozen, frozen.cursor() as cur:
-        ledger.check_epoch(cur, epoch)
-        ledger.begin_batch(cur, "c", 0, epoch, "d", 1)
+        writer.check_epoch(cur, epoch)
+        batches.begin_batch(cur, "c", 0, epoch, "d", 1)
         cur.execute("LOCK TABLE stocketl.drops IN ACCESS EXCLUSIVE MODE")
-        assert ledger.take_over(database) == epoch + 1
+        assert writer.take_over(database) == epoch + 1
         record(run, 0, [fact(1, loaded=1)])
         with pytest.raises(psycopg2.OperationalError):
             cur.execute("SELECT 1")
@@ -316,5 +317,5 @@ def test_a_frozen_writer_in_its_transaction_does_not_hold_up_a_takeover(run: Run
 def test_a_receipt_is_json(run: Run) -> None:
     """What is put beside the files can be read by anything."""
     [body] = record(run, 0, [fact(1, loaded=1, key="ä %s' \".csv")])
-    [receipt] = run(lambda cur: ledger.unwritten_receipts(cur, "c", 0))
+    [receipt] = run(lambda cur: outbox.unwritten_receipts(cur, "c", 0))
     assert json.loads(json.dumps(receipt.body)) == body

@@ -13,8 +13,7 @@ from outcome import rows
 
 from streaming.database.transactions import Transactions
 from streaming.errors import DatabaseError, SupersededError
-from streaming.ledger import batches as ledger
-from streaming.ledger import migrations
+from streaming.ledger import migrations, writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,9 +43,9 @@ def transactions(database: str) -> Iterator[Transactions]:
 
 def take_over(transactions: Transactions, database: str) -> int:
     """As a job does when it starts."""
-    transactions.run(ledger.create)
-    epoch = ledger.take_over(database, threading.Event())
-    while transactions.run(lambda cur: ledger.migrate(cur, epoch)):
+    transactions.run(writer.create)
+    epoch = writer.take_over(database, threading.Event())
+    while transactions.run(lambda cur: writer.migrate(cur, epoch)):
         pass
     return epoch
 
@@ -71,7 +70,7 @@ def test_a_ledger_of_a_released_version_becomes_one_of_today(
     assert rows(database, "SELECT max(version) AS version FROM stocketl.schema_version") == [
         {"version": migrations.latest()}
     ]
-    assert not transactions.run(lambda cur: ledger.migrate(cur, epoch))
+    assert not transactions.run(lambda cur: writer.migrate(cur, epoch))
 
 
 def test_the_last_batch_of_an_older_ledger_is_compared_with_what_that_one_knew(
@@ -96,15 +95,15 @@ def test_a_ledger_of_a_newer_version_is_refused_before_the_older_job_is_disturbe
     newer = migrations.latest() + 1
     transactions.run(lambda cur: cur.execute("INSERT INTO stocketl.schema_version VALUES (%s)", (newer,)))
     with pytest.raises(DatabaseError, match=rf"has version {newer} .* knows versions up to {newer - 1}"):
-        transactions.run(ledger.create)
+        transactions.run(writer.create)
     assert rows(database, "SELECT epoch AS newest FROM stocketl.writer") == [{"newest": epoch}]
 
 
 def test_a_superseded_job_does_not_migrate(database: str, transactions: Transactions) -> None:
     """The schema belongs to the newest writer."""
     load(database, 1)
-    epoch = ledger.take_over(database, threading.Event())
-    ledger.take_over(database, threading.Event())
+    epoch = writer.take_over(database, threading.Event())
+    writer.take_over(database, threading.Event())
     with pytest.raises(SupersededError):
-        transactions.run(lambda cur: ledger.migrate(cur, epoch))
+        transactions.run(lambda cur: writer.migrate(cur, epoch))
     assert transactions.run(migrations.version) == 1

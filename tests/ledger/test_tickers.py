@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streaming.database.transactions import Transactions
-from streaming.ledger import batches as ledger
 from streaming.ledger import tickers as placement
+from streaming.ledger import writer
 from streaming.ledger.tickers import UnplannedError, plan
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def place(database: str) -> Iterator[Callable[..., Any]]:
     """`place_tickers` in a transaction on a database with an empty ledger."""
     with closing(Transactions(database, threading.Event())) as transactions:
-        transactions.run(ledger.create)
+        transactions.run(writer.create)
         yield lambda *arguments: transactions.run(lambda cur: placement.place_tickers(cur, *arguments))
 
 

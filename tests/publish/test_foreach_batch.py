@@ -14,7 +14,7 @@ from publishing import made
 from streaming.checkpoint.checkpoint import Checkpoint
 from streaming.database.transactions import Transactions
 from streaming.errors import CheckpointError, DatabaseError
-from streaming.ledger import batches as ledger
+from streaming.ledger import writer
 from streaming.packets import Changes
 from streaming.publish.batch import Batch
 from streaming.publish.foreach_batch import Stopwatch
@@ -55,8 +55,8 @@ def test_a_batch_is_told_once_also_where_the_answer_to_its_commit_was_lost(
     metrics: Any = SimpleNamespace(batch=lambda _facts, ended, *_: told.append([drop["fate"] for drop in ended]))
     checkpoint = Checkpoint(str(tmp_path), "c", 2, text_ids=False)
     with contextlib.closing(LosesAnAnswer(database, threading.Event())) as transactions:
-        transactions.run(ledger.create)
-        epoch = ledger.take_over(transactions._login, threading.Event())  # noqa: SLF001 - as the job does
+        transactions.run(writer.create)
+        epoch = writer.take_over(transactions._login, threading.Event())  # noqa: SLF001 - as the job does
         publish = made(transactions, checkpoint, epoch, metrics)
         transactions.lose = lose
         publish._publish(Batch(Changes.empty(), [FAILED], {}, [], {}), 0, Stopwatch())  # noqa: SLF001
@@ -71,8 +71,8 @@ def test_a_batch_that_the_database_has_lost_ends_the_job(database: str, tmp_path
     metrics = NoMetrics()
     checkpoint = Checkpoint(str(tmp_path), "c", 2, text_ids=False)
     with contextlib.closing(Transactions(database, threading.Event())) as transactions:
-        transactions.run(ledger.create)
-        epoch = ledger.take_over(database)
+        transactions.run(writer.create)
+        epoch = writer.take_over(database)
         publish = made(transactions, checkpoint, epoch, metrics)
         publish._publish(Batch(Changes.empty(), [], {}, [], {}), 0, Stopwatch())  # noqa: SLF001 - without Spark
         transactions.run(lambda cur: cur.execute("DELETE FROM stocketl.batches"))
@@ -80,4 +80,4 @@ def test_a_batch_that_the_database_has_lost_ends_the_job(database: str, tmp_path
             publish._publish(Batch(Changes.empty(), [], {}, [], {}), 1, Stopwatch())  # noqa: SLF001 - without Spark
         transactions.run(lambda cur: cur.execute("UPDATE stocketl.writer SET epoch = epoch - 1"))
         with pytest.raises(DatabaseError, match=r"lost this job's start \(epoch 1, found 0\).*Start the job again"):
-            transactions.run(lambda cur: ledger.check_epoch(cur, epoch))
+            transactions.run(lambda cur: writer.check_epoch(cur, epoch))

@@ -12,7 +12,7 @@ import psycopg2
 import pytest
 
 from streaming.database.transactions import Transactions
-from streaming.ledger import batches as ledger
+from streaming.ledger import writer
 from streaming.ledger.tickers import Place, place_tickers
 from streaming.packets import Changes
 from streaming.publish import upkeep, wide
@@ -62,7 +62,7 @@ class World:
 def world(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(upkeep, "REWRITTEN_ROWS", DATES)
     with contextlib.closing(Transactions(database, threading.Event())) as transactions:
-        transactions.run(ledger.create)
+        transactions.run(writer.create)
         world = World(transactions)
         world.load(IDS)
         yield world

@@ -14,8 +14,8 @@ from psycopg2 import sql
 
 from streaming.database.transactions import Transactions
 from streaming.errors import DatabaseError
-from streaming.ledger import batches as ledger
 from streaming.ledger import tickers as placement
+from streaming.ledger import writer
 from streaming.packets import Changes
 from streaming.publish import wide
 from streaming.publish.widening import Widening
@@ -44,7 +44,7 @@ class Run:
 def run(database: str) -> Iterator[Run]:
     """Runs a function in a transaction on a database with an empty ledger."""
     with closing(Transactions(database, threading.Event())) as transactions:
-        transactions.run(ledger.create)
+        transactions.run(writer.create)
         yield Run(transactions)
 
 
@@ -317,10 +317,10 @@ def test_the_tables_live_in_the_first_schema_of_the_search_path(database: str) -
     """The schema is chosen when the ledger is made and stays, also for a job that starts with another path."""
     with closing(Transactions(database, threading.Event())) as first:
         first.run(lambda cur: cur.execute('CREATE SCHEMA "my %s"'))
-        first.run(lambda cur: (cur.execute('SET search_path = "my %s", public'), ledger.create(cur)))
+        first.run(lambda cur: (cur.execute('SET search_path = "my %s", public'), writer.create(cur)))
         write(Run(first), changes_of([(0, "A", 1.0, None, 1)]))
     with closing(Transactions(database, threading.Event())) as second:
-        second.run(ledger.create)
+        second.run(writer.create)
         write(Run(second), changes_of([(1, "A", 2.0, 1.0, 2), (0, "A", 1.5, None, 1)]))
         assert query(Run(second), 'SELECT "stk_A" FROM "my %s".prices ORDER BY date') == [(1.5,), (2.0,)]
         assert query(Run(second), "SELECT count(*) FROM stocketl.series('A')") == [(2,)]
@@ -332,7 +332,7 @@ def test_the_tables_live_beside_the_ledger_never_in_its_schema(database: str, ma
     with closing(Transactions(database, threading.Event())) as job:
         if made_before:
             job.run(lambda cur: cur.execute("CREATE SCHEMA stocketl"))
-        job.run(lambda cur: (cur.execute("SET search_path = stocketl, public"), ledger.create(cur)))
+        job.run(lambda cur: (cur.execute("SET search_path = stocketl, public"), writer.create(cur)))
         assert query(Run(job), "SELECT wide_schema FROM stocketl.writer") == [("public",)]
 
 

@@ -14,8 +14,8 @@ import pytest
 from streaming import faults, waiting
 from streaming.database.transactions import StoppedError, Transactions
 from streaming.errors import DatabaseError, SupersededError
-from streaming.ledger import batches as ledger
 from streaming.ledger import tickers as placement
+from streaming.ledger import writer
 from streaming.publish import widening
 from streaming.publish.widening import Widening
 
@@ -33,7 +33,7 @@ class World:
         self.database = database
         self.stop = threading.Event()
         self.transactions = stack.enter_context(contextlib.closing(Transactions(database, self.stop)))
-        self.transactions.run(ledger.create)
+        self.transactions.run(writer.create)
         self.widening = Widening(self.transactions, 0)
         self._executor, self._stack = executor, stack
         self.batch(["A", "B"])
@@ -252,7 +252,7 @@ def test_a_crash_between_two_steps_leads_to_the_same_end(
 
 def test_a_job_that_was_superseded_adds_no_column(world: World) -> None:
     """Neither at once nor when its turn comes after a wait."""
-    ledger.take_over(world.database)
+    writer.take_over(world.database)
     with pytest.raises(SupersededError):
         world.batch(["C"])
     assert world.columns("prices") == ["stk_A", "stk_B"]
@@ -265,7 +265,7 @@ def test_a_job_that_is_superseded_while_it_waits_adds_no_column(world: World) ->
     holder = world.holding("SELECT * FROM prices")
     loading = world.batch_in_thread(["C"])
     until(lambda: tries() > 1, loading)
-    ledger.take_over(world.database)
+    writer.take_over(world.database)
     holder.commit()
     with pytest.raises(SupersededError):
         loading.result()

@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 
 from streaming.errors import StorageError
 from streaming.receipts import moves
+from streaming.receipts.names import free_name, numbered, within
 from streaming.storage import crash_safe as files
 from streaming.storage.entries import path_of
-from streaming.storage.place import CHUNK, open_place
+from streaming.storage.locations import open_place
+from streaming.storage.place import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -285,14 +287,14 @@ def test_a_key_that_s3_refuses_without_the_prefix_of_the_input_gets_another_name
     key: str, name: str, s3: S3Server
 ) -> None:
     """`drops/../x.csv` is a key; `../x.csv` leads out of the bucket, and `soap` is not served."""
-    assert moves.within(key) == name
-    assert moves.free_name(open_place(f"s3://{s3.bucket()}"), key, 1) == name
+    assert within(key) == name
+    assert free_name(open_place(f"s3://{s3.bucket()}"), key, 1) == name
 
 
 def test_a_name_that_is_taken_is_not_given(desk: Desk) -> None:
     """Whether it lies at the target or was given to another drop of the same batch."""
     desk.target.put("a.7-2.csv", b"of an earlier life")
-    assert moves.free_name(desk.target, "a.csv", 7, {"a.csv", "a.7.csv"}) == "a.7-3.csv"
+    assert free_name(desk.target, "a.csv", 7, {"a.csv", "a.7.csv"}) == "a.7-3.csv"
 
 
 def test_bytes_that_are_gone_everywhere_are_not_moved(tmp_path: Path, s3: S3Server) -> None:
@@ -347,9 +349,9 @@ def test_a_symbolic_link_is_moved_as_a_link(tmp_path: Path, s3: S3Server) -> Non
 def test_a_taken_name_gets_the_seq_before_its_suffixes(key: str, expected: str, tmp_path: Path) -> None:
     """A free name stays as it is; `numbered` gives the same for whoever finds it taken by other means."""
     place = open_place(str(tmp_path))
-    assert moves.free_name(place, key, 12) == key
+    assert free_name(place, key, 12) == key
     place.put(key, b"")
-    assert (moves.free_name(place, key, 12), moves.numbered(key, 12)) == (expected, expected)
+    assert (free_name(place, key, 12), numbered(key, 12)) == (expected, expected)
 
 
 def test_names_go_on_until_one_is_free(tmp_path: Path) -> None:
@@ -358,7 +360,7 @@ def test_names_go_on_until_one_is_free(tmp_path: Path) -> None:
     for key in ("a.csv", "a.12.csv", "d", "d%2Fx.12.csv"):
         place.put(key, b"")
     (tmp_path / "success" / "link").symlink_to(tmp_path)
-    names = [moves.free_name(place, key, 12) for key in ("a.csv", "d/x.csv", "d", "link/x.csv")]
+    names = [free_name(place, key, 12) for key in ("a.csv", "d/x.csv", "d", "link/x.csv")]
     assert names == ["a.12-2.csv", "d%2Fx.12-2.csv", "d.12", "link%2Fx.12.csv"]
     with pytest.raises(StorageError, match="Not a directory"):
         place.put("link/x.csv", b"")
@@ -380,12 +382,12 @@ def test_names_go_on_until_one_is_free(tmp_path: Path) -> None:
 def test_hostile_keys_stay_inside_the_target(key: str, expected: str, tmp_path: Path, s3: S3Server) -> None:
     """For a folder they are escaped, for a bucket they are keys like any other, if they do not lead out of it."""
     target = open_place(f"{tmp_path}/deep/success")
-    name = moves.free_name(target, key, 12)
+    name = free_name(target, key, 12)
     assert name == expected
     target.put(name, b"x")
     assert (target.keys(), [path.name for path in tmp_path.iterdir()]) == ([expected], ["deep"])
     leads_out = key.startswith("a/../..")
-    assert moves.free_name(open_place(f"s3://{s3.bucket()}"), key, 12) == (expected if leads_out else key)
+    assert free_name(open_place(f"s3://{s3.bucket()}"), key, 12) == (expected if leads_out else key)
 
 
 @pytest.mark.parametrize(
@@ -397,9 +399,9 @@ def test_long_keys_fit(key: str, tmp_path: Path, s3: S3Server) -> None:
     for target in (open_place(f"{tmp_path}/success"), open_place(f"s3://{s3.bucket()}/{prefix}")):
         names = []
         for seq in (1, 2):
-            names.append(moves.free_name(target, key, seq))
+            names.append(free_name(target, key, seq))
             target.put(names[-1], b"x")
-            target.put(moves.numbered(names[-1], 10**9), b"x")
+            target.put(numbered(names[-1], 10**9), b"x")
         assert len({*names}) == 2
         assert len(target.keys()) == 4
         assert {name.endswith(key[-3:]) for name in names if "." in key} <= {True}
@@ -412,7 +414,7 @@ def test_long_keys_fit(key: str, tmp_path: Path, s3: S3Server) -> None:
 def test_any_key_becomes_a_plain_path(key: str, seq: int, tmp_path: Path) -> None:
     """Whatever the key, the name has visible components of at most 255 bytes and leads below the target."""
     target = open_place(f"{tmp_path}/success")
-    for name in (moves.free_name(target, key, seq), moves.free_name(target, moves.numbered(key, seq), seq)):
+    for name in (free_name(target, key, seq), free_name(target, numbered(key, seq), seq)):
         components = name.split("/")
         assert all(c and not c.startswith(".") and len(c.encode()) <= 255 and "\0" not in c for c in components)
         assert (len(name.encode()) <= 2048, os.path.normpath(path_of("/t", name))) == (True, path_of("/t", name))
@@ -431,7 +433,7 @@ def test_a_key_is_moved_between_a_bucket_and_a_folder_and_back(tmp_path: Path, s
     for source, target in ((first, bucket), (bucket, second)):
         for seq, version in enumerate(source.versions()):
             source.claim(version, seq)
-            moves.move(source, version, seq, target, moves.free_name(target, version.key, seq))
+            moves.move(source, version, seq, target, free_name(target, version.key, seq))
     assert {key: second.get(key) for key in second.keys()} == {name: name.encode() for name in names}  # noqa: SIM118
     assert (tmp_path / "out" / os.fsdecode(b"raw\xff.csv")).exists()
     assert (first.versions(), bucket.versions()) == ([], [])

@@ -13,11 +13,11 @@ from ledger_rows import fact, query, record
 
 from streaming.database.transactions import Transactions
 from streaming.errors import SettingsError, StorageError, SupersededError
-from streaming.ledger import batches as ledger
+from streaming.ledger import writer
 from streaming.receipts import retention
+from streaming.receipts.names import receipt_name
 from streaming.receipts.retention import Retention
-from streaming.receipts.writer import receipt_name
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ class Desk:
         self.transactions = Transactions(database, threading.Event())
         self.place = open_place(str(folder))
         self.now = 0.0
-        self.epoch = ledger.take_over(database) if self.transactions.run(ledger.create) is None else 0
+        self.epoch = writer.take_over(database) if self.transactions.run(writer.create) is None else 0
 
     def drop(self, seq: int, *, moved: float | None, written: float | None = None, **what: Any) -> None:
         """A drop in a batch of its own; moved, written: days ago."""
@@ -183,7 +183,7 @@ def test_an_older_job_removes_nothing(desk: Desk, database: str) -> None:
     """A newer one has taken over."""
     for seq in (1, 2):
         desk.drop(seq, moved=100, loaded=1)
-    ledger.take_over(database)
+    writer.take_over(database)
     with pytest.raises(SupersededError):
         desk.sweep()
     assert len(desk.receipts) == 2

@@ -13,11 +13,11 @@ import pytest
 
 from streaming.checkpoint.checkpoint import Checkpoint
 from streaming.errors import SettingsError, StockETLError, StorageError, UnreadableError
-from streaming.ledger.drops import Receipt
+from streaming.ledger.outbox import Receipt
 from streaming.receipts import moves
 from streaming.receipts.writer import ReceiptWriter
 from streaming.settings import load
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 from streaming.supervision.drained import Drained
 
 if TYPE_CHECKING:
@@ -116,10 +116,10 @@ class Outbox:
             "unwritten_receipts": lambda *_: [],
             "move_intended": lambda _, seq, name: self.rows.update({seq: replace(self.rows[seq], moved_to=name)}),
             "moved": lambda _, seq: self.moved.append(seq),
-            "check_epoch": lambda *_: None,
         }
         for name, function in does.items():
-            monkeypatch.setattr(f"streaming.ledger.batches.{name}", function)
+            monkeypatch.setattr(f"streaming.ledger.outbox.{name}", function)
+        monkeypatch.setattr("streaming.ledger.writer.check_epoch", lambda *_: None)
 
 
 def _lying(folder: Path, fates: dict[str, str]) -> list[Receipt]:
@@ -226,7 +226,7 @@ def test_receipts_wait_for_a_place_that_refuses_them_meanwhile(
             raise answer
         return answer
 
-    monkeypatch.setattr("streaming.ledger.batches.unwritten_receipts", answered)
+    monkeypatch.setattr("streaming.ledger.outbox.unwritten_receipts", answered)
     with _following(Checkpoint(str(tmp_path), "id", 2, text_ids=False), outbox) as writer:
         _eventually(lambda: writer.delivering, writer)
     told = [record.getMessage() for record in caplog.records]

@@ -16,7 +16,7 @@ import pytest
 from streaming.errors import SettingsError, StorageError
 from streaming.storage import crash_safe as files
 from streaming.storage.folder_errors import full_disks, wait_for_space
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,8 @@ from streaming import aws as aws_client
 from streaming.errors import SettingsError, StorageError, SymbolicLinkError, VanishedError
 from streaming.storage import bucket as s3_place
 from streaming.storage.entries import key_of, path_of, version_of
-from streaming.storage.place import Version, is_drop_key, open_place
+from streaming.storage.locations import open_place
+from streaming.storage.place import Version, is_drop_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from streaming.drops.admission import admit, spans
 from streaming.drops.options import Limits, ReadOptions
 from streaming.drops.reading import rows_of
 from streaming.errors import SettingsError, StorageError, UnreadableError
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

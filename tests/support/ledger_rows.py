@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from streaming.ledger import batches as ledger
+from streaming.ledger import batches
+from streaming.ledger.drops import record_drops
 
 Run = Callable[[Callable[[Any], Any]], Any]
 
@@ -23,9 +24,9 @@ def fact(seq: int, *, loaded: int = 0, duplicate: int = 0, rejected: int = 0, **
 
 def record(run: Run, batch_id: int, facts: list[dict[str, Any]], duplicates: dict[int, int] | None = None) -> Any:
     def work(cur: Any) -> Any:
-        assert ledger.begin_batch(cur, "c", batch_id, 1, f"digest {batch_id}", len(facts))
-        finished = ledger.record_drops(cur, "c", batch_id, facts, duplicates or {})
-        ledger.finish_batch(cur, "c", batch_id, 0)
+        assert batches.begin_batch(cur, "c", batch_id, 1, f"digest {batch_id}", len(facts))
+        finished = record_drops(cur, "c", batch_id, facts, duplicates or {})
+        batches.finish_batch(cur, "c", batch_id, 0)
         return finished
 
     return run(work)

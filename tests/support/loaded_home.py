@@ -10,14 +10,16 @@ from streaming.checkpoint.offset import Span, batch_digest
 from streaming.database.transactions import Transactions
 from streaming.drops.options import ReadOptions
 from streaming.drops.reading import rows_of
-from streaming.ledger import batches as ledger
+from streaming.ledger import batches, outbox, writer
 from streaming.ledger import tickers as placement
+from streaming.ledger.drops import record_drops
 from streaming.packets import FACTS, REJECTS, TICKS, Rejects, Ticks
 from streaming.publish import wide
 from streaming.publish.widening import Widening
 from streaming.receipts import moves
+from streaming.receipts.names import free_name
 from streaming.returns.history import History
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +39,7 @@ class LoadedHome:
         self._history = History(None, _Chunks())
         self._seq = 0
         self._transactions = Transactions(settings.database or "", threading.Event())
-        self._transactions.run(ledger.create)
+        self._transactions.run(writer.create)
 
     def load(self, key: str, content: str, *, move: bool = True) -> int:
         """The seq of the drop."""
@@ -75,23 +77,23 @@ class LoadedHome:
         fact["rejects"] = [{"line": line, "text": text, "reason": reason} for line, text, reason in given]
 
         def write(cur: cursor, planned: Mapping[str, Place]) -> None:
-            assert ledger.begin_batch(cur, "c", seq, 1, batch_digest([span.to_json()]), 1)
+            assert batches.begin_batch(cur, "c", seq, 1, batch_digest([span.to_json()]), 1)
             places = placement.place_tickers(cur, applied.changes.ids, planned)
             cells = wide.write(cur, applied.changes, places)
-            ledger.record_drops(cur, "c", seq, [fact], applied.duplicates)
-            ledger.finish_batch(cur, "c", seq, cells)
+            record_drops(cur, "c", seq, [fact], applied.duplicates)
+            batches.finish_batch(cur, "c", seq, cells)
 
         Widening(self._transactions, self._transactions.run(_epoch)).run(applied.changes.ids, write)
 
     def _move(self, cur: cursor) -> None:
-        for row in ledger.unwritten_receipts(cur, "c", self._seq):
-            ledger.receipt_written(cur, row.seq)
-        for row in ledger.unmoved(cur, "c", self._seq):
+        for row in outbox.unwritten_receipts(cur, "c", self._seq):
+            outbox.receipt_written(cur, row.seq)
+        for row in outbox.unmoved(cur, "c", self._seq):
             target = open_place(self.settings.success if row.fate == "success" else self.settings.failed)
-            name = moves.free_name(target, row.key, row.seq)
+            name = free_name(target, row.key, row.seq)
             assert moves.move(self._input, row.version, row.seq, target, name)
-            ledger.move_intended(cur, row.seq, name)
-            ledger.moved(cur, row.seq)
+            outbox.move_intended(cur, row.seq, name)
+            outbox.moved(cur, row.seq)
 
 
 def _epoch(cur: cursor) -> int:

@@ -15,7 +15,7 @@ from streaming.drops.admission import admit
 from streaming.drops.options import Limits
 from streaming.errors import StorageError
 from streaming.settings import load
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 from streaming.telemetry.backlog import Backlog, Waiting
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from streaming import __version__
 from streaming.descriptors import Descriptors
-from streaming.storage.place import open_place
+from streaming.storage.locations import open_place
 from streaming.telemetry.backlog import Waiting
 from streaming.telemetry.heartbeat import Heartbeat
 
