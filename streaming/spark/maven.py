@@ -45,7 +45,7 @@ class Jar:
 
 def locked(package: str) -> list[Jar]:
     """What `jars.lock` lists for a package: itself and all that it needs beyond Spark's own jars."""
-    text = (resources.files("streaming") / "jars.lock").read_text(encoding="utf-8")
+    text = (resources.files("streaming.spark") / "jars.lock").read_text(encoding="utf-8")
     rows = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
     found: list[Jar] = []
     for of, name, sha256, size in rows:

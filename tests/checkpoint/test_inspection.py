@@ -188,7 +188,8 @@ def test_the_checkpoint_of_another_user_is_refused_with_the_users_names(tmp_path
     unreadable.chmod(0)
     for folder in [tmp_path, *tmp_path.parents][:-2]:
         folder.chmod(folder.stat().st_mode | 0o011)
-    script = f"import os, pwd, sys; sys.path[:] = {sys.path!r}\nfrom streaming import folder, inspection\n"
+    imports = "from streaming.checkpoint import inspection\nfrom streaming.storage import folder\n"
+    script = f"import os, pwd, sys; sys.path[:] = {sys.path!r}\n{imports}"
     script += f"os.geteuid() or os.setuid(pwd.getpwnam('nobody').pw_uid)\ninspection.inspect({str(tmp_path)!r})"
     try:
         ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

@@ -61,7 +61,7 @@ def test_the_jobs_archive_runs_from_a_zip_in_an_empty_folder(tmp_path: Path) -> 
     archive(tmp_path / "stocketl.zip", {name: path.read_bytes() for name, path in job_sources(ROOT).items()})
     code = (
         "import importlib.resources as r, streaming.spark.session as s; print(s.__file__); print(s.partitions());"
-        "print('CREATE' in (r.files('streaming') / 'migrations' / '001_ledger.sql').read_text())"
+        "print('CREATE' in (r.files('streaming.ledger') / 'versions' / '001_ledger.sql').read_text())"
     )
     done = _run(code, tmp_path, tmp_path / "stocketl.zip")
     assert done == [f"{tmp_path}/stocketl.zip/streaming/spark/session.py", "2", "True"]

@@ -220,7 +220,7 @@ def test_a_monitor_that_sweeps_no_more_raises_the_alarm_and_one_missed_sweep_doe
 def test_alarms_and_dashboard_show_figures_that_somebody_sends(stack: Stack) -> None:
     """Every metric of the namespace StockETL is named in the source that its dimension stands for."""
     sources = {
-        "stocketl": [ROOT / "streaming" / "metrics.py", ROOT / "streaming" / "backlog.py"],
+        "stocketl": [ROOT / "streaming" / "telemetry" / name for name in ("metrics.py", "backlog.py")],
         "stocketl-trigger": [ROOT / "lambda" / "trigger_emr.py"],
         "stocketl-monitor": [ROOT / "lambda" / "monitor_emr.py"],
     }

@@ -99,7 +99,7 @@ def test_a_move_killed_between_copy_and_delete_is_ended_by_the_next_start(
     desk = _desk(source, target)
     marker = tmp_path / "reached"
     script = (
-        "import sys; from streaming.receipts import moves; from streaming.storage.place import open_place as at\n"
+        "import sys; from streaming.receipts import moves; from streaming.storage.locations import open_place as at\n"
         "a, b = at(sys.argv[1]), at(sys.argv[2])\n"
         "moves.move(a, a.versions()[0], 12, b, 'a.csv')"
     )

@@ -69,7 +69,7 @@ def test_drops_of_one_batch_never_get_the_same_name(tmp_path: Path) -> None:
         )
     ]  # fmt: skip
     names = {5: "a.7.csv", 6: "a.csv", 7: "a.7-2.csv", 8: "a.csv", 9: "b.9.csv", 10: "b.csv"}
-    assert writer._names(rows) == (names, {})  # noqa: SLF001 - before anything is moved
+    assert writer._delivery._names(rows) == (names, {})  # noqa: SLF001 - before anything is moved
 
 
 class HardToSee(Checkpoint):
@@ -89,7 +89,8 @@ def test_a_checkpoint_that_cannot_be_looked_at_for_a_moment_ends_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether Spark has committed a batch is asked again."""
-    monkeypatch.setattr("streaming.receipts.writer._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("streaming.receipts.writer.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("streaming.receipts.delivery.RETRY_SECONDS", 0.01)
     with _following(HardToSee(str(tmp_path), "id", 2, text_ids=False)) as writer:
         writer.published(0)
         assert _done(writer, 0), writer.error
@@ -146,7 +147,8 @@ def test_a_file_that_may_not_be_moved_holds_up_no_other(
     error: StockETLError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Others of its batch and later ones are moved; it is told, tried again, and moved once that is possible."""
-    monkeypatch.setattr("streaming.receipts.writer._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("streaming.receipts.writer.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("streaming.receipts.delivery.RETRY_SECONDS", 0.01)
     for name in ("in", "success", "failed"):
         (tmp_path / name).mkdir()
     rows = _lying(tmp_path / "in", dict.fromkeys(("a.csv", "b.csv", "c.csv", "d.csv"), "success") | {"e.csv": "failed"})
@@ -206,16 +208,17 @@ def test_a_target_that_does_not_answer_holds_up_the_other_one_not(
     to: Any = SimpleNamespace(move=True, input=open_place(str(tmp_path / "in")), success=success, failed=failed)
     checkpoint = Checkpoint(str(tmp_path), "id", 2, text_ids=False)
     writer = ReceiptWriter(outbox, 1, checkpoint, to, threading.Event())
-    writer._move(0)  # noqa: SLF001 - one round
+    writer._delivery.move(0)  # noqa: SLF001 - one round
     assert (outbox.moved, success.keys(), writer.idle) == ([2], ["b.csv"], False)
-    writer._moves_wait.given_up()  # noqa: SLF001 - as its thread does at its end
+    writer._delivery.close()  # noqa: SLF001 - as its thread does at its end
 
 
 def test_receipts_wait_for_a_place_that_refuses_them_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its check at the start was answered: a right that was taken away may be given back, and ends no job."""
-    monkeypatch.setattr("streaming.receipts.writer._RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("streaming.receipts.writer.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("streaming.receipts.delivery.RETRY_SECONDS", 0.01)
     outbox = Outbox()
     outbox.attach(monkeypatch)
     answers: list[Any] = [SettingsError("AccessDenied"), StorageError("no answer"), []]

@@ -322,7 +322,7 @@ def test_the_server_in_a_process_of_its_own(spark_home: Path, tmp_path: Path, mo
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"SPARK_HOME": str(spark_home)},
+        env=os.environ | {"SPARK_HOME": str(spark_home), "PYTHONPATH": str(Path(__file__).parents[1])},
     ) as process:
         endpoint = process.stdout.readline().strip()
         for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}.items():
