@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from streaming.advice import advice
+from streaming.entries import key_of
 from streaming.errors import StockETLError
 from streaming.home import reading
 from streaming.screen import moment, screen, shown
@@ -56,8 +57,11 @@ def show_last(drops: list[Facts]) -> None:
 def of_key(settings: Settings, key: str) -> list[Facts]:
     """Every drop of this key, oldest first: its row of the ledger, ignored columns, reasons, first rejects.
 
-    Raises UnknownKeyError, which names keys that look alike, and DatabaseError.
+    A name that is not UTF-8 is taken as the key that it has. Raises UnknownKeyError, which names keys that look alike,
+    and DatabaseError.
     """
+    if any("\udc80" <= character <= "\udcff" for character in key):  # so Python gives such bytes of the command line
+        key = key_of(key)
     with reading(settings) as connected:
         drops = _drops(connected, settings, key)
         if not drops:

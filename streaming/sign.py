@@ -32,6 +32,8 @@ LOCK, DOCUMENT = ".job.lock", ".job.json"
 EVERY_SECONDS = 5.0
 
 _PLACES = ("input", "success", "failed", "receipts", "checkpoint", "lake", "heartbeat")
+_TYPES = {"process_id": int, "host": str, "home": str, "database": str, "started_at": str, "seen_at": str}
+_WAIT = {"what", "seconds", "tries", "reason"}
 _FLOCK = "hhqqi4x"  # struct flock of Linux on 64 bits: type, whence, start, length, process
 
 log = logging.getLogger(__name__)
@@ -72,12 +74,12 @@ def sign_of_life(settings: Settings) -> Iterator[None]:
 
 
 def read_document(home: Path) -> dict[str, Any] | None:
-    """What the last job of this home wrote last; None if none did. Raises OSError where it may not be read."""
+    """What the last job of this home wrote last; None if that is not whole. Raises OSError where it may not be read."""
     try:
         document = json.loads((home / DOCUMENT).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return document if isinstance(document, dict) else None
+    return document if isinstance(document, dict) and _is_whole(document) else None
 
 
 def is_locked(home: Path) -> bool | None:
@@ -155,6 +157,13 @@ class _Writer(threading.Thread):
             self._told = True
         else:
             self._told = False
+
+
+def _is_whole(document: dict[str, Any]) -> bool:
+    waits = document.get("waits")
+    return all(isinstance(document.get(name), kind) for name, kind in _TYPES.items()) and (
+        isinstance(waits, list) and all(isinstance(held, dict) and held.keys() >= _WAIT for held in waits)
+    )
 
 
 def _flock(kind: int) -> bytes:

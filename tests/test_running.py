@@ -125,10 +125,17 @@ def test_a_job_that_takes_over_in_the_same_home_is_the_one_that_is_told(settings
         assert (job.alive, job.process_id, job.ended) == (True, newer.pid, False)
 
 
+def _of_wrong_types(settings: Settings) -> list[str]:
+    whole = sign.read_document(settings.home)
+    assert whole is not None
+    wrong = ({"process_id": "x"}, {"home": 3}, {"database": 9}, {"seen_at": 7}, {"waits": 5}, {"waits": [{"what": 1}]})
+    return [json.dumps(whole | values) for values in wrong]
+
+
 def test_a_torn_sign_still_says_that_a_job_runs(settings: Settings) -> None:
     """Half a document, none, or another one: the lock alone decides."""
     with holder(settings.home):
-        for text in ("", '{"process_id": 1', "[1]", "\0"):
+        for text in ("", '{"process_id": 1', "[1]", "\0", *_of_wrong_types(settings)):
             (settings.home / sign.DOCUMENT).write_text(text)
             job = the_job(running.of_home(settings.home))
             assert (job.alive, job.process_id) == (True, None)
