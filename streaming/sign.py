@@ -10,6 +10,7 @@ Delivery: none is promised. A home that cannot be written costs a warning and th
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -143,20 +144,31 @@ class _Writer(threading.Thread):
     def _write(self, more: dict[str, Any]) -> None:
         waits = [vars(held) for held in waiting.under_way()]
         document = self._facts | {"seen_at": _now(), "waits": waits} | more
-        fresh = self._home / f"{DOCUMENT}.{os.getpid()}.tmp"
         try:
             if more and (read_document(self._home) or {}).get("process_id") != os.getpid():
                 return  # a job that took over writes it now
-            fresh.write_text(json.dumps(document, default=str), encoding="utf-8")
-            fresh.replace(self._home / DOCUMENT)
+            self._put(json.dumps(document, default=str).encode())
         except OSError as error:
-            with contextlib.suppress(OSError):
-                fresh.unlink(missing_ok=True)
             if not self._told:
                 log.warning("no sign of life can be left in %s: %s", self._home, error)
             self._told = True
         else:
             self._told = False
+
+    def _put(self, data: bytes) -> None:
+        """As a whole; on a full disk into the room that the old one has, since `status` must tell just then."""
+        fresh = self._home / f"{DOCUMENT}.{os.getpid()}.tmp"
+        try:
+            fresh.write_bytes(data)
+            fresh.replace(self._home / DOCUMENT)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            with (self._home / DOCUMENT).open("r+b") as old:
+                old.write(data)
+                old.truncate()
 
 
 def _is_whole(document: dict[str, Any]) -> bool:

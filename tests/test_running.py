@@ -141,6 +141,19 @@ def test_a_torn_sign_still_says_that_a_job_runs(settings: Settings) -> None:
             assert (job.alive, job.process_id) == (True, None)
 
 
+def test_a_full_disk_does_not_keep_a_job_from_leaving_its_sign(settings: Settings) -> None:
+    """It takes the room of the last one; else `status` would say that all is well just when it is not."""
+    settings.home.mkdir()
+    document = settings.home / sign.DOCUMENT
+    document.write_text("x" * 4000)
+    file = document.stat().st_ino
+    (settings.home / f"{sign.DOCUMENT}.{os.getpid()}.tmp").symlink_to("/dev/full")
+    with sign.sign_of_life(settings):
+        wait_until(lambda: the_job(running.of_home(settings.home)).process_id == os.getpid())
+        assert document.stat().st_ino == file
+    assert the_job(running.of_home(settings.home)).ended
+
+
 def test_what_a_job_waits_for_is_in_its_home(settings: Settings) -> None:
     """The ledger cannot tell it while the database is down."""
     wait = Waiting("PostgreSQL")
