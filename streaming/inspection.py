@@ -59,11 +59,11 @@ def inspect(url: str) -> None:
     newest = max(planned, default=0)
     for batch_id in range(max(newest - _NEEDED_OFFSETS, -1) + 1, newest + 1):
         checked.log(f"offsets/{batch_id}", "v1", _is_offset)
-    if not committed:
-        return
-    last = committed[-1]
+    last = max(committed, default=-1)
     if newest > last + 1:
         raise damaged(url, f"commits/{newest - 1}", f"is missing, though batch {newest} was begun after it")
+    if not committed:
+        return
     *_, commit = checked.log(f"commits/{last}", "v2", _is_commit)
     checked.schema()
     lineage.check(commit.get("stateUniqueIds", {}).get("0", []), last + 1, checked.has, checked.state_file)

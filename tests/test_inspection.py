@@ -151,6 +151,16 @@ def test_a_commit_that_is_missing_in_between_is_named(tmp_path: Path) -> None:
         inspect(str(tmp_path))
 
 
+@pytest.mark.parametrize("left", [[], [".1.crc"]])
+def test_a_checkpoint_that_has_lost_all_its_commits_is_refused(left: list[str], tmp_path: Path) -> None:
+    """Batch 2 was begun, so there were commits: Spark would look for a state that no commit names."""
+    for path in (make(tmp_path) / "commits").iterdir():
+        if path.name not in left:
+            path.unlink()
+    with pytest.raises(CheckpointError, match=r"commits/1 is missing, though batch 2 was begun.*stocketl rebuild"):
+        inspect(str(tmp_path))
+
+
 @pytest.mark.parametrize("name", ["b", "a home with blanks", "Kurse für 株式", "a%20b"])
 def test_a_moved_checkpoint_names_its_own_schema(name: str, tmp_path: Path) -> None:
     """Also where the old place still exists: a copy must not lean on what it was copied from."""
