@@ -154,15 +154,20 @@ class _Checked:
         for store in described["stateStoreInfo"]:
             for path in store["stateSchemaFilePaths"]:
                 file = f"{_SCHEMA}{path.rpartition(_SCHEMA)[2]}".removeprefix("/")
-                if not self._bytes(file):
-                    raise damaged(self._url, file, "is empty")
+                if not lineage.describes_columns(self._bytes(file)):
+                    raise damaged(self._url, file, "does not describe the columns of the state: cut off or changed")
 
     def state_file(self, key: str) -> bytes:
         """A file of the state; on S3 nothing of it is read."""
         if is_s3(self._url):
             return b""
         found = self._place.head(key)
-        return b"" if found is not None and found.size > _SUMMED_BYTES else self._bytes(key)
+        if found is not None and found.size > _SUMMED_BYTES:
+            return b""
+        data = self._bytes(key)
+        if not lineage.is_whole(key, data):
+            raise damaged(self._url, key, f"({len(data):,} bytes) is cut off")
+        return data
 
     def _bytes(self, key: str) -> bytes:
         data = self._place.get(key) if self.has(key) else None
