@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from streaming.agreement import OLDER, drifted, fingerprints
 from streaming.connect import begin, connect
+from streaming.damage import told_by_spark
 from streaming.errors import CheckpointError, StockETLError
 from streaming.fingerprint import NOTHING
 from streaming.spark import hadoop_url
@@ -44,7 +45,8 @@ _KEPT = 100
 class Audit(threading.Thread):
     """Audits after the start and then every so many seconds, in a quiet moment; `error`: the state is another one.
 
-    receipts: know the last batch that Spark has committed; publish: tells whether the job is busy.
+    receipts: know the last batch that Spark has committed; publish: tells whether the job is busy. With `once` the
+    first audit waits for no quiet moment, which might not come. `began`: the first one is through.
     """
 
     def __init__(  # noqa: PLR0917 - what it compares, and what tells it when
@@ -64,19 +66,23 @@ class Audit(threading.Thread):
         self._login = login
         self._transactions = transactions
         self._every = settings.audit_every
+        self._once = settings.once
         self._receipts = receipts
         self._publish = publish
         self._seen = -1
         self._stop_event = stop
+        self.began = False
         self.error: BaseException | None = None
 
     def run(self) -> None:
         """Until the stop event."""
         try:
             while not self._stop_event.is_set():
-                self._wait_for_quiet()
+                if not self._once or self.began:
+                    self._wait_for_quiet()
                 if not self._stop_event.is_set() and self._receipts.done >= 0:
                     self.audit()
+                self.began = True
                 self._stop_event.wait(self._every)
         except BaseException as error:  # noqa: BLE001 (handed to the thread that watches this one)
             self.error = error
@@ -84,7 +90,7 @@ class Audit(threading.Thread):
     def audit(self) -> None:
         """One audit. Raises CheckpointError where the state is not the one of the ledger; tables are told and noted."""
         began, batch_id = time.monotonic(), self._receipts.done
-        self._compare_state(batch_id)
+        what = "state, ledger and tables" if self._compare_state(batch_id) else "ledger and tables"
         try:
             found = self._compare_tables()
         except StockETLError:
@@ -95,7 +101,7 @@ class Audit(threading.Thread):
         seconds = time.monotonic() - began
         self._transactions.run(lambda cur: _note(cur, batch_id, found, seconds))
         if found.problem is None:
-            log.info("audit: %s cells of state, ledger and tables agree (%.1f s)", f"{found.cells:,}", seconds)
+            log.info("audit: %s cells of %s agree (%.1f s)", f"{found.cells:,}", what, seconds)
         else:
             log.error(
                 "audit: the tables are not what was loaded: %s. Were they changed by hand? `stocketl verify` names each"
@@ -103,15 +109,16 @@ class Audit(threading.Thread):
                 found.problem,
             )
 
-    def _compare_state(self, batch_id: int) -> None:
+    def _compare_state(self, batch_id: int) -> bool:
+        """False where the state could not be read."""
         known = self._transactions.run(lambda cur: fingerprints(cur, self._checkpoint.id))
         try:
             state = state_fingerprints(self._spark, self._checkpoint, batch_id)
         except CheckpointError:
             raise
         except Exception as error:  # noqa: BLE001 (Spark's errors have no common class; batches compare what they touch)
-            log.warning("the state was not audited this time: %s", _first_line(error))
-            return
+            log.warning("the state was not audited this time: %s", told_by_spark(str(error)) or _first_line(error))
+            return False
         for bucket in sorted(known.keys() | state.keys() - {OLDER}):
             got = state.get(bucket, NOTHING)
             if bucket not in known and OLDER in known:
@@ -119,6 +126,7 @@ class Audit(threading.Thread):
             last, expected = known.get(bucket, (-1, NOTHING))
             if bucket != OLDER and got is not None and last <= batch_id and got != expected:
                 raise CheckpointError(drifted(self._checkpoint.url, bucket, last, expected, got))
+        return True
 
     def _compare_tables(self) -> Found:
         with contextlib.closing(connect(self._login.uri(), read_only=True)) as opened:

@@ -6,6 +6,7 @@ drops ──> ticks ──> returns (state: history) ──> publish ──> [Sp
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from streaming.draining import Drained
 from streaming.heartbeat import Heartbeat
 from streaming.home import database
 from streaming.input_watch import InputWatch
+from streaming.inspection import inspect
 from streaming.lake import Lake
 from streaming.lake_keeping import LakeKeeping
 from streaming.lake_outbox import LakeOutbox
@@ -94,11 +96,16 @@ def run(settings: Settings, stop: Stop) -> None:
             batch_log=batch_log,
         )
         followers: list[Follower] = [receipts, watch, batch_log, *([lake] if lake else [])]
-        followers.append(Audit(spark, settings, checkpoint, login, of_audit, receipts, publish, stop))
+        audit = Audit(spark, settings, checkpoint, login, of_audit, receipts, publish, stop)
+        followers.append(audit)
         followers += _signs_of_life(settings, checkpoint, epoch, receipts, metrics=metrics, wear=wear, stop=stop)
         drained = Drained(settings, checkpoint, of_supervisor, receipts, lake) if settings.once else None
 
+        starts = itertools.count()
+
         def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (the one argument of a callback)
+            if next(starts):  # before the first one `open_checkpoint` has looked
+                inspect(settings.checkpoint)
             fates = of_supervisor.run(checkpoint.recorded_fates)
             options = drops.SourceOptions.of(
                 settings, checkpoint, parse_tasks(spark), isolate=isolate, fates=fates, report=watch.address
@@ -117,7 +124,9 @@ def run(settings: Settings, stop: Stop) -> None:
             publish=publish,
             followers=followers,
             superseded=still_writer(epoch, of_supervisor),
-            drained=lambda: wear.ends(between_batches=receipts.idle) or (drained is not None and drained()),
+            drained=lambda: (
+                wear.ends(between_batches=receipts.idle) or (drained is not None and audit.began and drained())
+            ),
             stop=stop,
             spark_log=settings.home / "logs" / "spark.log",
         )
