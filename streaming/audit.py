@@ -24,7 +24,7 @@ from streaming.table_audit import Found, audit_tables
 from streaming.timeline import Timeline
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor
+    from psycopg2.extensions import connection, cursor
     from pyspark.sql import SparkSession
 
     from streaming.checkpoint import Checkpoint
@@ -40,6 +40,10 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS, LONGEST_WAIT_SECONDS = 10.0, 3600.0
 _LOOK_SECONDS = 0.5
 _KEPT = 100
+
+
+class _GiveWayError(Exception):
+    """A batch needs a table that the audit is reading."""
 
 
 class Audit(threading.Thread):
@@ -98,6 +102,8 @@ class Audit(threading.Thread):
         except Exception as error:  # noqa: BLE001 (psycopg2's, of a server that is away: the next audit will tell)
             log.warning("the tables were not audited this time: %s", _first_line(error))
             return
+        if found is None:
+            return
         seconds = time.monotonic() - began
         self._transactions.run(lambda cur: _note(cur, batch_id, found, seconds))
         if found.problem is None:
@@ -128,12 +134,19 @@ class Audit(threading.Thread):
                 raise CheckpointError(drifted(self._checkpoint.url, bucket, last, expected, got))
         return True
 
-    def _compare_tables(self) -> Found:
-        with contextlib.closing(connect(self._login.uri(), read_only=True)) as opened:
-            opened.set_session(isolation_level="REPEATABLE READ", readonly=True)
-            with opened.cursor() as cur:
-                begin(cur, read_only=True)
-                return audit_tables(cur, self._checkpoint, self._let_pass)
+    def _compare_tables(self) -> Found | None:
+        """None if the job ends before. A batch that needs a table for a new column gets it, and it is begun anew."""
+        while not self._stop_event.is_set():
+            with contextlib.suppress(_GiveWayError), contextlib.closing(self._connected()) as opened:
+                opened.set_session(isolation_level="REPEATABLE READ", readonly=True)
+                with opened.cursor() as cur:
+                    begin(cur, read_only=True)
+                    return audit_tables(cur, self._checkpoint, self._let_pass)
+            self._wait_for_quiet()
+        return None
+
+    def _connected(self) -> connection:
+        return connect(self._login.uri(), read_only=True)
 
     def _wait_for_quiet(self) -> None:
         """Until no batch was under way for some seconds, or until it has waited for too long."""
@@ -151,10 +164,16 @@ class Audit(threading.Thread):
         return self._publish.under_way or self._seen != before
 
     def _let_pass(self) -> None:
-        """Between two pieces: a batch goes first, for some seconds; a job that ends does not wait."""
+        """Between two pieces: a batch goes first, for some seconds; a job that ends does not wait.
+
+        Raises _GiveWayError: what the audit has read is locked until its transaction ends.
+        """
         began = time.monotonic()
-        while self._busy() and time.monotonic() - began < QUIET_SECONDS and not self._stop_event.wait(_LOOK_SECONDS):
-            pass
+        while not self._publish.held_up:
+            in_time = self._busy() and time.monotonic() - began < QUIET_SECONDS
+            if not in_time or self._stop_event.wait(_LOOK_SECONDS):
+                return
+        raise _GiveWayError
 
 
 def state_fingerprints(spark: SparkSession, checkpoint: Checkpoint, batch_id: int) -> dict[int, Fingerprint | None]:
