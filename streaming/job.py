@@ -6,11 +6,13 @@ drops ──> ticks ──> returns (state: history) ──> publish ──> [Sp
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 from typing import TYPE_CHECKING
 
 from streaming.audit.audit import Audit
 from streaming.checkpoint.checkpoint import open_checkpoint
+from streaming.checkpoint.inspection import inspect
 from streaming.database.transactions import Transactions
 from streaming.descriptors import Wear, begin_anew
 from streaming.drops import source as drops
@@ -97,11 +99,16 @@ def run(settings: Settings, stop: Stop) -> None:
             batch_log=batch_log,
         )
         followers: list[Follower] = [receipts, watch, batch_log, *([lake] if lake else [])]
-        followers.append(Audit(spark, settings, checkpoint, login, of_audit, receipts, publish, stop))
+        audit = Audit(spark, settings, checkpoint, login, of_audit, receipts, publish, stop)
+        followers.append(audit)
         followers += _signs_of_life(settings, checkpoint, epoch, receipts, metrics=metrics, wear=wear, stop=stop)
         drained = Drained(settings, checkpoint, of_supervisor, receipts, lake) if settings.once else None
 
+        starts = itertools.count()
+
         def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (the one argument of a callback)
+            if next(starts):  # before the first one `open_checkpoint` has looked
+                inspect(settings.checkpoint)
             fates = of_supervisor.run(lambda cur: fates_of_open_batch(checkpoint, cur))
             options = SourceOptions.of(
                 settings, checkpoint, parse_tasks(spark), isolate=isolate, fates=fates, report=watch.address
@@ -120,7 +127,9 @@ def run(settings: Settings, stop: Stop) -> None:
             publish=publish,
             followers=followers,
             superseded=still_writer(epoch, of_supervisor),
-            drained=lambda: wear.ends(between_batches=receipts.idle) or (drained is not None and drained()),
+            drained=lambda: (
+                wear.ends(between_batches=receipts.idle) or (drained is not None and audit.began and drained())
+            ),
             stop=stop,
             spark_log=settings.home / "logs" / "spark.log",
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from streaming.audit.agreement import OLDER, drifted, fingerprints
 from streaming.audit.tables import Found, audit_tables
+from streaming.checkpoint.damage import told_by_spark
 from streaming.database.connect import begin, connect
 from streaming.errors import CheckpointError, StockETLError
 from streaming.fingerprint import NOTHING
@@ -25,7 +26,7 @@ from streaming.storage.locations import hadoop_url
 if TYPE_CHECKING:
     import threading
 
-    from psycopg2.extensions import cursor
+    from psycopg2.extensions import connection, cursor
     from pyspark.sql import SparkSession
 
     from streaming.checkpoint.checkpoint import Checkpoint
@@ -43,10 +44,15 @@ _LOOK_SECONDS = 0.5
 _KEPT = 100
 
 
+class _GiveWayError(Exception):
+    """A batch needs a table that the audit is reading."""
+
+
 class Audit(Follower):
     """Audits after the start and then every so many seconds, in a quiet moment; `error`: the state is another one.
 
-    receipts: know the last batch that Spark has committed; publish: tells whether the job is busy.
+    receipts: know the last batch that Spark has committed; publish: tells whether the job is busy. With `once` the
+    first audit waits for no quiet moment, which might not come. `began`: the first one is through.
     """
 
     def __init__(  # noqa: PLR0917 - what it compares, and what tells it when
@@ -66,22 +72,26 @@ class Audit(Follower):
         self._login = login
         self._transactions = transactions
         self._every = settings.audit_every
+        self._once = settings.once
         self._receipts = receipts
         self._publish = publish
         self._seen = -1
+        self.began = False
 
     def follow(self) -> None:
         """Until the stop event; raises CheckpointError where the state is not the one of the ledger."""
         while not self._stop_event.is_set():
-            self._wait_for_quiet()
+            if not self._once or self.began:
+                self._wait_for_quiet()
             if not self._stop_event.is_set() and self._receipts.done >= 0:
                 self.audit()
+            self.began = True
             self._stop_event.wait(self._every)
 
     def audit(self) -> None:
         """One audit. Raises CheckpointError where the state is not the one of the ledger; tables are told and noted."""
         began, batch_id = time.monotonic(), self._receipts.done
-        self._compare_state(batch_id)
+        what = "state, ledger and tables" if self._compare_state(batch_id) else "ledger and tables"
         try:
             found = self._compare_tables()
         except StockETLError:
@@ -89,10 +99,12 @@ class Audit(Follower):
         except Exception as error:  # noqa: BLE001 (psycopg2's, of a server that is away: the next audit will tell)
             log.warning("the tables were not audited this time: %s", _first_line(error))
             return
+        if found is None:
+            return
         seconds = time.monotonic() - began
         self._transactions.run(lambda cur: _note(cur, batch_id, found, seconds))
         if found.problem is None:
-            log.info("audit: %s cells of state, ledger and tables agree (%.1f s)", f"{found.cells:,}", seconds)
+            log.info("audit: %s cells of %s agree (%.1f s)", f"{found.cells:,}", what, seconds)
         else:
             log.error(
                 "audit: the tables are not what was loaded: %s. Were they changed by hand? `stocketl verify` names each"
@@ -100,15 +112,16 @@ class Audit(Follower):
                 found.problem,
             )
 
-    def _compare_state(self, batch_id: int) -> None:
+    def _compare_state(self, batch_id: int) -> bool:
+        """False where the state could not be read."""
         known = self._transactions.run(lambda cur: fingerprints(cur, self._checkpoint.id))
         try:
             state = state_fingerprints(self._spark, self._checkpoint, batch_id)
         except CheckpointError:
             raise
         except Exception as error:  # noqa: BLE001 (Spark's errors have no common class; batches compare what they touch)
-            log.warning("the state was not audited this time: %s", _first_line(error))
-            return
+            log.warning("the state was not audited this time: %s", told_by_spark(str(error)) or _first_line(error))
+            return False
         for bucket in sorted(known.keys() | state.keys() - {OLDER}):
             got = state.get(bucket, NOTHING)
             if bucket not in known and OLDER in known:
@@ -116,13 +129,21 @@ class Audit(Follower):
             last, expected = known.get(bucket, (-1, NOTHING))
             if bucket != OLDER and got is not None and last <= batch_id and got != expected:
                 raise CheckpointError(drifted(self._checkpoint.url, bucket, last, expected, got))
+        return True
 
-    def _compare_tables(self) -> Found:
-        with contextlib.closing(connect(self._login.uri(), read_only=True)) as opened:
-            opened.set_session(isolation_level="REPEATABLE READ", readonly=True)
-            with opened.cursor() as cur:
-                begin(cur, read_only=True)
-                return audit_tables(cur, self._checkpoint, self._let_pass)
+    def _compare_tables(self) -> Found | None:
+        """None if the job ends before. A batch that needs a table for a new column gets it, and it is begun anew."""
+        while not self._stop_event.is_set():
+            with contextlib.suppress(_GiveWayError), contextlib.closing(self._connected()) as opened:
+                opened.set_session(isolation_level="REPEATABLE READ", readonly=True)
+                with opened.cursor() as cur:
+                    begin(cur, read_only=True)
+                    return audit_tables(cur, self._checkpoint, self._let_pass)
+            self._wait_for_quiet()
+        return None
+
+    def _connected(self) -> connection:
+        return connect(self._login.uri(), read_only=True)
 
     def _wait_for_quiet(self) -> None:
         """Until no batch was under way for some seconds, or until it has waited for too long."""
@@ -140,10 +161,16 @@ class Audit(Follower):
         return self._publish.under_way or self._seen != before
 
     def _let_pass(self) -> None:
-        """Between two pieces: a batch goes first, for some seconds; a job that ends does not wait."""
+        """Between two pieces: a batch goes first, for some seconds; a job that ends does not wait.
+
+        Raises _GiveWayError: what the audit has read is locked until its transaction ends.
+        """
         began = time.monotonic()
-        while self._busy() and time.monotonic() - began < QUIET_SECONDS and not self._stop_event.wait(_LOOK_SECONDS):
-            pass
+        while not self._publish.held_up:
+            in_time = self._busy() and time.monotonic() - began < QUIET_SECONDS
+            if not in_time or self._stop_event.wait(_LOOK_SECONDS):
+                return
+        raise _GiveWayError
 
 
 def state_fingerprints(spark: SparkSession, checkpoint: Checkpoint, batch_id: int) -> dict[int, Fingerprint | None]:

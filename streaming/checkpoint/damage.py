@@ -26,6 +26,8 @@ _SIGNS = {
     "ZipException": "is cut off or damaged",
     "EOFException": "is cut off",
     "Corruption": "is damaged",
+    "Stream is corrupted": "is damaged",
+    "RocksDBException: ": "is damaged",
     "MalformedInputException": "is damaged",
     "Is a directory": "is a folder: expected a file",
     "NullPointerException": "is missing or damaged",  # without the snapshot that comes before the changes
@@ -36,10 +38,12 @@ _PASSING = (
     "No space left on device",
     "Disk quota exceeded",
     "Cannot allocate memory",
+    "Input/output error",
     "Python worker exited unexpectedly",
     "Python worker failed to connect back",
 )
 _READING = "Error reading streaming state file"
+_OWN_COPY = "/StateStoreId("  # what Spark has unpacked for itself
 _OF_THE_STATE = ("CANNOT_LOAD_STATE_STORE", "STATE_STORE_", "RocksDBException: Corruption", "STREAMING_STATE")
 
 
@@ -49,7 +53,8 @@ def told_by_spark(text: str) -> CheckpointError | None:
     if said is None or any(sign in text for sign in _PASSING):
         return None
     lines = [line for line in text.splitlines() if any(sign in line for sign in (*_SIGNS, _READING))]
-    found = [path["path"] for line in lines for file in _FILES if (path := file.search(line))]
+    paths = [path["path"] for line in lines for file in _FILES if (path := file.search(line))]
+    found = [path for path in paths if _OWN_COPY not in path]
     if found:
         return _error(f"{found[0]} {said}")
     return _error(f"a file in its folder `state` {said}") if any(sign in text for sign in _OF_THE_STATE) else None

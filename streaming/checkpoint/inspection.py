@@ -59,11 +59,11 @@ def inspect(url: str) -> None:
     newest = max(planned, default=0)
     for batch_id in range(max(newest - _NEEDED_OFFSETS, -1) + 1, newest + 1):
         checked.log(f"offsets/{batch_id}", "v1", _is_offset)
-    if not committed:
-        return
-    last = committed[-1]
+    last = max(committed, default=-1)
     if newest > last + 1:
         raise damaged(url, f"commits/{newest - 1}", f"is missing, though batch {newest} was begun after it")
+    if not committed:
+        return
     *_, commit = checked.log(f"commits/{last}", "v2", _is_commit)
     checked.schema()
     lineage.check(commit.get("stateUniqueIds", {}).get("0", []), last + 1, checked.has, checked.state_file)
@@ -154,15 +154,20 @@ class _Checked:
         for store in described["stateStoreInfo"]:
             for path in store["stateSchemaFilePaths"]:
                 file = f"{_SCHEMA}{path.rpartition(_SCHEMA)[2]}".removeprefix("/")
-                if not self._bytes(file):
-                    raise damaged(self._url, file, "is empty")
+                if not lineage.describes_columns(self._bytes(file)):
+                    raise damaged(self._url, file, "does not describe the columns of the state: cut off or changed")
 
     def state_file(self, key: str) -> bytes:
         """A file of the state; on S3 nothing of it is read."""
         if is_s3(self._url):
             return b""
         found = self._place.head(key)
-        return b"" if found is not None and found.size > _SUMMED_BYTES else self._bytes(key)
+        if found is not None and found.size > _SUMMED_BYTES:
+            return b""
+        data = self._bytes(key)
+        if not lineage.is_whole(key, data):
+            raise damaged(self._url, key, f"({len(data):,} bytes) is cut off")
+        return data
 
     def _bytes(self, key: str) -> bytes:
         data = self._place.get(key) if self.has(key) else None

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 _BLOCK = struct.Struct("<8sBIII")
 _LZ4, _RAW = 0x20, 0x10
+_END_OF_TABLE = (0x88E241B785F4CFF7).to_bytes(
+    8, "little"
+)  # https://github.com/facebook/rocksdb/wiki/Rocksdb-BlockBasedTable-Format
+_SCHEMA_V3 = b"\0\2v3"
 
 
 def check(unique_ids: list[list[str]], version: int, has: Callable[[str], bool], read: Callable[[str], bytes]) -> None:
@@ -33,6 +37,47 @@ def check(unique_ids: list[list[str]], version: int, has: Callable[[str], bool],
         for unique_id in ids:
             for key in _needed(folder, version, unique_id, has, read):
                 read(key)
+
+
+def is_whole(key: str, data: bytes) -> bool:
+    """Whether a file of the state has its end; True for kinds that are not known here.
+
+    For files without checksums: a disk that was full and a copy that broke off leave files that are cut off or empty.
+    """
+    if key.endswith(".changelog"):
+        return _has_its_blocks(data)
+    if key.endswith(".zip"):
+        return zipfile.is_zipfile(io.BytesIO(data))
+    return data.endswith(_END_OF_TABLE) if key.endswith(".sst") else bool(data)
+
+
+def describes_columns(schema: bytes) -> bool:
+    """Whether a file of `_stateSchema` holds the columns of key and value of each family; True for other versions.
+
+    Spark would end its query with a bare EOFException, again and again.
+    """
+    if not schema.startswith(_SCHEMA_V3):
+        return bool(schema) and not _SCHEMA_V3.startswith(schema)
+    families = int.from_bytes(schema[4:8], "big")
+    text, at, structs = schema.decode("latin-1"), 0, 0
+    while (at := text.find('{"', at)) >= 0:
+        try:
+            document, at = json.JSONDecoder().raw_decode(text, at)
+        except ValueError:
+            return False
+        structs += document.get("type") == "struct"
+    return structs >= 2 * families > 0
+
+
+def _has_its_blocks(changelog: bytes) -> bool:
+    """Blocks one after the other, the last one without content."""
+    at, unpacked = 0, -1
+    while len(changelog) - at >= _BLOCK.size:
+        magic, _, packed, unpacked, _ = _BLOCK.unpack_from(changelog, at)
+        if magic != b"LZ4Block":
+            return True  # packed by something else: not known here
+        at += _BLOCK.size + packed
+    return at == len(changelog) and unpacked == 0
 
 
 def _needed(

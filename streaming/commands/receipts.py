@@ -15,6 +15,7 @@ from streaming.commands.status_screen import drops_table
 from streaming.errors import StockETLError
 from streaming.home.database import reading
 from streaming.screen import moment, screen, shown
+from streaming.storage.entries import key_of
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
@@ -56,8 +57,11 @@ def show_last(drops: list[Facts]) -> None:
 def of_key(settings: Settings, key: str) -> list[Facts]:
     """Every drop of this key, oldest first: its row of the ledger, ignored columns, reasons, first rejects.
 
-    Raises UnknownKeyError, which names keys that look alike, and DatabaseError.
+    A name that is not UTF-8 is taken as the key that it has. Raises UnknownKeyError, which names keys that look alike,
+    and DatabaseError.
     """
+    if any("\udc80" <= character <= "\udcff" for character in key):  # so Python gives such bytes of the command line
+        key = key_of(key)
     with reading(settings) as connected:
         drops = _drops(connected, settings, key)
         if not drops:

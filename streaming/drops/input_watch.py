@@ -53,7 +53,7 @@ class InputWatch(Follower):
         super().__init__("input-watch", stop, daemon=True)
         self._url = url
         self._input = Waiting(f"the input {url}")
-        self._files = Waiting("files in the input that may not be read")
+        self._files = Waiting("access to files in the input")
         self.address = f"stocketl-{secrets.token_hex(16)}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(f"\0{self.address}")

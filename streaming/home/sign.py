@@ -10,6 +10,7 @@ Delivery: none is promised. A home that cannot be written costs a warning and th
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -32,6 +33,8 @@ LOCK, DOCUMENT = ".job.lock", ".job.json"
 EVERY_SECONDS = 5.0
 
 _PLACES = ("input", "success", "failed", "receipts", "checkpoint", "lake", "heartbeat")
+_TYPES = {"process_id": int, "host": str, "home": str, "database": str, "started_at": str, "seen_at": str}
+_WAIT = {"what", "seconds", "tries", "reason"}
 _FLOCK = "hhqqi4x"  # struct flock of Linux on 64 bits: type, whence, start, length, process
 
 log = logging.getLogger(__name__)
@@ -72,12 +75,12 @@ def sign_of_life(settings: Settings) -> Iterator[None]:
 
 
 def read_document(home: Path) -> dict[str, Any] | None:
-    """What the last job of this home wrote last; None if none did. Raises OSError where it may not be read."""
+    """What the last job of this home wrote last; None if that is not whole. Raises OSError where it may not be read."""
     try:
         document = json.loads((home / DOCUMENT).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
-    return document if isinstance(document, dict) else None
+    return document if isinstance(document, dict) and _is_whole(document) else None
 
 
 def is_locked(home: Path) -> bool | None:
@@ -141,20 +144,38 @@ class _Writer(threading.Thread):
     def _write(self, more: dict[str, Any]) -> None:
         waits = [vars(held) for held in waiting.under_way()]
         document = self._facts | {"seen_at": _now(), "waits": waits} | more
-        fresh = self._home / f"{DOCUMENT}.{os.getpid()}.tmp"
         try:
             if more and (read_document(self._home) or {}).get("process_id") != os.getpid():
                 return  # a job that took over writes it now
-            fresh.write_text(json.dumps(document, default=str), encoding="utf-8")
-            fresh.replace(self._home / DOCUMENT)
+            self._put(json.dumps(document, default=str).encode())
         except OSError as error:
-            with contextlib.suppress(OSError):
-                fresh.unlink(missing_ok=True)
             if not self._told:
                 log.warning("no sign of life can be left in %s: %s", self._home, error)
             self._told = True
         else:
             self._told = False
+
+    def _put(self, data: bytes) -> None:
+        """As a whole; on a full disk into the room that the old one has, since `status` must tell just then."""
+        fresh = self._home / f"{DOCUMENT}.{os.getpid()}.tmp"
+        try:
+            fresh.write_bytes(data)
+            fresh.replace(self._home / DOCUMENT)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            with (self._home / DOCUMENT).open("r+b") as old:
+                old.write(data)
+                old.truncate()
+
+
+def _is_whole(document: dict[str, Any]) -> bool:
+    waits = document.get("waits")
+    return all(isinstance(document.get(name), kind) for name, kind in _TYPES.items()) and (
+        isinstance(waits, list) and all(isinstance(held, dict) and held.keys() >= _WAIT for held in waits)
+    )
 
 
 def _flock(kind: int) -> bytes:

@@ -96,6 +96,11 @@ class Publish:
         self.under_way = False
         self._last: int | None = None
 
+    @property
+    def held_up(self) -> bool:
+        """Whether a new ticker's column waits for a reader of its table."""
+        return self._widening.held_up
+
     def __call__(self, frame: DataFrame, batch_id: int) -> None:
         """Writes one batch; called again with the same batch after a crash."""
         self.error, self.under_way = None, True

@@ -72,13 +72,17 @@ class _FullError(StockETLError):
 
 
 class Widening:
-    """Runs the transactions of batches once there is a column for each of their tickers."""
+    """Runs the transactions of batches once there is a column for each of their tickers.
+
+    held_up: whether a table is held by somebody now; a long reader of the job itself lets it go then.
+    """
 
     def __init__(self, transactions: Transactions, epoch: int) -> None:
         self._transactions = transactions
         self._epoch = epoch
         self._placed: set[str] = set()
         self._full: set[int] = set()
+        self.held_up = False
 
     def run(self, ids: Collection[str], work: Callable[[cursor, Mapping[str, Place]], T]) -> T:
         """Makes room, then a transaction with `work(cursor, places planned for new tickers)`.
@@ -140,6 +144,7 @@ class Widening:
         try:
             return self._work_off(schema, tasks)
         finally:
+            self.held_up = False
             for task in tasks:
                 task.waiting.given_up()
 
@@ -149,6 +154,7 @@ class Widening:
             task = tasks[0]
             done = self._transactions.run(lambda cur: self._try(cur, schema, task))  # noqa: B023 - called at once
             if isinstance(done, Holders):
+                self.held_up = True
                 pause = PAUSE_FOR_EACH_SECOND * task.patience
                 _tell(task, done)
                 tasks.rotate(-1)

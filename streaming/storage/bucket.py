@@ -19,10 +19,10 @@ import tenacity
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
-from streaming.aws import client, plain_errors
-from streaming.errors import ChangedError, StorageError, VanishedError
+from streaming.aws import client, code_of, plain_errors
+from streaming.errors import ChangedError, StorageError, UnreadableError, VanishedError
 from streaming.storage.place import CHUNK, Ranges, Version, is_drop_key
-from streaming.storage.refusals import Refusals, absent, may_be_of_one_object
+from streaming.storage.refusals import Refusals, absent, is_refused_copy, may_be_of_one_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -174,7 +174,10 @@ class Bucket:
             try:
                 self._write_new(source, version, seq, {"Bucket": self._bucket, "Key": self._prefix + key})
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") not in _UNMET:
+                if is_refused_copy(error):
+                    msg = f"{version.key!r} cannot be copied to {self.url}: {error}; make it readable, or remove it"
+                    raise UnreadableError(msg) from error
+                if code_of(error) not in _UNMET:
                     raise
                 there = self.head(key)
                 if there is None:  # then the source may be another one now, which this raises

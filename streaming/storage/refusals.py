@@ -34,6 +34,13 @@ def may_be_of_one_object(error: ClientError) -> bool:
     return 400 <= status_of(error) < 500 and status_of(error) not in _NOBODYS
 
 
+def is_refused_copy(error: ClientError) -> bool:
+    """Whether S3 will not copy this object as it is; missing rights are a matter of the caller, not of the object."""
+    return (
+        may_be_of_one_object(error) and status_of(error) in {400, 403} and code_of(error) not in {"403", "AccessDenied"}
+    )
+
+
 class Refusals:
     """Tells a refused object from a refused caller. others: the requests that would read the other objects."""
 

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 import signal
 import sys
@@ -23,17 +25,21 @@ if TYPE_CHECKING:
     from types import FrameType
 
 DETAILS = "errors.log"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def end_plainly(command: Callable[[], object]) -> NoReturn:
     """Runs a command, which ends with SystemExit as typer's do, and ends the process."""
+    _open_streams()
     with _ended_by_signals(), _no_traces_of_threads():
         code = _code_of(command)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             _point_at_nothing(stream)
+            if isinstance(error, OSError) and error.errno in _FULL:
+                code = _failed(_no_room(error))
     sys.exit(code)
 
 
@@ -62,11 +68,18 @@ def _code_of(command: Callable[[], object]) -> int | str | None:
     except BrokenPipeError:  # `stocketl receipts | head`: who has read enough has closed the pipe
         _point_at_nothing(sys.stdout)
         return 128 + signal.SIGPIPE
-    except Exception as error:  # noqa: BLE001 (a fault of ours: the person gets one line, we get the trace)
-        first = next(iter(_words_of(error).strip().splitlines()), "")[:300]
-        shown = f"{type(error).__name__}: {first}" if first else type(error).__name__
-        return _failed(f"something that should not happen: {shown}. Please report it with {keep_details(error)}")
+    except Exception as error:  # noqa: BLE001 (mostly a fault of ours: one line for the person, the trace for us)
+        return _failed(_fault(error))
     return 0
+
+
+def _fault(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        _point_at_nothing(sys.stdout)  # it may be what is full
+        return _no_room(error)
+    first = next(iter(_words_of(error).strip().splitlines()), "")[:300]
+    shown = f"{type(error).__name__}: {first}" if first else type(error).__name__
+    return f"something that should not happen: {shown}. Please report it with {keep_details(error)}"
 
 
 def _words_of(error: BaseException) -> str:
@@ -76,10 +89,32 @@ def _words_of(error: BaseException) -> str:
         return ""
 
 
+def _no_room(error: OSError) -> str:
+    where = "the answer, or a file," if error.filename is None else str(error.filename)
+    return f"{where} could not be written: {error.strerror}. Make room; `df -h` shows which disk is full"
+
+
 def _failed(told: str) -> int:
     with contextlib.suppress(OSError):  # the terminal may be gone
         sys.stderr.write(f"stocketl: {told}\n")
     return 1
+
+
+def _open_streams() -> None:
+    """What the caller has closed (`>&-`) leads nowhere: else the next file that is opened would get its number.
+
+    A character that the terminal has no code for is written as its number.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is not None:
+            continue
+        with contextlib.suppress(OSError):
+            os.fstat(number)
+            continue
+        os.dup2(os.open(os.devnull, os.O_RDWR), number)
+        setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @contextlib.contextmanager

@@ -68,8 +68,11 @@ def refuse_beside(other: Job | None) -> None:
 
 
 def started_by_a_person() -> bool:
-    """Whether somebody sits at a terminal; service managers and spark-submit replace a job without being asked."""
-    return sys.stdin.isatty() and sys.stderr.isatty() and "PYSPARK_GATEWAY_PORT" not in os.environ
+    """Whether somebody sits at a terminal; service managers and spark-submit replace a job without being asked.
+
+    Where the log goes says nothing: `2>&1 | tee log` is a person's too.
+    """
+    return sys.stdin.isatty() and "PYSPARK_GATEWAY_PORT" not in os.environ
 
 
 def still_writer(epoch: int, transactions: Transactions) -> Callable[[], None]:

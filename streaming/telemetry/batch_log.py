@@ -115,8 +115,11 @@ class BatchLog(Follower):
     def look(self) -> None:
         """Tells what takes long, once in a while."""
         now, batch = self._clock(), self._under_way
-        if batch is not None and now >= batch.next_line and self._bar is not None:
-            self._show(self._bar, batch, now)
+        bar = self._bar if self._bar is not None and self._bar.in_front else None
+        if bar is None:
+            self.hide_bar()
+        if batch is not None and now >= batch.next_line and bar is not None:
+            self._show(bar, batch, now)
         elif batch is not None and now >= batch.next_line:
             batch.next_line = now + AGAIN_SECONDS
             what = self._reading(batch)

@@ -36,8 +36,9 @@ def log_to_terminal(log_format: str) -> None:
 
 
 def terminal() -> Console | None:
-    """The terminal that the log is written to; None if it goes anywhere else."""
-    return next((to.console for to in logging.getLogger().handlers if isinstance(to, _TerminalHandler)), None)
+    """The terminal that the log is written to; None if it goes anywhere else, or to one that cannot move its cursor."""
+    consoles = (to.console for to in logging.getLogger().handlers if isinstance(to, _TerminalHandler))
+    return next((console for console in consoles if not console.is_dumb_terminal), None)
 
 
 class _TerminalHandler(logging.Handler):

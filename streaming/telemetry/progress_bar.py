@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ class ProgressBar:
     def __init__(self, console: Console) -> None:
         what = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
         far = TextColumn("{task.fields[far]}", markup=False, table_column=Column(no_wrap=True))
+        self._file = console.file
         self._lock = threading.Lock()
         self._progress = Progress(
             what,
@@ -34,6 +36,14 @@ class ProgressBar:
             redirect_stderr=False,
         )
         self._task: TaskID | None = None
+
+    @property
+    def in_front(self) -> bool:
+        """Whether the terminal is this job's own now: in the background (`&`) a bar would overwrite what is typed."""
+        try:
+            return os.tcgetpgrp(self._file.fileno()) == os.getpgrp()
+        except (OSError, ValueError):  # no terminal that controls processes
+            return True
 
     def show(self, what: str, *, done: int, of: int | None, far: str = "") -> None:
         """Shows, or shows anew. done, of: bytes; of: None while nobody knows how far it is; far: the same in words.

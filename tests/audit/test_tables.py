@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
 from history_oracle import Chunks, Row, ticks
 from ledger_rows import fact
+from outcome import rows
 from publishing import made as publish_made
 
 from streaming.audit import tables as table_audit
+from streaming.audit.audit import Audit
 from streaming.audit.tables import Found, audit_tables
 from streaming.checkpoint.checkpoint import Checkpoint
+from streaming.database.login import Login
 from streaming.database.transactions import Transactions
 from streaming.ledger import writer
 from streaming.publish.batch import Batch, _joined
 from streaming.publish.foreach_batch import Stopwatch
 from streaming.returns.history import History
+from streaming.settings import load
 from streaming.telemetry.metrics import NoMetrics
 from streaming.ticks.parse import by_bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 CHECKPOINT = Checkpoint("", "c", 2, text_ids=False)
@@ -110,3 +116,37 @@ def test_whatever_is_changed_by_hand_is_noticed(database: str, statement: str, t
         cur.execute(statement)
     found: Any = audit(database)
     assert told in found.problem
+
+
+def test_an_audit_lets_go_of_a_table_that_a_batch_needs_for_a_new_column(
+    job: Job, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else the job would wait for itself, however long the tables take; the audit is made anew once it is quiet."""
+    caplog.set_level("INFO")
+    publish, stop = job._publish, threading.Event()  # noqa: SLF001 - as above
+    settings = load(environment=False, home=str(tmp_path), database=database, audit_every="50ms")
+    checkpoint = Checkpoint(str(tmp_path), "c", 2, text_ids=False)
+    receipts: Any = SimpleNamespace(done=0)
+    spark: Any = None
+    monkeypatch.setattr("streaming.audit.QUIET_SECONDS", 1000.0)  # so long would it hold what it has read
+    with contextlib.closing(Transactions(database, stop)) as transactions:
+        auditing = Audit(spark, settings, checkpoint, Login(database), transactions, receipts, publish, stop)
+        publish.under_way = True
+        reader = threading.Thread(target=auditing.audit, daemon=True)
+        reader.start()
+        held = "SELECT FROM pg_locks WHERE relation = 'returns'::regclass AND granted AND pid <> pg_backend_pid()"
+        _eventually(lambda: rows(database, held))
+        writer = threading.Thread(target=job.load, args=([(50, "LATE", 1.0, 1)],), daemon=True)
+        writer.start()
+        writer.join(60)
+        assert (writer.is_alive(), reader.is_alive()) == (False, True)
+        publish.under_way = False
+        reader.join(60)
+    assert caplog.messages[-1].startswith(f"audit: {len(FIRST) + 4} cells of ")
+
+
+def _eventually(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -7,6 +7,8 @@ import pytest
 from streaming.checkpoint.damage import told_by_spark
 
 AWAITED = "An error occurred while calling o146.getResult.\n: org.apache.spark.SparkException: Exception thrown\n"
+LOADING = "[CANNOT_LOAD_STATE_STORE.UNCATEGORIZED] during loading state.\nCaused by: "
+UNPACKED = "/tmp/spark-1/StateStoreId(opId=0,partId=0,name=default)-2/workingDir-3"  # noqa: S108 (a text of Spark's)
 CHANGES = "state/0/1/12_ac3aaa11-cb29-42e8-a53f-36b02f730c8c.changelog"
 
 
@@ -36,6 +38,18 @@ CHANGES = "state/0/1/12_ac3aaa11-cb29-42e8-a53f-36b02f730c8c.changelog"
         (
             f"java.io.FileNotFoundException: No such file or directory: s3a://bucket-1/a/checkpoint/{CHANGES}",
             f"s3a://bucket-1/a/checkpoint/{CHANGES} is missing",
+        ),
+        (
+            f"{LOADING}java.io.IOException: Stream is corrupted\nCaused by: net.jpountz.lz4.LZ4Exception: offset 641",
+            "a file in its folder `state` is damaged",
+        ),
+        (
+            f"{LOADING}org.rocksdb.RocksDBException: block checksum mismatch: stored = 1 in {UNPACKED}/a",
+            "a file in its folder `state` is damaged",
+        ),
+        (
+            f"{LOADING}java.nio.file.NoSuchFileException: {UNPACKED}/metadata",
+            "a file in its folder `state` is missing",
         ),
         (
             "java.io.FileNotFoundException: /h/checkpoint/offsets/13 (Permission denied)",

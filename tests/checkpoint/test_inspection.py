@@ -78,6 +78,28 @@ def test_a_damaged_snapshot_is_named(damage: Callable[[Path], None], tmp_path: P
         inspect(str(tmp_path))
 
 
+@pytest.mark.parametrize("damage", [_halved, _emptied])
+@pytest.mark.parametrize("key", [CHANGES, SNAPSHOT, SHARED, SCHEMA, DESCRIPTION, "offsets/2", "commits/1"])
+def test_a_file_that_is_cut_off_is_named_though_its_checksums_are_gone(
+    key: str, damage: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """A copy that leaves out hidden files has none; S3 keeps none. Spark would try again for ever, or name another."""
+    path = make(tmp_path) / key
+    damage(path)
+    path.with_name(f".{path.name}.crc").unlink()
+    with pytest.raises(CheckpointError, match=f"{path.name} .*stocketl rebuild"):
+        inspect(str(tmp_path))
+
+
+def test_a_schema_whose_columns_have_changed_is_named(tmp_path: Path) -> None:
+    """Without checksums a bit more or less in it would look like an end of the file to Spark."""
+    path = make(tmp_path) / SCHEMA
+    path.write_bytes(path.read_bytes().replace(b'"value"', b'"value}'))
+    path.with_name(f".{path.name}.crc").unlink()
+    with pytest.raises(CheckpointError, match="0_schema does not describe the columns"):
+        inspect(str(tmp_path))
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("key", ["offsets/0", "commits/0", OPEN_CHANGES])
 def test_what_nobody_needs_any_more_may_be_damaged(key: str, damage: Callable[[Path], None], tmp_path: Path) -> None:
@@ -148,6 +170,16 @@ def test_a_commit_that_is_missing_in_between_is_named(tmp_path: Path) -> None:
     make(tmp_path)
     (tmp_path / "commits" / "1").unlink()
     with pytest.raises(CheckpointError, match="commits/1 is missing, though batch 2 was begun after it"):
+        inspect(str(tmp_path))
+
+
+@pytest.mark.parametrize("left", [[], [".1.crc"]])
+def test_a_checkpoint_that_has_lost_all_its_commits_is_refused(left: list[str], tmp_path: Path) -> None:
+    """Batch 2 was begun, so there were commits: Spark would look for a state that no commit names."""
+    for path in (make(tmp_path) / "commits").iterdir():
+        if path.name not in left:
+            path.unlink()
+    with pytest.raises(CheckpointError, match=r"commits/1 is missing, though batch 2 was begun.*stocketl rebuild"):
         inspect(str(tmp_path))
 
 

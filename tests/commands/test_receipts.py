@@ -53,6 +53,12 @@ def test_a_key_shows_every_drop_of_it(home: LoadedHome, capsys: pytest.CaptureFi
     assert ends == ["loaded", "failed"]
 
 
+def test_a_name_that_is_not_utf8_is_found_as_the_shell_gives_it(home: LoadedHome) -> None:
+    """Bytes of a command line that are no text come as surrogates; the ledger has them escaped."""
+    home.load(r"caf\xE9.csv", "nothing of use\n")
+    assert [drop["key"] for drop in of_key(home.settings, "caf\udce9.csv")] == [r"caf\xE9.csv"]
+
+
 def test_an_unknown_key_suggests_what_looks_alike(home: LoadedHome) -> None:
     """A slip of the finger or a name without its folder."""
     with pytest.raises(UnknownKeyError, match=r"^no drop has the key 'day/ome.csv'; did you mean day/one.csv\?"):

@@ -133,7 +133,7 @@ def test_a_file_that_cannot_be_read_waits_and_the_others_are_admitted(
     assert [fields[1] for fields in _look(reader)["drops"]] == ["a.csv"]
     _eventually(lambda: not _waits())
     assert _told(caplog)[0] == (
-        "waiting for files in the input that may not be read, nothing is lost: "
+        "waiting for access to files in the input, nothing is lost: "
         f"'a.csv': {os.strerror(number)} ({errno.errorcode[number]}). "
         "The others are loaded meanwhile. Give the job's user the right to read them, or take them away."
     )

@@ -126,13 +126,33 @@ def test_a_job_that_takes_over_in_the_same_home_is_the_one_that_is_told(settings
         assert (job.alive, job.process_id, job.ended) == (True, newer.pid, False)
 
 
+def _of_wrong_types(settings: Settings) -> list[str]:
+    whole = sign.read_document(settings.home)
+    assert whole is not None
+    wrong = ({"process_id": "x"}, {"home": 3}, {"database": 9}, {"seen_at": 7}, {"waits": 5}, {"waits": [{"what": 1}]})
+    return [json.dumps(whole | values) for values in wrong]
+
+
 def test_a_torn_sign_still_says_that_a_job_runs(settings: Settings) -> None:
     """Half a document, none, or another one: the lock alone decides."""
     with holder(settings.home):
-        for text in ("", '{"process_id": 1', "[1]", "\0"):
+        for text in ("", '{"process_id": 1', "[1]", "\0", *_of_wrong_types(settings)):
             (settings.home / sign.DOCUMENT).write_text(text)
             job = the_job(running.of_home(settings.home))
             assert (job.alive, job.process_id) == (True, None)
+
+
+def test_a_full_disk_does_not_keep_a_job_from_leaving_its_sign(settings: Settings) -> None:
+    """It takes the room of the last one; else `status` would say that all is well just when it is not."""
+    settings.home.mkdir()
+    document = settings.home / sign.DOCUMENT
+    document.write_text("x" * 4000)
+    file = document.stat().st_ino
+    (settings.home / f"{sign.DOCUMENT}.{os.getpid()}.tmp").symlink_to("/dev/full")
+    with sign.sign_of_life(settings):
+        wait_until(lambda: the_job(running.of_home(settings.home)).process_id == os.getpid())
+        assert document.stat().st_ino == file
+    assert the_job(running.of_home(settings.home)).ended
 
 
 def test_what_a_job_waits_for_is_in_its_home(settings: Settings) -> None:

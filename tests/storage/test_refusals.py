@@ -137,6 +137,31 @@ def _failure(span: Any, place: Any, options: ReadOptions) -> Any:
     return json.loads(facts[-1])["failure"]
 
 
+@pytest.mark.parametrize("word", ["InvalidObjectState", "InvalidRequest", "KMS.DisabledException"])
+def test_a_copy_that_s3_refuses_for_the_object_is_the_drops_own_failure(word: str, s3: S3Server, refuse: Any) -> None:
+    """Its move is refused, not put off: `--once` ends without it, as without one that the rights do not allow."""
+    url = _bucket(s3, "theirs.csv")
+    place, failed = open_place(url), open_place(f"{url[:-3]}/failed")
+    (version,) = place.versions()
+    refuse(**{word: "PUT .*failed.*theirs"})
+    with pytest.raises(UnreadableError, match=rf"'theirs\.csv' cannot be copied to .*{word}"):
+        failed.take(place, version, 1, version.key)
+    refuse(AccessDenied="PUT .*failed.*theirs")
+    with pytest.raises(SettingsError, match="right to CopyObject"):
+        failed.take(place, version, 1, version.key)
+
+
+@pytest.mark.parametrize("word", ["slow_down", "conflict", "ExpiredToken", "RequestTimeTooSkewed"])
+def test_a_copy_that_s3_refuses_for_the_moment_is_put_off(word: str, s3: S3Server, refuse: Any) -> None:
+    """It is tried again."""
+    url = _bucket(s3, "theirs.csv")
+    place, failed = open_place(url), open_place(f"{url[:-3]}/failed")
+    (version,) = place.versions()
+    refuse(**{word: "PUT .*failed.*theirs"})
+    with pytest.raises(StorageError):
+        failed.take(place, version, 1, version.key)
+
+
 @pytest.mark.parametrize("word", ["NotImplemented", "MethodNotAllowed", "AccessDenied"])
 def test_a_storage_without_the_listing_of_versions_is_a_setting(word: str, s3: S3Server, refuse: Any) -> None:
     """It names the request that the job needs."""

@@ -89,3 +89,34 @@ def test_an_answer_that_nobody_reads_is_no_error() -> None:
         process.stdout.close()
         process.stdout = None
         assert (process.wait(), process.communicate()[1]) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_the_caller_has_closed_are_no_error(closed: str) -> None:
+    """As cron and some service managers start it: the code is the command's, and no file gets the number 0, 1 or 2."""
+    code = "import os, sys\nfrom streaming.supervision.ending import end_plainly\n"
+    code += "end_plainly(lambda: [print('row'), sys.stdin.isatty(), sys.exit(os.open(os.devnull, os.O_RDONLY))])"
+    shell = ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, code]
+    done = subprocess.run(shell, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_an_answer_that_does_not_fit_on_its_disk_is_told(flush: bool) -> None:  # noqa: FBT001 (a parameter of pytest)
+    """`stocketl status > file` on a full disk: one line and exit code 1, as the file is not whole."""
+    code = f"from streaming.supervision.ending import end_plainly\nend_plainly(lambda: print('row', flush={flush}))"
+    shell = ["sh", "-c", 'exec "$0" -c "$1" > /dev/full', sys.executable, code]
+    done = subprocess.run(shell, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "stocketl: the answer, or a file, could not be written: No space left on device. Make room; "
+        "`df -h` shows which disk is full\n"
+    )
+
+
+def test_a_character_that_the_terminal_has_no_code_for_is_written_as_its_number() -> None:
+    """The name of a file is shown in any locale."""
+    code = "from streaming.supervision.ending import end_plainly\nend_plainly(lambda: print('caf\\u00e9'))"
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "caf\\xe9\n", "")

@@ -34,7 +34,7 @@ def test_a_job_that_has_ended_is_in_nobodys_way(other: Job | None) -> None:
 
 @pytest.mark.parametrize(
     ("stdin", "stderr", "gateway", "asked"),
-    [(True, True, None, True), (False, True, None, False), (True, False, None, False), (True, True, "1", False)],
+    [(True, True, None, True), (False, True, None, False), (True, False, None, True), (True, True, "1", False)],
 )
 def test_only_a_person_at_a_terminal_is_asked(
     stdin: bool,  # noqa: FBT001 - columns of the table
@@ -43,7 +43,7 @@ def test_only_a_person_at_a_terminal_is_asked(
     asked: bool,  # noqa: FBT001
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A service manager and spark-submit start a job to replace one that they know to be dead."""
+    """Also one who keeps the log; a service manager and spark-submit start a job to replace a dead one."""
 
     def terminal(yes: bool) -> Callable[[], bool]:  # noqa: FBT001 - the one fact of a stream
         return lambda: yes

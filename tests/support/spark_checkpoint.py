@@ -29,12 +29,12 @@ def make(folder: Path, buckets: int = 1) -> Path:
         put(folder, f"commits/{batch_id}", lines("v2", commit))
     stores = [{"storeName": "default", "stateSchemaFilePaths": [f"file:{folder}/{SCHEMA}"]}]
     put(folder, DESCRIPTION, lines("v2", {"operatorInfo": {"operatorId": 0}, "stateStoreInfo": stores}))
-    put(folder, SCHEMA, b"\0\2v3 of the state")
+    put(folder, SCHEMA, _schema("chunks", "index"))
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:
         zipped.writestr("metadata", lines("v1", {"sstFiles": [{"dfsSstFileName": "000008-shared.sst"}]}))
     put(folder, SNAPSHOT, archive.getvalue())
-    put(folder, SHARED, bytes(1_500))
+    put(folder, SHARED, bytes(1_500) + 0x88E241B785F4CFF7.to_bytes(8, "little"))
     put(folder, SNAPSHOT.replace(".zip", ".changelog"), _changelog([]))
     put(folder, CHANGES, _changelog([(1, "a")]))
     put(folder, OPEN_CHANGES, _changelog([(1, "a"), (2, "b")]))
@@ -56,8 +56,27 @@ def lines(version: str, *values: object) -> bytes:
     return "\n".join([version, *(json.dumps(value) for value in values)]).encode()
 
 
+def _schema(*families: str) -> bytes:
+    """As Spark's SchemaV3Writer does: name, then key and value with their numbers, then how keys are encoded."""
+
+    def utf(text: str) -> bytes:
+        return struct.pack(">H", len(text)) + text.encode()
+
+    def columns(name: str) -> bytes:
+        described = {"type": "struct", "fields": [{"name": name, "type": "binary", "nullable": True, "metadata": {}}]}
+        return struct.pack(">HI", 0, 1) + utf(json.dumps(described, separators=(",", ":")))
+
+    made = utf("v3") + struct.pack(">I", len(families))
+    for family in families:
+        made += utf(family) + columns("key") + columns("value")
+        made += struct.pack(">I", 1) + utf('{"keyStateEncoderType":"NoPrefixKeyStateEncoderSpec"}')
+        made += struct.pack(">I", 1) + utf("{    }")
+    return made
+
+
 def _changelog(lineage: list[tuple[int, str]]) -> bytes:
-    """Its first block, not compressed."""
+    """A block that is not compressed, and the one that says that no more follow."""
     text = json.dumps([{"version": version, "checkpointUniqueId": name} for version, name in lineage]).encode()
     body = struct.pack(">H2sH", 2, b"v4", len(text)) + text
-    return struct.pack("<8sBIII", b"LZ4Block", 0x10, len(body), len(body), 0) + body + b"more"
+    end = struct.pack("<8sBIII", b"LZ4Block", 0x15, 0, 0, 0)
+    return struct.pack("<8sBIII", b"LZ4Block", 0x10, len(body), len(body), 0) + body + end

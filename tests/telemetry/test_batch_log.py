@@ -107,7 +107,8 @@ def test_a_large_drop_says_how_far_it_is_and_what_is_left(tmp_path: Path, caplog
 class Bar:
     """What a terminal is told to show."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_front: bool = True) -> None:
+        self.in_front = in_front
         self.shown: list[tuple[str, int, int | None, str] | None] = []
 
     def show(self, what: str, *, done: int, of: int | None, far: str = "") -> None:
@@ -143,6 +144,19 @@ def test_on_a_terminal_a_bar_stands_for_the_lines(tmp_path: Path, caplog: pytest
         None,
     ]
     assert not [line for line in caplog.messages if "under way" in line]
+
+
+def test_a_job_in_the_background_of_a_terminal_tells_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A bar would overwrite what its user types; the one that was there when it went there is taken away."""
+    clock, bar = Clock(), Bar()
+    log = batch_log(tmp_path, clock, [span("a.csv", 5 * MB)], bar=bar)
+    log.begins(0)
+    clock.now += 4
+    log.look()
+    bar.in_front = False
+    log.look()
+    assert bar.shown == [("batch 0 for 4 s: reading a.csv, 5 MB", 0, None, ""), None]
+    assert caplog.messages == ["batch 0: under way for 4 s, reading a.csv, 5 MB"]
 
 
 def test_an_append_to_the_lake_that_takes_long_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+import pty
 import sys
 from typing import TYPE_CHECKING
 
@@ -92,3 +94,35 @@ def test_lines_of_the_log_stand_above_the_bar_as_they_are(monkeypatch: pytest.Mo
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     console.log_to_terminal("text")
     assert console.terminal() is None
+
+
+@pytest.mark.usefixtures("_root_as_before")
+def test_a_terminal_that_cannot_move_its_cursor_gets_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`TERM=dumb` (Emacs, some CI): nothing would be seen of a bar, so the lines must come."""
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "dumb")
+    console.log_to_terminal("text")
+    assert console.terminal() is None
+
+
+_JOB_OF_A_SHELL = """
+import os, sys
+from rich.console import Console
+from streaming.telemetry.progress_bar import ProgressBar
+bar = ProgressBar(Console(stderr=True))
+before = bar.in_front
+if os.fork() == 0:
+    os.setpgid(0, 0)  # as a shell does for `&`
+    os._exit(3 + bar.in_front)
+_, status = os.wait()
+sys.exit(10 * before + os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_a_bar_knows_whether_the_terminal_is_its_own() -> None:
+    """In the foreground it is, in the background it is not; without a terminal nobody types."""
+    child, _terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-c", _JOB_OF_A_SHELL])  # noqa: S606 (no shell wanted)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 13
+    assert ProgressBar(screen()).in_front
