@@ -5,7 +5,7 @@
 | `ticks` | `Ticks` of one drop, or one span of it, for one bucket | drops | returns |
 | `open-ticks` | the same, where a later batch goes on with the drop | drops | returns |
 | `rejects` | `Rejects` of one span | drops | publish |
-| `facts` | JSON: what became of one span | drops | publish |
+| `facts` | `Fact` of one span | drops | publish |
 | `changes` | `Changes` of one bucket | returns | publish |
 | `changes-file` | the name of a file with them, where they are many | returns | publish |
 | `loaded` | `Loaded` as a table of Arrow | returns | publish, for the lake |
@@ -20,7 +20,8 @@ tick as an object.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -203,6 +204,47 @@ class Rejects:
         """The inverse of `to_buffer`."""
         columns = _read(buffer).to_pydict()
         return cls(columns["line"], columns["text"], columns["reason"])
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What became of one span of a drop, bytes [start, end) of `size`.
+
+    last: the drop ends here; whole: it was not to be split. modified: ISO 8601, UTC; first_date, last_date: ISO dates,
+    of the rows that were loaded; reasons: rejected rows by reason; ignored: columns that are not ours; content: what
+    the rows hold, in hexadecimal; failure: why the drop is not loaded.
+    """
+
+    seq: int
+    start: int
+    end: int
+    last: bool
+    whole: bool
+    key: str
+    etag: str
+    version: str | None
+    size: int
+    modified: str
+    lines: int
+    rows_read: int
+    rows_loaded: int
+    rows_duplicate: int
+    rows_rejected: int
+    reasons: dict[str, int]
+    ignored: list[str]
+    first_date: str | None
+    last_date: str | None
+    content: str
+    failure: str | None
+
+    def to_json(self) -> bytes:
+        """The payload."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, payload: bytes) -> Fact:
+        """The inverse of `to_json`."""
+        return cls(**json.loads(payload))
 
 
 def concat_ids(parts: list[list[str]]) -> tuple[list[str], list[Int32]]:

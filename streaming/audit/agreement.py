@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
     from streaming.checkpoint.checkpoint import Checkpoint
+    from streaming.packets import Fact
     from streaming.publish.batch import Batch
 
 _KEPT_BATCHES = 100  # as many as Spark keeps of its own logs
@@ -28,14 +29,14 @@ OLDER = -1  # the bucket that stands for those of a database that is older than 
 Reading = dict[str, Any]
 
 
-def readings(facts: list[dict[str, Any]]) -> dict[str, Reading]:
+def readings(facts: list[Fact]) -> dict[str, Reading]:
     """What a batch has read of each drop, by seq as text: the same however the drop was cut into tasks."""
     found: dict[str, Reading] = {}
     for fact in facts:
-        reading = found.setdefault(str(fact["seq"]), dict.fromkeys(_COUNTS, 0) | {"content": "0"})
+        reading = found.setdefault(str(fact.seq), dict.fromkeys(_COUNTS, 0) | {"content": "0"})
         for name in _COUNTS:
-            reading[name] += fact[name]
-        reading["content"] = joined(reading["content"], fact["content"])
+            reading[name] += getattr(fact, name)
+        reading["content"] = joined(reading["content"], fact.content)
     return found
 
 
@@ -115,8 +116,8 @@ def _compare_readings(cur: cursor, checkpoint: Checkpoint, batch_id: int, batch:
         "SELECT drops FROM stocketl.readings WHERE checkpoint_id = %s AND batch_id = %s", (checkpoint.id, batch_id)
     )
     expected: dict[str, Reading] = next((drops for (drops,) in cur.fetchall()), {})
-    names = {str(fact["seq"]): fact["key"] for fact in batch.facts}
-    failures = {str(fact["seq"]): fact["failure"] for fact in batch.facts if fact["failure"]}
+    names = {str(fact.seq): fact.key for fact in batch.facts}
+    failures = {str(fact.seq): fact.failure for fact in batch.facts if fact.failure}
     for seq, now in readings(batch.facts).items():
         was = expected.get(seq)
         if was is not None and not was.items() <= now.items():  # an older version has noted less

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streaming import faults
 from streaming.errors import DropError
 from streaming.fingerprint import hexadecimal
-from streaming.packets import FACTS, OPEN_TICKS, REJECTS, TICKS, Row
+from streaming.packets import FACTS, OPEN_TICKS, REJECTS, TICKS, Fact, Row
 from streaming.ticks.parse import Parsed, by_bucket, failed, parse, parse_split, wrong_name
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def outcome(span: Span, parsed: Parsed, options: ReadOptions) -> Iterator[Row]:
     bucket = span.seq % options.buckets
     if len(parsed.rejects):
         yield bucket, span.seq, span.start, REJECTS, parsed.rejects.to_buffer()
-    yield bucket, span.seq, span.start, FACTS, json.dumps(_facts(span, parsed)).encode()
+    yield bucket, span.seq, span.start, FACTS, _fact(span, parsed).to_json()
 
 
 def _parsed(span: Span, place: Place, options: ReadOptions) -> Parsed:
@@ -63,29 +62,28 @@ def _parsed(span: Span, place: Place, options: ReadOptions) -> Parsed:
         return failed(f"{error.word}: {error}")
 
 
-def _facts(span: Span, parsed: Parsed) -> dict[str, Any]:
+def _fact(span: Span, parsed: Parsed) -> Fact:
     version = span.version
-    return {
-        "seq": span.seq,
-        "part": span.start,
-        "last": span.last,
-        "whole": span.whole,
-        "key": version.key,
-        "etag": version.etag,
-        "version": version.version,
-        "size": version.size,
-        "modified": version.modified.isoformat(timespec="microseconds"),
-        "start": span.start,
-        "end": span.end,
-        "lines": parsed.lines,
-        "rows_read": parsed.rows_read,
-        "rows_loaded": parsed.rows_loaded,
-        "rows_duplicate": parsed.rows_duplicate,
-        "rows_rejected": parsed.rows_rejected,
-        "reasons": parsed.reasons,
-        "ignored": parsed.ignored,
-        "first_date": parsed.first_date,
-        "last_date": parsed.last_date,
-        "content": hexadecimal(parsed.content),
-        "failure": parsed.failure,
-    }
+    return Fact(
+        seq=span.seq,
+        start=span.start,
+        end=span.end,
+        last=span.last,
+        whole=span.whole,
+        key=version.key,
+        etag=version.etag,
+        version=version.version,
+        size=version.size,
+        modified=version.modified.isoformat(timespec="microseconds"),
+        lines=parsed.lines,
+        rows_read=parsed.rows_read,
+        rows_loaded=parsed.rows_loaded,
+        rows_duplicate=parsed.rows_duplicate,
+        rows_rejected=parsed.rows_rejected,
+        reasons=parsed.reasons,
+        ignored=parsed.ignored,
+        first_date=parsed.first_date,
+        last_date=parsed.last_date,
+        content=hexadecimal(parsed.content),
+        failure=parsed.failure,
+    )

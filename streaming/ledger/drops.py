@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor
 
+    from streaming.packets import Fact
+
 REJECTS_IN_RECEIPT = 20
 Body = dict[str, Any]
 """What a receipt says."""
+Reject = dict[str, int | str]
+"""A row that is not a tick, as a receipt shows it: line, text, reason."""
 NO_CONTENT = hexadecimal(NOTHING.sum)
 
 _COUNTS = ("rows_read", "rows_loaded", "rows_duplicate", "rows_rejected")
@@ -28,28 +32,33 @@ def record_drops(
     cur: cursor,
     checkpoint_id: str,
     batch_id: int,
-    facts: list[dict[str, Any]],
-    cross_duplicates: Mapping[int, int],
+    facts: list[Fact],
+    *,
+    duplicates: Mapping[int, int],
+    rejects: Mapping[int, list[Reject]],
 ) -> list[Body]:
     """Adds the facts of this batch's parts to their drops; the receipts of the drops that end in it, in seq order.
 
-    facts: of one part each, in order of (seq, part), as `reading` makes them; `rejects`, if given, are the
-    first ones of the part. cross_duplicates: rows of a drop that an earlier part loaded and a later one gave again.
+    facts: of one span each, in order of (seq, start). duplicates: rows of a drop that an earlier span loaded and
+    a later one gave again. rejects: the first ones of each drop in this batch. Both by seq.
     Raises CheckpointError for a drop that is finished already, or goes on without having begun.
     """
     bodies = _begun(cur, checkpoint_id, facts)
     lines: dict[int, int] = Counter()
     for fact in facts:
-        body = bodies.setdefault(fact["seq"], _new_body(fact, checkpoint_id))
+        body = bodies.setdefault(fact.seq, _new_body(fact, checkpoint_id))
         body["batch_id"] = batch_id
         _add(body, fact)
-        lines[fact["seq"]] += fact["lines"]
+        lines[fact.seq] += fact.lines
+    for seq, found in rejects.items():
+        room = REJECTS_IN_RECEIPT - len(bodies[seq]["rejects"])
+        bodies[seq]["rejects"] += [reject | {"text": storable(str(reject["text"]))} for reject in found[:room]]
     for body in bodies.values():
         body.setdefault("first_end", body["end"])
-    for seq, rows in cross_duplicates.items():
+    for seq, rows in duplicates.items():
         bodies[seq]["rows_loaded"] -= rows
         bodies[seq]["rows_duplicate"] += rows
-    finished = [bodies[seq] for seq in sorted({fact["seq"] for fact in facts if fact["last"]})]
+    finished = [bodies[seq] for seq in sorted({fact.seq for fact in facts if fact.last})]
     if finished:
         cur.execute("SELECT clock_timestamp()")
         (now,), *_ = cur.fetchall()
@@ -91,9 +100,9 @@ def next_seq(cur: cursor) -> int:
     return int(seq)
 
 
-def _begun(cur: cursor, checkpoint_id: str, facts: list[dict[str, Any]]) -> dict[int, Body]:
+def _begun(cur: cursor, checkpoint_id: str, facts: list[Fact]) -> dict[int, Body]:
     """The bodies of the drops that go on, after a check that each part fits what the ledger knows."""
-    first = {fact["seq"]: fact for fact in reversed(facts)}
+    first = {fact.seq: fact for fact in reversed(facts)}
     cur.execute(
         "SELECT d.seq, d.status, d.checkpoint_id, r.body FROM stocketl.drops d JOIN stocketl.receipts r USING (seq)"
         " WHERE d.seq = ANY(%s)",
@@ -101,11 +110,11 @@ def _begun(cur: cursor, checkpoint_id: str, facts: list[dict[str, Any]]) -> dict
     )
     known = {seq: (status, owner, body) for seq, status, owner, body in cur.fetchall()}
     for seq, fact in first.items():
-        if (fact["part"] == 0) != (seq not in known) or (seq in known and known[seq][:2] != ("loading", checkpoint_id)):
+        if (fact.start == 0) != (seq not in known) or (seq in known and known[seq][:2] != ("loading", checkpoint_id)):
             found = "nothing" if seq not in known else "{} (checkpoint {})".format(*known[seq][:2])
-            wanted = "nothing" if fact["part"] == 0 else f"loading (checkpoint {checkpoint_id})"
+            wanted = "nothing" if fact.start == 0 else f"loading (checkpoint {checkpoint_id})"
             msg = (
-                f"drop {seq} ({fact['key']!r}), part {fact['part']}: expected {wanted} of it in stocketl.drops, found "
+                f"drop {seq} ({fact.key!r}), part {fact.start}: expected {wanted} of it in stocketl.drops, found "
                 f"{found}. The checkpoint and the database do not belong together: restore both from the same moment, "
                 f"or start anew: {START_AGAIN}."
             )
@@ -113,14 +122,14 @@ def _begun(cur: cursor, checkpoint_id: str, facts: list[dict[str, Any]]) -> dict
     return {seq: body for seq, (_, _, body) in known.items()}
 
 
-def _new_body(fact: dict[str, Any], checkpoint_id: str) -> Body:
+def _new_body(fact: Fact, checkpoint_id: str) -> Body:
     return {
-        "seq": fact["seq"],
-        "key": storable(fact["key"]),
-        "etag": storable(fact["etag"]),
-        "version_id": fact["version"],
-        "size": fact["size"],
-        "last_modified": fact["modified"],
+        "seq": fact.seq,
+        "key": storable(fact.key),
+        "etag": storable(fact.etag),
+        "version_id": fact.version,
+        "size": fact.size,
+        "last_modified": fact.modified,
         "fate": None,
         "status": "loading",
         "reason": None,
@@ -137,21 +146,19 @@ def _new_body(fact: dict[str, Any], checkpoint_id: str) -> Body:
     }
 
 
-def _add(body: Body, fact: dict[str, Any]) -> None:
-    body["end"] = fact["end"]  # `status` tells by it and by `first_end` how far a drop has come
+def _add(body: Body, fact: Fact) -> None:
+    body["end"] = fact.end  # `status` tells by it and by `first_end` how far a drop has come
     for name in _COUNTS:
-        body[name] += fact[name]
-    body["content"] = joined(body.get("content", NO_CONTENT), fact["content"])  # absent: begun by an older version
-    body["reasons"] = dict(Counter(body["reasons"]) + Counter(fact["reasons"]))
-    names = dict.fromkeys([*body["ignored"], *map(storable, fact["ignored"])])
+        body[name] += getattr(fact, name)
+    body["content"] = joined(body.get("content", NO_CONTENT), fact.content)  # absent: begun by an older version
+    body["reasons"] = dict(Counter(body["reasons"]) + Counter(fact.reasons))
+    names = dict.fromkeys([*body["ignored"], *map(storable, fact.ignored)])
     body["ignored"] = list(names)
-    room = REJECTS_IN_RECEIPT - len(body["rejects"])
-    body["rejects"] += [{**reject, "text": storable(reject["text"])} for reject in fact.get("rejects", [])[:room]]
     # ISO dates are in order as text
-    body["first_date"] = min(filter(None, (body["first_date"], fact["first_date"])), default=None)
-    body["last_date"] = max(filter(None, (body["last_date"], fact["last_date"])), default=None)
-    if body["reason"] is None and fact["failure"] is not None:
-        body["reason"] = storable(fact["failure"])
+    body["first_date"] = min(filter(None, (body["first_date"], fact.first_date)), default=None)
+    body["last_date"] = max(filter(None, (body["last_date"], fact.last_date)), default=None)
+    if body["reason"] is None and fact.failure is not None:
+        body["reason"] = storable(fact.failure)
 
 
 def _finish(body: Body, now: datetime) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from streaming.checkpoint.offset import batch_digest
 from streaming.descriptors import Descriptors
 from streaming.fingerprint import Fingerprint
 from streaming.lake.rows import RowsFile
-from streaming.ledger.drops import REJECTS_IN_RECEIPT
+from streaming.ledger.drops import REJECTS_IN_RECEIPT, Reject
 from streaming.packets import (
     CHANGES,
     CHANGES_FILE,
@@ -27,6 +26,7 @@ from streaming.packets import (
     LOADED_FILE,
     REJECTS,
     Changes,
+    Fact,
     Loaded,
     Rejects,
     Ticks,
@@ -51,7 +51,7 @@ class Batch:
     """
 
     changes: Changes
-    facts: list[dict[str, Any]]
+    facts: list[Fact]
     rejects: dict[tuple[int, int], Rejects]
     loaded: list[pa.Table]
     duplicates: dict[int, int]
@@ -80,7 +80,7 @@ def collect(frame: DataFrame, handover: Handover) -> Batch:
         duplicates.update({int(seq): count for seq, count in json.loads(row["payload"]).items()})
     return Batch(
         changes=_joined([*changes, *map(handover.read, handed_over)]),
-        facts=[json.loads(row["payload"]) for row in of_kind(FACTS)],
+        facts=[Fact.from_json(row["payload"]) for row in of_kind(FACTS)],
         rejects={(row["seq"], row["part"]): Rejects.from_buffer(row["payload"]) for row in of_kind(REJECTS)},
         loaded=[pa.ipc.open_stream(row["payload"]).read_all() for row in of_kind(LOADED)],
         duplicates=dict(duplicates),
@@ -97,18 +97,13 @@ def _fingerprints(payload: bytes) -> tuple[Fingerprint, Fingerprint]:
 
 
 def number_lines(batch: Batch, before: dict[int, int]) -> None:
-    """Counts the lines of rejects from the start of the drop, not of the split; gives each fact its first rejects."""
+    """Counts the lines of rejects from the start of the drop, not of the split."""
     lines = dict(before)
     for fact in batch.facts:
-        shift = lines.get(fact["seq"], 0)
-        lines[fact["seq"]] = shift + fact["lines"]
-        rejects = batch.rejects.get((fact["seq"], fact["part"]), Rejects.empty())
+        shift = lines.get(fact.seq, 0)
+        lines[fact.seq] = shift + fact.lines
+        rejects = batch.rejects.get((fact.seq, fact.start), Rejects.empty())
         rejects.line[:] = [line + shift for line in rejects.line]
-        first = zip(rejects.line, rejects.text, rejects.reason, strict=True)
-        fact["rejects"] = [
-            {"line": line, "text": text, "reason": reason}
-            for line, text, reason in itertools.islice(first, REJECTS_IN_RECEIPT)
-        ]
 
 
 def _joined(parts: list[Changes]) -> Changes:
@@ -120,13 +115,34 @@ def _joined(parts: list[Changes]) -> Changes:
     return Changes(ids, code, *columns)
 
 
-def _drops(facts: list[dict[str, Any]]) -> list[list[Any]]:
+def _drops(facts: list[Fact]) -> list[list[Any]]:
     """The offset's list of drops (`Span.to_json`), the splits of a drop joined again."""
     drops: dict[int, list[Any]] = {}
     for fact in facts:
-        names = ("seq", "key", "etag", "version", "size", "modified", "start", "end", "whole")
-        drops.setdefault(fact["seq"], [fact[name] for name in names])[7] = fact["end"]
+        listed = [
+            fact.seq,
+            fact.key,
+            fact.etag,
+            fact.version,
+            fact.size,
+            fact.modified,
+            fact.start,
+            fact.end,
+            fact.whole,
+        ]
+        drops.setdefault(fact.seq, listed)[7] = fact.end
     return list(drops.values())
+
+
+def first_rejects(batch: Batch) -> dict[int, list[Reject]]:
+    """The first rejects of each drop, by seq: what its receipt may show."""
+    found: dict[int, list[Reject]] = {}
+    for (seq, _), rejects in sorted(batch.rejects.items()):
+        of_drop = found.setdefault(seq, [])
+        room = REJECTS_IN_RECEIPT - len(of_drop)
+        parts = zip(rejects.line[:room], rejects.text[:room], rejects.reason[:room], strict=True)
+        of_drop += [{"line": line, "text": text, "reason": reason} for line, text, reason in parts]
+    return found
 
 
 def loaded_table(batch: Batch) -> pa.Table:
@@ -136,7 +152,7 @@ def loaded_table(batch: Batch) -> pa.Table:
 
 def rejects_table(batch: Batch) -> pa.Table:
     """Columns seq, key, line, text, reason, as the lake keeps them."""
-    keys = {(fact["seq"], fact["part"]): fact["key"] for fact in batch.facts}
+    keys = {(fact.seq, fact.start): fact.key for fact in batch.facts}
     columns: dict[str, list[Any]] = {name: [] for name in ("seq", "key", "line", "text", "reason")}
     for (seq, part), rejects in batch.rejects.items():
         columns["seq"] += [seq] * len(rejects)
@@ -150,5 +166,5 @@ def rejects_table(batch: Batch) -> pa.Table:
 
 def loaded_before_and_again(batch: Batch) -> set[int]:
     """Drops that an earlier batch began and of which this one brought a (date, id) again."""
-    begun_here = {fact["seq"] for fact in batch.facts if fact["part"] == 0}
+    begun_here = {fact.seq for fact in batch.facts if fact.start == 0}
     return set(batch.duplicates) - begun_here

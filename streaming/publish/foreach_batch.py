@@ -20,7 +20,14 @@ from streaming.ledger import batches, writer
 from streaming.ledger import tickers as placement
 from streaming.ledger.drops import lines_before, record_drops
 from streaming.publish import wide
-from streaming.publish.batch import collect, loaded_before_and_again, loaded_table, number_lines, rejects_table
+from streaming.publish.batch import (
+    collect,
+    first_rejects,
+    loaded_before_and_again,
+    loaded_table,
+    number_lines,
+    rejects_table,
+)
 from streaming.publish.upkeep import Upkeep
 from streaming.publish.widening import Widening
 
@@ -156,20 +163,22 @@ class Publish:
         writer.check_epoch(cur, self._epoch)
         if self._last is not None:  # the server may be another one than the last time
             agreement.refuse_lost(cur, self._checkpoint, self._last)
-        drops = len({fact["seq"] for fact in batch.facts})
+        drops = len({fact.seq for fact in batch.facts})
         if not batches.begin_batch(cur, self._checkpoint_id, batch_id, self._epoch, batch.digest, drops):
             agreement.refuse_another_replay(cur, self._checkpoint, batch_id, batch)
             return None
         agreement.record(cur, self._checkpoint, batch_id, batch)
         places = placement.place_tickers(cur, batch.changes.ids, planned)
         cells = wide.write(cur, batch.changes, places, self._upkeep.rewritten)
-        ended = record_drops(cur, self._checkpoint_id, batch_id, batch.facts, batch.duplicates)
+        ended = record_drops(
+            cur, self._checkpoint_id, batch_id, batch.facts, duplicates=batch.duplicates, rejects=first_rejects(batch)
+        )
         batches.finish_batch(cur, self._checkpoint_id, batch_id, cells)
         return Written(cells, ended)
 
     def _lines_before(self, batch: Batch, batch_id: int) -> dict[int, int]:
         """Lines that earlier batches have read of the drops that this one goes on with."""
-        continued = {fact["seq"] for fact in batch.facts} - {fact["seq"] for fact in batch.facts if fact["part"] == 0}
+        continued = {fact.seq for fact in batch.facts} - {fact.seq for fact in batch.facts if fact.start == 0}
         if not continued:
             return {}
         return self._transactions.run(lambda cur: lines_before(cur, self._checkpoint_id, batch_id, continued))

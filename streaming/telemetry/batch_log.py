@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streaming.checkpoint.offset import Span
 from streaming.errors import StockETLError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from streaming.checkpoint.checkpoint import Checkpoint
     from streaming.ledger.drops import Body
+    from streaming.packets import Fact
     from streaming.telemetry.progress_bar import ProgressBar
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ class BatchLog(Follower):
     def done(
         self,
         batch_id: int,
-        facts: list[dict[str, Any]],
+        facts: list[Fact],
         seconds: dict[str, float],
         written: tuple[int, list[Body]] | None,
     ) -> None:
@@ -94,8 +95,8 @@ class BatchLog(Follower):
         self._under_way = None
         if not rest:
             self.hide_bar()
-        keys = list(dict.fromkeys(fact["key"] for fact in sorted(facts, key=lambda fact: fact["seq"])))
-        counts = {name: sum(fact[f"rows_{name}"] for fact in facts) for name in ("read", "rejected")}
+        keys = list(dict.fromkeys(fact.key for fact in sorted(facts, key=lambda fact: fact.seq)))
+        counts = {name: sum(getattr(fact, f"rows_{name}") for fact in facts) for name in ("read", "rejected")}
         took = f"{sum(seconds.values()):.2f} s"
         log.info(
             "batch %d: %s, %s rows, %s rejected, %s%s",
@@ -165,15 +166,15 @@ class BatchLog(Follower):
             batch.drops = [Span.from_json(fields) for fields in self._checkpoint.offset(batch.batch_id)["drops"]]
         return batch.drops
 
-    def _rest_of(self, facts: list[dict[str, Any]], since: float) -> str:
+    def _rest_of(self, facts: list[Fact], since: float) -> str:
         """How far the drop is that the next batch goes on with. since: when this batch began."""
-        last = max(facts, key=lambda fact: (fact["seq"], fact["end"]), default=None)
-        if last is None or last["last"]:
+        last = max(facts, key=lambda fact: (fact.seq, fact.end), default=None)
+        if last is None or last.last:
             self._begun.clear()
             return ""
-        first = min(fact["start"] for fact in facts if fact["seq"] == last["seq"])
-        began, start = self._begun.setdefault(last["seq"], (since, first))
-        return f"; {progress(last['key'], last['end'], last['size'], self._clock() - began, last['end'] - start)}"
+        first = min(fact.start for fact in facts if fact.seq == last.seq)
+        began, start = self._begun.setdefault(last.seq, (since, first))
+        return f"; {progress(last.key, last.end, last.size, self._clock() - began, last.end - start)}"
 
     def _progress(self, drop: Span, done: int) -> str:
         began, start = self._begun.get(drop.seq, (self._clock(), done))

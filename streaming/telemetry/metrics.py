@@ -17,6 +17,8 @@ from streaming.errors import StockETLError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from streaming.packets import Fact
+
 log = logging.getLogger(__name__)
 
 NAMESPACE, SERVICE = "StockETL", "stocketl"
@@ -29,9 +31,7 @@ _KEPT_VALUES = 100_000
 class Metrics(Protocol):
     """Takes figures; many within a moment are fine. Raises nothing."""
 
-    def batch(
-        self, facts: list[dict[str, Any]], ended: list[dict[str, Any]], seconds: float, visible: datetime
-    ) -> None:
+    def batch(self, facts: list[Fact], ended: list[dict[str, Any]], seconds: float, visible: datetime) -> None:
         """One batch. facts: of the parts of drops (`reading`); ended: the receipts of the drops that ended in it.
 
         visible: when its rows could be seen.
@@ -50,9 +50,7 @@ class Metrics(Protocol):
 class NoMetrics:
     """Takes figures nowhere."""
 
-    def batch(
-        self, facts: list[dict[str, Any]], ended: list[dict[str, Any]], seconds: float, visible: datetime
-    ) -> None:
+    def batch(self, facts: list[Fact], ended: list[dict[str, Any]], seconds: float, visible: datetime) -> None:
         """Nothing."""
 
     def waiting(self, drops: int, oldest_seconds: float) -> None:
@@ -76,9 +74,7 @@ class CloudWatch:
         self._lock = threading.Lock()
         self._values: dict[str, Counter[float]] = {}
 
-    def batch(
-        self, facts: list[dict[str, Any]], ended: list[dict[str, Any]], seconds: float, visible: datetime
-    ) -> None:
+    def batch(self, facts: list[Fact], ended: list[dict[str, Any]], seconds: float, visible: datetime) -> None:
         """Keeps the figures of one batch and of each drop that ended in it for the next flush."""
         for figures in _of_batch(facts, ended, seconds, visible):
             self.add(figures)
@@ -134,14 +130,14 @@ def _data(values: dict[str, Counter[float]], now: datetime) -> Iterator[dict[str
 
 
 def _of_batch(
-    facts: list[dict[str, Any]], ended: list[dict[str, Any]], seconds: float, visible: datetime
+    facts: list[Fact], ended: list[dict[str, Any]], seconds: float, visible: datetime
 ) -> list[dict[str, float]]:
     """The figures of one batch, then one for each drop that ended in it, as `Metrics.batch` takes them.
 
     Rows that a drop gives again in a later batch count as loaded.
     """
     failed = sum(drop["fate"] == "failed" for drop in ended)
-    rows = {kind: sum(fact[f"rows_{kind}"] for fact in facts) for kind in ("loaded", "duplicate", "rejected")}
+    rows = {kind: sum(getattr(fact, f"rows_{kind}") for fact in facts) for kind in ("loaded", "duplicate", "rejected")}
     figures: dict[str, float] = {
         "DropsLoaded": len(ended) - failed,
         "DropsFailed": failed,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import re
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +17,7 @@ from streaming.database.transactions import Transactions
 from streaming.errors import CheckpointError
 from streaming.fingerprint import NOTHING, Fingerprint
 from streaming.ledger import writer
-from streaming.packets import Changes
+from streaming.packets import Changes, Fact
 from streaming.publish.batch import Batch
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ FIRST, SECOND = Fingerprint(3, 12_345), Fingerprint(5, -7)
 PARTS = [
     fact(1, loaded=2, rejected=1, content="00000000000000aa"),
     fact(2, loaded=4, whole=False, content="00000000000000bb"),
-    fact(2, loaded=3, whole=False, part=10, content="ffffffffffffffff"),
+    fact(2, loaded=3, whole=False, start=10, content="ffffffffffffffff"),
 ]
 
 
@@ -42,7 +42,7 @@ def run(database: str) -> Iterator[Run]:
         yield transactions.run
 
 
-def batch(facts: list[dict[str, Any]], fingerprints: dict[int, tuple[Fingerprint, Fingerprint]]) -> Batch:
+def batch(facts: list[Fact], fingerprints: dict[int, tuple[Fingerprint, Fingerprint]]) -> Batch:
     return Batch(Changes.empty(), facts, {}, [], {}, fingerprints=fingerprints)
 
 
@@ -58,7 +58,7 @@ def test_a_replay_that_reads_and_does_the_same_passes(run: Run) -> None:
     """Also where the drop is cut otherwise: parts of a drop count together."""
     record(run, 0, batch(PARTS, {2: (NOTHING, FIRST)}))
     replay(run, 0, batch(PARTS, {2: (NOTHING, FIRST)}))
-    joined = fact(2, loaded=7, whole=False, lines=PARTS[1]["lines"] + PARTS[2]["lines"], content="00000000000000ba")
+    joined = fact(2, loaded=7, whole=False, lines=PARTS[1].lines + PARTS[2].lines, content="00000000000000ba")
     replay(run, 0, batch([PARTS[0], joined], {2: (NOTHING, FIRST)}))
 
 
@@ -77,9 +77,9 @@ def test_a_replay_that_reads_and_does_the_same_passes(run: Run) -> None:
 def test_a_replay_of_any_part_that_reads_something_else_is_refused(run: Run, part: int, change: dict[str, Any]) -> None:
     """The message names the drop, what was expected and what was read."""
     record(run, 0, batch(PARTS, {}))
-    other = copy.deepcopy(PARTS)
-    other[part] |= change
-    key = PARTS[part]["key"]
+    other = list(PARTS)
+    other[part] = replace(PARTS[part], **change)
+    key = PARTS[part].key
     with pytest.raises(
         CheckpointError, match=rf"drop \d \('{re.escape(key)}'\) no longer reads the same: expected rows_"
     ):

@@ -128,7 +128,7 @@ def test_an_audit_lets_go_of_a_table_that_a_batch_needs_for_a_new_column(
     checkpoint = Checkpoint(str(tmp_path), "c", 2, text_ids=False)
     receipts: Any = SimpleNamespace(done=0)
     spark: Any = None
-    monkeypatch.setattr("streaming.audit.QUIET_SECONDS", 1000.0)  # so long would it hold what it has read
+    monkeypatch.setattr("streaming.audit.audit.QUIET_SECONDS", 1000.0)  # so long would it hold what it has read
     with contextlib.closing(Transactions(database, stop)) as transactions:
         auditing = Audit(spark, settings, checkpoint, Login(database), transactions, receipts, publish, stop)
         publish.under_way = True

@@ -18,11 +18,13 @@ from streaming.database.transactions import Transactions
 from streaming.errors import CheckpointError, DatabaseError, SupersededError
 from streaming.ledger import batches, outbox, writer
 from streaming.ledger import tickers as placement
-from streaming.ledger.drops import lines_before, next_seq
+from streaming.ledger.drops import Reject, lines_before, next_seq
 from streaming.storage.place import Version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from streaming.packets import Fact
 
 
 @pytest.fixture
@@ -87,11 +89,10 @@ def test_a_drop_of_one_part_is_one_row_and_one_receipt(run: Run) -> None:
         rejected=1,
         version=None,
         ignored=["note"],
-        rejects=[reject],
         first_date="2024-01-01",
         last_date="2024-02-01",
     )
-    [body] = record(run, 0, [given])
+    [body] = record(run, 0, [given], rejects={4: [reject]})
     assert {**body, "loaded_at": None} == {
         "seq": 4,
         "key": "4.csv",
@@ -129,18 +130,22 @@ def test_a_drop_of_one_part_is_one_row_and_one_receipt(run: Run) -> None:
     ]
 
 
+def _rejects(lines: range) -> list[Reject]:
+    return [{"line": line, "text": "t", "reason": "r"} for line in lines]
+
+
 def test_the_parts_of_a_drop_add_up_over_batches(run: Run) -> None:
     """It is `loading` until its last part; rows given again move from loaded to duplicate; lines are kept by batch."""
-    first = fact(1, loaded=3, rejected=1, last=False, whole=False, first_date="2024-01-05", last_date="2024-01-09")
-    first |= {"ignored": ["a"], "rejects": [{"line": n, "text": "t", "reason": "r"} for n in range(15)]}
-    middle = fact(1, loaded=2, last=False, whole=False, part=10, first_date="2024-01-02", last_date="2024-01-03")
-    last = fact(1, loaded=4, rejected=2, whole=False, part=20, ignored=["a", "b"])
-    last |= {"rejects": [{"line": n, "text": "t", "reason": "r"} for n in range(100, 115)]}
-    assert record(run, 0, [first, middle]) == []
+    first = fact(
+        1, loaded=3, rejected=1, last=False, whole=False, first_date="2024-01-05", last_date="2024-01-09", ignored=["a"]
+    )
+    middle = fact(1, loaded=2, last=False, whole=False, start=10, first_date="2024-01-02", last_date="2024-01-03")
+    last = fact(1, loaded=4, rejected=2, whole=False, start=20, ignored=["a", "b"])
+    assert record(run, 0, [first, middle], rejects={1: _rejects(range(15))}) == []
     assert query(run, DROPS) == [(1, "loading", None, 6, 5, 0, 1)]
     assert run(lambda cur: outbox.unwritten_receipts(cur, "c", 9)) == []
     assert run(lambda cur: lines_before(cur, "c", 1, {1, 2})) == {1: 8}
-    [body] = record(run, 1, [last, fact(2, loaded=1)][:1], {1: 2})
+    [body] = record(run, 1, [last], {1: 2}, {1: _rejects(range(100, 115))})
     assert query(run, DROPS) == [(1, "loaded", None, 12, 7, 2, 3)]
     assert (body["first_date"], body["last_date"]) == ("2024-01-02", "2024-01-09")
     assert (body["reasons"], body["ignored"], body["batch_id"]) == ({"bad-price": 3}, ["a", "b"], 1)
@@ -158,7 +163,7 @@ def test_the_parts_of_a_drop_add_up_over_batches(run: Run) -> None:
         (fact(1), "loaded", None),
     ],
 )
-def test_the_fate_of_a_drop(run: Run, given: dict[str, Any], status: str, reason: str | None) -> None:
+def test_the_fate_of_a_drop(run: Run, given: Fact, status: str, reason: str | None) -> None:
     """Failed with its reason, failed when it has rows and each was rejected, else loaded, also with no rows."""
     [body] = record(run, 0, [given])
     assert (body["status"], body["reason"]) == (status, reason)
@@ -172,7 +177,7 @@ def test_a_part_that_does_not_fit_the_ledger_is_refused(run: Run) -> None:
     with pytest.raises(CheckpointError, match=r"drop 1 .*part 0: expected nothing .*found loaded \(checkpoint c\)"):
         record(run, 1, [fact(1, loaded=1)])
     with pytest.raises(CheckpointError, match=r"drop 2 .*part 10: expected loading \(checkpoint c\).*found nothing"):
-        record(run, 1, [fact(2, loaded=1, part=10)])
+        record(run, 1, [fact(2, loaded=1, start=10)])
     assert query(run, DROPS) == [(1, "loaded", None, 1, 1, 0, 0)]
 
 

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+import ledger_rows
+
 from streaming.checkpoint.offset import batch_digest
-from streaming.packets import Changes, Rejects
-from streaming.publish.batch import Batch, loaded_before_and_again, loaded_table, number_lines, rejects_table
+from streaming.packets import Changes, Fact, Rejects
+from streaming.publish.batch import (
+    Batch,
+    first_rejects,
+    loaded_before_and_again,
+    loaded_table,
+    number_lines,
+    rejects_table,
+)
 
 SPLIT = ["etag", None, 30, "2024-01-02T03:04:05.000006+00:00"]
 
 
-def fact(seq: int, part: int, end: int, lines: int, *, whole: bool = False) -> dict[str, Any]:
+def fact(seq: int, start: int, end: int, lines: int, *, whole: bool = False) -> Fact:
     etag, version, size, modified = SPLIT
-    return {
-        "seq": seq, "part": part, "start": part, "end": end, "lines": lines, "whole": whole, "key": f"{seq}.csv",
-        "etag": etag, "version": version, "size": size, "modified": modified,
-    }  # fmt: skip
+    span = {"start": start, "end": end, "size": size, "whole": whole, "lines": lines}
+    return ledger_rows.fact(seq, etag=etag, version=version, modified=modified, **span)
 
 
-def batch(facts: list[dict[str, Any]], rejects: dict[tuple[int, int], Rejects], **more: Any) -> Batch:
+def batch(facts: list[Fact], rejects: dict[tuple[int, int], Rejects], **more: Any) -> Batch:
     return Batch(Changes.empty(), facts, rejects, [], more.get("duplicates", {}))
 
 
@@ -41,11 +48,18 @@ def test_lines_of_rejects_are_counted_from_the_start_of_the_drop() -> None:
         "text": ["a", "b", "c"],
         "reason": ["bad-date", "bad-id", "bad-price"],
     }
-    assert [f["rejects"] for f in of_batch.facts] == [
-        [{"line": 102, "text": "a", "reason": "bad-date"}],
-        [{"line": 105, "text": "b", "reason": "bad-id"}],
-        [{"line": 5, "text": "c", "reason": "bad-price"}],
-    ]
+    assert first_rejects(of_batch) == {
+        1: [{"line": 102, "text": "a", "reason": "bad-date"}, {"line": 105, "text": "b", "reason": "bad-id"}],
+        2: [{"line": 5, "text": "c", "reason": "bad-price"}],
+    }
+
+
+def test_a_receipt_shows_the_first_rejects_of_a_drop_only() -> None:
+    """However many spans they come from."""
+    many = [Rejects(list(range(15)), ["x"] * 15, ["bad-id"] * 15) for _ in range(2)]
+    of_batch = batch([fact(1, 0, 10, 15), fact(1, 10, 20, 15)], {(1, 10): many[1], (1, 0): many[0]})
+    number_lines(of_batch, {})
+    assert [reject["line"] for reject in first_rejects(of_batch)[1]] == list(range(20))
 
 
 def test_the_digest_is_that_of_the_offset_however_the_drop_was_split() -> None:

@@ -42,7 +42,8 @@ class Desk:
 
     def drop(self, seq: int, *, moved: float | None, written: float | None = None, **what: Any) -> None:
         """A drop in a batch of its own; moved, written: days ago."""
-        record(self.transactions.run, seq, [fact(seq, **what)])
+        rejects = {seq: what.pop("rejects", [])}
+        record(self.transactions.run, seq, [fact(seq, **what)], rejects=rejects)
         self.place.put(receipt_name(seq), b"{}")
         query(
             self.transactions.run,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streaming.checkpoint.offset import Span, batch_digest
 from streaming.database.transactions import Transactions
@@ -12,8 +11,8 @@ from streaming.drops.options import ReadOptions
 from streaming.drops.reading import rows_of
 from streaming.ledger import batches, outbox, writer
 from streaming.ledger import tickers as placement
-from streaming.ledger.drops import record_drops
-from streaming.packets import FACTS, REJECTS, TICKS, Rejects, Ticks
+from streaming.ledger.drops import Reject, record_drops
+from streaming.packets import FACTS, REJECTS, TICKS, Fact, Rejects, Ticks
 from streaming.publish import wide
 from streaming.publish.widening import Widening
 from streaming.receipts import moves
@@ -71,16 +70,16 @@ class LoadedHome:
         seq = span.seq
         ticks = [(seq, Ticks.from_buffer(payload)) for kind, payload in rows if kind == TICKS]
         applied = self._history.apply(ticks)
-        fact: dict[str, Any] = next(json.loads(payload) for kind, payload in rows if kind == FACTS)
+        fact = next(Fact.from_json(payload) for kind, payload in rows if kind == FACTS)
         rejects = next((Rejects.from_buffer(payload) for kind, payload in rows if kind == REJECTS), Rejects.empty())
         given = zip(rejects.line, rejects.text, rejects.reason, strict=True)
-        fact["rejects"] = [{"line": line, "text": text, "reason": reason} for line, text, reason in given]
+        first: list[Reject] = [{"line": line, "text": text, "reason": reason} for line, text, reason in given]
 
         def write(cur: cursor, planned: Mapping[str, Place]) -> None:
             assert batches.begin_batch(cur, "c", seq, 1, batch_digest([span.to_json()]), 1)
             places = placement.place_tickers(cur, applied.changes.ids, planned)
             cells = wide.write(cur, applied.changes, places)
-            record_drops(cur, "c", seq, [fact], applied.duplicates)
+            record_drops(cur, "c", seq, [fact], duplicates=applied.duplicates, rejects={seq: first} if first else {})
             batches.finish_batch(cur, "c", seq, cells)
 
         Widening(self._transactions, self._transactions.run(_epoch)).run(applied.changes.ids, write)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import ledger_rows
 import pytest
 
 from streaming.checkpoint.checkpoint import open_checkpoint
@@ -16,6 +17,8 @@ from streaming.telemetry.batch_log import BatchLog, names, size
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from streaming.packets import Fact
 
 MB = 1_000_000
 
@@ -51,10 +54,10 @@ def span(key: str, of: int, start: int = 0, end: int | None = None, seq: int = 1
     return Span(seq, version, start, of if end is None else end, whole=end is None)
 
 
-def fact(part: Span, rows: int) -> dict[str, Any]:
+def fact(part: Span, rows: int) -> Fact:
     """What became of it."""
     ends = {"start": part.start, "end": part.end, "size": part.version.size, "last": part.last}
-    return {"seq": part.seq, "key": part.version.key, "rows_read": rows, "rows_rejected": 1} | ends
+    return ledger_rows.fact(part.seq, key=part.version.key, loaded=rows - 1, rejected=1, **ends)
 
 
 def test_the_line_of_a_batch_has_names_and_the_time_that_passed(

@@ -13,11 +13,12 @@ from streaming.telemetry.metrics import CloudWatch
 
 if TYPE_CHECKING:
     import pytest
+from ledger_rows import fact
 
 NOW = datetime(2024, 1, 2, 0, 0, 10, tzinfo=UTC)
 
 
-FACT = {"rows_loaded": 5, "rows_duplicate": 2, "rows_rejected": 1}
+FACT = fact(1, loaded=5, duplicate=2, rejected=1)
 
 
 class Sent:
