@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from streaming.admission import Span
 from streaming.errors import StockETLError
+from streaming.screen import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,12 +102,12 @@ class BatchLog(threading.Thread):
         counts = {name: sum(fact[f"rows_{name}"] for fact in facts) for name in ("read", "rejected")}
         took = f"{sum(seconds.values()):.2f} s"
         log.info(
-            "batch %d: %s, %s rows, %s rejected, %s%s",
+            "batch %d: %s, %s, %s rejected, %s%s",
             batch_id,
             names(keys),
-            f"{counts['read']:,}",
+            many(counts["read"], "row"),
             f"{counts['rejected']:,}",
-            f"already in the database ({took})" if written is None else f"{written[0]:,} cells in {took}",
+            f"already in the database ({took})" if written is None else f"{many(written[0], 'cell')} in {took}",
             rest,
             extra={"batch_id": batch_id, "keys": sorted(keys)[:20], "seconds": seconds},
         )
