@@ -9,6 +9,7 @@ command goes on, and until it is through no other run begins in this home.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from streaming.settings import Settings
 
 _JOURNAL = "rebuild.json"
-_BEGUN, _FILLED, _LOADED = "begun", "filled", "loaded"
+_BEGUN, _FILLED, _LOADED = _PHASES = ("begun", "filled", "loaded")
+_STAMP = re.compile(r"\d{8}_\d{6}")
 _SHOWN = 5
 _BY_HAND = """rebuild works on folders, and these places are on S3: {places}. By hand, there:
   1. Stop the job. Choose new, empty prefixes for --checkpoint, --receipts, --lake and --success.
@@ -228,15 +230,29 @@ def _text_ids(settings: Settings) -> bool:
 def _journal(settings: Settings) -> dict[str, Any] | None:
     path = settings.home / _JOURNAL
     try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
+        if isinstance(found["text_ids"], bool) and _STAMP.fullmatch(found["stamp"]) and found["phase"] in _PHASES:
+            return dict(found)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        msg = (
-            f"{path} cannot be read ({error}): it says how far a rebuild has come. Give this user the right to read it"
-        )
+    except OSError as error:
+        msg = f"{path}, which says how far a rebuild has come, cannot be read: {error.strerror}. Make it readable"
         raise CheckpointError(msg) from error
-    return found
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise CheckpointError(_damaged(settings, path))
+
+
+def _damaged(settings: Settings, path: Path) -> str:
+    """What to do about a journal that is damaged; the folders of finished rebuilds have theirs in them."""
+    begun = sorted(folder.name for folder in settings.home.glob("old-*") if not (folder / _JOURNAL).exists())
+    stamp = begun[-1].removeprefix("old-") if begun else "STAMP"
+    whole = json.dumps({"stamp": stamp, "phase": _BEGUN, "text_ids": _text_ids(settings)})
+    return (
+        f"{path}, which says how far a rebuild has come, is damaged. If there is neither an unfinished folder "
+        f"{settings.home}/old-{stamp} nor a schema {rebuild_database.schema_aside(stamp)} in the database, nothing was "
+        f"changed: remove it. Else write this into it and run `stocketl rebuild` again: {whole}"
+    )
 
 
 def _note(settings: Settings, journal: dict[str, Any]) -> None:
