@@ -7,7 +7,6 @@ once more, from all files at once.
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import pandas as pd
 from psycopg2.extras import RealDictCursor
 
 from streaming.errors import DropError
+from streaming.home.rebuild_journal import text_ids_of
 from streaming.packets import UNKNOWN_VOLUME, Float64, Int32, Int64, Ticks, concat_ids
 from streaming.storage.locations import open_place
 from streaming.storage.place import Version
@@ -72,7 +72,7 @@ def read_files(connected: connection, settings: Settings) -> Files:
         cur.execute(_DROPS)
         drops = [dict(row) for row in cur.fetchall()]
     source, success = open_place(settings.input), open_place(settings.success)
-    options = {"text_ids": _text_ids(settings), "unpacked_limit": settings.unpacked_limit}
+    options = {"text_ids": text_ids_of(settings), "unpacked_limit": settings.unpacked_limit}
     files = Files()
     for drop in drops:
         name, gaps = f"drop {drop['seq']} ({drop['key']!r})", len(files.gaps)
@@ -139,9 +139,3 @@ def _bytes_of(drop: dict[str, Any], source: Place, success: Place) -> bytes | No
         with contextlib.suppress(DropError):
             return source.read(version, drop["seq"])
     return success.get(drop["moved_to"] or drop["key"])
-
-
-def _text_ids(settings: Settings) -> bool:
-    """As the checkpoint says, which fixes it for its life; as the settings say where there is none."""
-    made = open_place(settings.checkpoint).get("stocketl.json")
-    return settings.text_ids if made is None else bool(json.loads(made)["text_ids"])

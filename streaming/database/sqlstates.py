@@ -6,7 +6,7 @@ import re
 
 import psycopg2
 
-from streaming.errors import DatabaseError
+from streaming.errors import START_AGAIN, DatabaseError
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _TRANSIENT_CLASSES = ("08", "53", "57P")  # connection, resources, shutdown and idle time-outs
@@ -50,10 +50,10 @@ _ADVICE = {
     "28": "check the user and the password in --database, and pg_hba.conf on the server",
     "3D000": "create the database, or correct its name in --database",
     "42501": "grant the role the rights that the README lists under 'Least rights'",
-    "42703": "stocketl.tickers names a column that is not there: was it dropped or renamed by hand? Restore it (from a "
-    "backup, or empty with ALTER TABLE ... ADD COLUMN), then `stocketl verify` tells which cells it lacks",
+    "42703": "stocketl.tickers names a column that is not there: was it dropped or renamed by hand? Restore it from a "
+    f"backup, or start anew: {START_AGAIN}",
     "42P01": "a table of StockETL is not there: was it dropped or renamed by hand? Restore it from a backup, or start "
-    "anew with an empty database",
+    f"anew: {START_AGAIN}",
     "42P07": "another object has the name of a table that StockETL makes: rename it, or use another database or schema",
     "3F000": "the first schema of the role's search_path does not exist: create it, or ALTER ROLE ... SET search_path",
 }

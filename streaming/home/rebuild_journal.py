@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from streaming.settings import Settings
 
 JOURNAL = "rebuild.json"
-BEGUN, FILLED, LOADED = "begun", "filled", "loaded"
+BEGUN, FILLED, LOADED = _PHASES = ("begun", "filled", "loaded")
+_STAMP = re.compile(r"\d{8}_\d{6}")
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,30 @@ def read_journal(settings: Settings) -> Journal | None:
     """The journal of a rebuild that is not finished. Raises CheckpointError where it cannot be read."""
     path = settings.home / JOURNAL
     try:
-        return Journal(**json.loads(path.read_bytes()))
+        found = Journal(**json.loads(path.read_bytes()))
+        if isinstance(found.text_ids, bool) and _STAMP.fullmatch(found.stamp) and found.phase in _PHASES:
+            return found
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
-        msg = (
-            f"{path} cannot be read ({error}): it says how far a rebuild has come. Give this user the right to read it"
-        )
+    except OSError as error:
+        msg = f"{path}, which says how far a rebuild has come, cannot be read: {error.strerror}. Make it readable"
         raise CheckpointError(msg) from error
+    except (ValueError, TypeError):
+        pass
+    raise CheckpointError(_damaged(settings, path))
+
+
+def text_ids_of(settings: Settings) -> bool:
+    """How tickers are read, as the checkpoint was begun, if it still says so."""
+    try:
+        return bool(json.loads(open_place(settings.checkpoint).get("stocketl.json") or b"")["text_ids"])
+    except (ValueError, KeyError, TypeError):
+        return settings.text_ids
+
+
+def schema_aside(stamp: str) -> str:
+    """The name under which the old tables are kept."""
+    return f"stocketl_old_{stamp}"
 
 
 def folder_aside(settings: Settings, stamp: str) -> Path:
@@ -66,3 +84,15 @@ def refuse_other_runs(settings: Settings) -> None:
             f"To give it up while nothing has been changed yet, remove {settings.home / JOURNAL}"
         )
         raise CheckpointError(msg)
+
+
+def _damaged(settings: Settings, path: Path) -> str:
+    """What to do about a journal that is damaged; the folders of finished rebuilds have theirs in them."""
+    begun = sorted(folder.name for folder in settings.home.glob("old-*") if not (folder / JOURNAL).exists())
+    stamp = begun[-1].removeprefix("old-") if begun else "STAMP"
+    whole = json.dumps(asdict(Journal(stamp, BEGUN, text_ids_of(settings))))
+    return (
+        f"{path}, which says how far a rebuild has come, is damaged. If there is neither an unfinished folder "
+        f"{settings.home}/old-{stamp} nor a schema {schema_aside(stamp)} in the database, nothing was changed: remove "
+        f"it. Else write this into it and run `stocketl rebuild` again: {whole}"
+    )

@@ -162,15 +162,16 @@ def of_heartbeat(settings: Settings) -> Job | None:
         return Job(None, f"the heartbeat in {settings.heartbeat} cannot be read: {error}")
     if document is None or seen is None:
         return None
-    age = max((datetime.now(UTC) - seen).total_seconds(), 0.0)
+    age = (datetime.now(UTC) - seen).total_seconds()
     limit = max(SILENT_SECONDS, _BEATS * settings.heartbeat_every)
+    ahead = f"its heartbeat is {-age:.0f} s ahead of this machine's clock: one of the two clocks is wrong"
     return Job(
-        alive=age <= limit,
-        why=f"its heartbeat is {age:.0f} s old",
+        alive=None if age < -limit else age <= limit,
+        why=ahead if age < -limit else f"its heartbeat is {max(age, 0.0):.0f} s old",
         process_id=document.get("process_id"),
         host=document.get("host") or document.get("step"),
         seen_at=seen,
-        seen_seconds=age,
+        seen_seconds=max(age, 0.0),
         epoch=document.get("epoch"),
     )
 

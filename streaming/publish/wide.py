@@ -15,7 +15,7 @@ from psycopg2 import sql
 
 from streaming import faults
 from streaming.distinct import distinct
-from streaming.errors import DatabaseError
+from streaming.errors import START_AGAIN, DatabaseError
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED
 from streaming.publish import latest
 from streaming.publish.binary_copy import Cells, Stream, array_rows, made_ahead, wide_rows
@@ -160,7 +160,8 @@ def _update(  # noqa: PLR0917 - where, what, how
         if cur.rowcount != len(block.dates):
             msg = (
                 f"{table} lacks {len(block.dates) - cur.rowcount} of the {len(block.dates)} dates to be updated, which "
-                "`prices` has: rows were deleted by hand. Restore them, or start anew with an empty database."
+                "`prices` has: rows were deleted by hand. Restore them from a backup, or start anew: "
+                f"{START_AGAIN}."
             )
             raise DatabaseError(msg)
     return len(cells.values)

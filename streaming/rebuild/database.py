@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from psycopg2 import errors, sql
 
 from streaming.errors import DatabaseError
+from streaming.home.rebuild_journal import schema_aside
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
@@ -60,11 +61,6 @@ class Tables:
     wide_schema: str
     wide: list[str]
     views: list[str]
-
-
-def schema_aside(stamp: str) -> str:
-    """The name under which the old tables are kept."""
-    return f"{LEDGER}_old_{stamp}"
 
 
 def drops(cur: cursor, stamp: str) -> list[LoadedDrop] | None:

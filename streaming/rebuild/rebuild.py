@@ -8,7 +8,6 @@ command goes on, and until it is through no other run begins in this home.
 
 from __future__ import annotations
 
-import json
 import shutil
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,16 @@ from streaming.database.sqlstates import plain
 from streaming.errors import StockETLError
 from streaming.home import running
 from streaming.home.database import database
-from streaming.home.rebuild_journal import BEGUN, FILLED, JOURNAL, LOADED, Journal, read_journal
+from streaming.home.rebuild_journal import (
+    BEGUN,
+    FILLED,
+    JOURNAL,
+    LOADED,
+    Journal,
+    read_journal,
+    schema_aside,
+    text_ids_of,
+)
 from streaming.rebuild import database as rebuild_database
 from streaming.rebuild import files as rebuild_files
 from streaming.storage.locations import is_s3, open_place
@@ -74,7 +82,7 @@ def run(settings: Settings, *, yes: bool, dry_run: bool, without_missing: bool) 
         if not yes and not typer.confirm("Do this now?"):
             typer.echo("Nothing was changed.")
             return 1
-        journal = Journal(plan.asides.stamp, BEGUN, _text_ids(settings)).note(settings, BEGUN)
+        journal = Journal(plan.asides.stamp, BEGUN, text_ids_of(settings)).note(settings, BEGUN)
     else:
         typer.echo(f"A rebuild was begun and not finished ({journal.phase}): it goes on.")
         if dry_run:
@@ -102,7 +110,7 @@ def _go_on(settings: Settings, journal: Journal) -> int:
     (settings.home / JOURNAL).replace(asides.folder / JOURNAL)
     typer.echo(
         f"Rebuilt. What was there before is in {asides.folder} and in the schema "
-        f"{rebuild_database.schema_aside(asides.stamp)}; remove both when you no longer need them.\n"
+        f"{schema_aside(asides.stamp)}; remove both when you no longer need them.\n"
         "`stocketl run` with your usual options goes on with what waits in the input."
     )
     return 0 if good else 1
@@ -150,7 +158,7 @@ def _told(plan: _Plan) -> Iterator[str]:
     if plan.tables.ledger or plan.tables.wide:
         names = ", ".join(["the ledger (schema stocketl)", *plan.tables.wide])
         yield f"1. In the database {asides.settings.shown_database}"
-        yield f"   {names}: to the schema {rebuild_database.schema_aside(stamp)}."
+        yield f"   {names}: to the schema {schema_aside(stamp)}."
         yield "   Until step 4 has loaded them again, the tables are not there for their readers."
     else:
         yield f"1. The database {asides.settings.shown_database} holds nothing to set aside."
@@ -203,11 +211,3 @@ def _database(settings: Settings) -> Iterator[cursor]:
             yield cur
     except psycopg2.Error as error:
         raise plain(error) from None
-
-
-def _text_ids(settings: Settings) -> bool:
-    """As the checkpoint was begun, if it still says so."""
-    try:
-        return bool(json.loads(open_place(settings.checkpoint).get("stocketl.json") or b"")["text_ids"])
-    except (ValueError, KeyError, TypeError):
-        return settings.text_ids

@@ -1,12 +1,16 @@
-"""When `--once` is done: what lay in the input at the start is receipted, moved and in the lake, no batch is open."""
+"""When `--once` is done: what lay in the input at the start is receipted, moved and in the lake, no batch is open.
+
+A file that may not be read, or not be moved, is left for the next run.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
 from streaming.checkpoint.offset import digest
-from streaming.errors import SettingsError, StorageError
+from streaming.errors import DropError, SettingsError, StorageError
 from streaming.ledger import outbox
 from streaming.storage.locations import open_place
 
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
     from streaming.lake.outbox import LakeOutbox
     from streaming.receipts.writer import ReceiptWriter
     from streaming.settings import Settings
+    from streaming.storage.place import Version
+
+log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.25
 
@@ -39,6 +46,7 @@ class Drained:
         self._lake = lake
         self._wanted = {digest(version) for version in self._place.versions()}
         self._next_look = 0.0
+        self._told = False
 
     def __call__(self) -> bool:
         """Looks at the input (and, where files stay there, at the ledger) at most four times a second."""
@@ -63,7 +71,25 @@ class Drained:
         if is_open:
             return False
         if not waiting or self._moves:
-            return not waiting
+            return self._left(waiting)
         keys = sorted({version.key for version in waiting})
         ended = self._transactions.run(lambda cur: outbox.ended_versions(cur, keys))
         return all((version.key, version.etag, version.version) in ended for version in waiting)
+
+    def _left(self, waiting: list[Version]) -> bool:
+        """Whether nothing can be done about any of these: files that may not be read are for the next run."""
+        why = ""
+        for version in waiting:
+            try:
+                self._place.open(version, None).close()
+            except StorageError as error:
+                why = why or str(error)
+            except DropError:  # on its way
+                return False
+            else:
+                return False
+        if waiting and not self._told:
+            self._told = True
+            more = f" (and {len(waiting) - 1} more)" if len(waiting) > 1 else ""
+            log.warning("left in the input, for the next run: %s%s", why, more)
+        return True

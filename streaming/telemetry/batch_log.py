@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from streaming.checkpoint.offset import Span
 from streaming.errors import StockETLError
 from streaming.follower import Follower
+from streaming.screen import many
 
 if TYPE_CHECKING:
     import threading
@@ -99,12 +100,12 @@ class BatchLog(Follower):
         counts = {name: sum(getattr(fact, f"rows_{name}") for fact in facts) for name in ("read", "rejected")}
         took = f"{sum(seconds.values()):.2f} s"
         log.info(
-            "batch %d: %s, %s rows, %s rejected, %s%s",
+            "batch %d: %s, %s, %s rejected, %s%s",
             batch_id,
             names(keys),
-            f"{counts['read']:,}",
+            many(counts["read"], "row"),
             f"{counts['rejected']:,}",
-            f"already in the database ({took})" if written is None else f"{written[0]:,} cells in {took}",
+            f"already in the database ({took})" if written is None else f"{many(written[0], 'cell')} in {took}",
             rest,
             extra={"batch_id": batch_id, "keys": sorted(keys)[:20], "seconds": seconds},
         )

@@ -241,6 +241,16 @@ def test_a_heartbeat_tells_of_a_job_that_no_home_knows(tmp_path: Path) -> None:
     assert the_job(running.of_heartbeat(settings)).alive is None
 
 
+def test_a_heartbeat_of_the_future_is_no_sign_of_life(tmp_path: Path) -> None:
+    """A clock was wrong: by its time alone the job would live for ever; seconds ahead are nothing."""
+    settings = load(environment=False, home=str(tmp_path / "home"), heartbeat=str(tmp_path / "control"))
+    beat = tmp_path / "control" / "heartbeat.json"
+    beat.parent.mkdir()
+    for ahead, alive in ((timedelta(seconds=20), True), (timedelta(hours=2), None)):
+        beat.write_text(json.dumps({"time": (datetime.now(UTC) + ahead).isoformat()}))
+        assert the_job(running.of_heartbeat(settings)).alive is alive
+
+
 def test_one_source_that_sees_the_job_is_enough() -> None:
     """A job that runs beats one that cannot be told, and that beats the one seen last."""
     runs, unknown = running.Job(alive=True, why="a"), running.Job(None, "b")

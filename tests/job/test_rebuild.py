@@ -241,6 +241,25 @@ def test_until_a_rebuild_is_through_no_other_run_begins(settings: Settings) -> N
     refuse_other_runs(settings.model_copy(update={"input": own}))
 
 
+@pytest.mark.parametrize("content", ["", '{"stamp": "20260101_0', "{}", "[]", '{"stamp": "../x", "phase": "begun"}'])
+def test_a_damaged_journal_is_told_with_what_belongs_into_it(settings: Settings, content: str) -> None:
+    """Without it nobody knows whether tables and folders are set aside; the unfinished folder tells the stamp."""
+    settings.home.mkdir()
+    (settings.home / "rebuild.json").write_text(content)
+    for name, left in (("old-20250101_000000", "rebuild.json"), (f"old-{STAMP}", "input")):
+        (settings.home / name).mkdir()
+        (settings.home / name / left).touch()
+    with pytest.raises(CheckpointError, match=r"rebuild\.json, which says how far .* remove it\. Else write") as caught:
+        rebuild.run(settings, yes=True, dry_run=False, without_missing=False)
+    with pytest.raises(CheckpointError, match="is damaged"):
+        refuse_other_runs(settings)
+    assert json.loads(str(caught.value).partition("again: ")[2]) == {
+        "stamp": STAMP,
+        "phase": "begun",
+        "text_ids": False,
+    }
+
+
 def _kill_rebuild_at(point: str, marker: Path, arguments: list[str]) -> None:
     fault = {"STOCKETL_FAULT": f"{point}:{marker}"}
     process = subprocess.Popen(

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
@@ -17,6 +17,7 @@ from streaming.ledger.outbox import Receipt
 from streaming.receipts import moves
 from streaming.receipts.writer import ReceiptWriter
 from streaming.settings import load
+from streaming.storage.folder import Folder
 from streaming.storage.locations import open_place
 from streaming.supervision.drained import Drained
 
@@ -265,3 +266,40 @@ def test_a_checkpoint_that_cannot_be_looked_at_for_a_moment_does_not_end_a_job_t
     assert not drained()
     drained._next_look = 0.0  # noqa: SLF001 - it looks four times a second
     assert drained()
+
+
+class Locked(Folder):
+    """A folder in which some files may not be read."""
+
+    locked = frozenset({"b.csv", "c.csv"})
+
+    def open(self, version: Version, seq: int | None) -> BinaryIO:
+        if version.key in self.locked:
+            msg = f"cannot read {version.key!r} in {self.url}: Permission denied (EACCES)"
+            raise StorageError(msg)
+        return super().open(version, seq)
+
+
+def test_a_job_that_drains_leaves_what_may_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends once the rest is moved, and says once what it leaves; a file that can be read again is waited for."""
+    (tmp_path / "input").mkdir()
+    for name in ("a.csv", "b.csv", "c.csv"):
+        (tmp_path / "input" / name).write_bytes(b"x")
+    monkeypatch.setattr("streaming.supervision.drained.open_place", Locked)
+    checkpoint: Any = SimpleNamespace(is_open=lambda: False)
+    idle: Any = SimpleNamespace(delivering=True, idle=True, refused=frozenset())
+    drained = Drained(load(home=tmp_path), checkpoint, NoReceipts(), idle, None)
+
+    def looks() -> bool:
+        drained._next_look = 0.0  # noqa: SLF001 - as above
+        return drained()
+
+    assert not looks()
+    (tmp_path / "input" / "a.csv").unlink()
+    assert (looks(), looks()) == (True, True)
+    told = f"'b.csv' in {tmp_path}/input: Permission denied (EACCES) (and 1 more)"
+    assert caplog.messages == [f"left in the input, for the next run: cannot read {told}"]
+    monkeypatch.setattr(Locked, "locked", frozenset({"b.csv"}))
+    assert not looks()
