@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from streaming.telemetry.metrics import Metrics
+    from streaming.telemetry.observer import Published
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,16 @@ class Wear:
         self._told = False
         self.highest: Descriptors | None = None
         self.ended = self._out = False
+
+    def begins(self, batch_id: int) -> None:
+        """Nothing yet."""
+
+    def breaks_off(self) -> None:
+        """Nothing: the next one tells."""
+
+    def published(self, batch: Published) -> None:
+        """What the batch says of each Java in which a part of the state was worked on."""
+        self.see(batch.held)
 
     def see(self, of_the_state: Iterable[Descriptors]) -> None:
         """of_the_state: each Java in which a part of the state was worked on. Adds this process and its Java."""

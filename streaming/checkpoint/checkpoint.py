@@ -70,7 +70,7 @@ class Checkpoint:
         last = max(self.planned(), default=-1)
         return last if last > self.committed() else None
 
-    def starts_of_open_batch(self) -> int:
+    def count_start_of_open_batch(self) -> int:
         """Counts this start: how often a job has begun with the same planned but uncommitted batch."""
         open_batch = self.open_batch()
         if open_batch is None:

@@ -58,9 +58,9 @@ class Login:
                 raise SecretUnavailableError(str(error)) from error
         return self._uri
 
-    def copies(self, number: int) -> list[Login]:
-        """One for each thread."""
-        return [Login(self._given, self._secret, read=self._read, clock=self._clock) for _ in range(number)]
+    def copy(self) -> Login:
+        """One for another thread."""
+        return Login(self._given, self._secret, read=self._read, clock=self._clock)
 
     def accepted(self) -> None:
         """The database took it."""

@@ -205,3 +205,26 @@ class Transactions:
                 opened.rollback()
                 return f"It is held by {found.told}." + (f" To end that: {found.ending}." if found.ending else "")
         return ""
+
+
+class Sessions:
+    """Sessions for the parts of one job: each has a connection and a login of its own; all are closed at the end.
+
+    process: of `connect`.
+    """
+
+    def __init__(self, login: Login, stop: threading.Event, *, process: str = "") -> None:
+        self._login = login
+        self._stop = stop
+        self._process = process
+        self._opened: list[Transactions] = []
+
+    def open(self, of: str) -> Transactions:
+        """Transactions of one thread. of: whose they are, for the line of a wait."""
+        self._opened.append(Transactions(self._login.copy(), self._stop, of=of, process=self._process))
+        return self._opened[-1]
+
+    def close(self) -> None:
+        """Ends all connections."""
+        for transactions in reversed(self._opened):
+            transactions.close()

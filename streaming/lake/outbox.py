@@ -22,8 +22,9 @@ from streaming.checkpoint.inspection import damaged
 from streaming.errors import SettingsError, StorageError
 from streaming.follower import Follower
 from streaming.lake import rows as lake_files
-from streaming.lake.keeping import first_line
+from streaming.lake.keeping import LakeKeeping, first_line
 from streaming.lake.rows import REJECTS, TICKS, RowsFile
+from streaming.lake.tables import Lake
 from streaming.storage.locations import open_place
 from streaming.storage.place import discard
 from streaming.waiting import Waiting
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import pyarrow as pa
+    from pyspark.sql import SparkSession
 
     from streaming.checkpoint.checkpoint import Checkpoint
     from streaming.errors import CheckpointError
-    from streaming.lake.keeping import LakeKeeping
-    from streaming.lake.tables import Lake
+    from streaming.settings import Settings
 
 _BATCHES_AT_ONCE = 100
 _ROWS_AT_ONCE = 4_000_000
@@ -251,3 +252,17 @@ class LakeOutbox(Follower):
     def _damaged(self, key: str) -> CheckpointError:
         why = "cannot be read: rows that are in the tables are missing in the lake without it"
         return damaged(self._checkpoint_url, f"{lake_files.OUTBOX}/{key}", why)
+
+
+def open_lake(
+    settings: Settings,
+    spark: SparkSession,
+    checkpoint: Checkpoint,
+    still_writer: Callable[[], None],
+    stop: threading.Event,
+) -> LakeOutbox | None:
+    """The outbox of the lake that the settings name, None if they name none."""
+    if settings.lake is None:
+        return None
+    lake = Lake(spark, settings.lake, checkpoint.id)
+    return LakeOutbox(lake, LakeKeeping(lake, settings.lake, settings.lake_retention), checkpoint, still_writer, stop)

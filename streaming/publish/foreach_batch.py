@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -30,49 +29,45 @@ from streaming.publish.batch import (
 )
 from streaming.publish.upkeep import Upkeep
 from streaming.publish.widening import Widening
+from streaming.telemetry.observer import Published, Written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from psycopg2.extensions import cursor
     from pyspark.sql import DataFrame
 
     from streaming.checkpoint.checkpoint import Checkpoint
     from streaming.database.transactions import Transactions
-    from streaming.descriptors import Wear
     from streaming.lake.outbox import LakeOutbox
-    from streaming.ledger.drops import Body
     from streaming.ledger.tickers import Place
     from streaming.publish.batch import Batch
-    from streaming.telemetry.batch_log import BatchLog
-    from streaming.telemetry.metrics import Metrics
+    from streaming.telemetry.observer import Observer
 
 log = logging.getLogger(__name__)
 
 
-class Stopwatch:
-    """Seconds by the name of what they were spent on."""
+class Steps:
+    """The steps of one batch, each timed; at the end of one the tests may kill the process (`faults`)."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._since = time.monotonic()
 
-    def lap(self, name: str) -> None:
-        """What has passed since the last lap belongs to this name."""
-        now = time.monotonic()
-        self.seconds[name], self._since = round(now - self._since, 4), now
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a transaction has done. cells: their number; ended: the receipts of the drops that end in this batch."""
-
-    cells: int
-    ended: list[Body]
+    @contextlib.contextmanager
+    def step(self, name: str, *, reached: str | None = None) -> Iterator[None]:
+        """One of them. reached: the fault point at its end."""
+        began = time.monotonic()
+        yield
+        if reached:
+            faults.reach(reached)
+        self.seconds[name] = round(time.monotonic() - began, 4)
 
 
 class Publish:
-    """The `foreachBatch` function: collects the whole frame first, then writes; counts batches, keeps its error."""
+    """The `foreachBatch` function: collects the whole frame first, then writes; counts batches, keeps its error.
+
+    published: told the number of each batch, once its rows can be seen; observers: told what it has come to.
+    """
 
     def __init__(
         self,
@@ -82,9 +77,7 @@ class Publish:
         epoch: int,
         *,
         published: Callable[[int], None],
-        metrics: Metrics,
-        wear: Wear,
-        batch_log: BatchLog,
+        observers: Sequence[Observer],
     ) -> None:
         self._transactions = transactions
         self._widening = Widening(transactions, epoch)
@@ -95,9 +88,7 @@ class Publish:
         self._handover = Handover(checkpoint.url)
         self._epoch = epoch
         self._published = published
-        self._metrics = metrics
-        self._wear = wear
-        self._batch_log = batch_log
+        self._observers = observers
         self.error: BaseException | None = None
         self.batches = 0
         self.under_way = False
@@ -111,52 +102,50 @@ class Publish:
     def __call__(self, frame: DataFrame, batch_id: int) -> None:
         """Writes one batch; called again with the same batch after a crash."""
         self.error, self.under_way = None, True
-        self._batch_log.begins(batch_id)
+        for observer in self._observers:
+            observer.begins(batch_id)
         try:
             with self._lake.batch_under_way() if self._lake else contextlib.nullcontext():
-                clock = Stopwatch()
-                batch = collect(frame, self._handover)
-                clock.lap("collect")
-                self._publish(batch, batch_id, clock)
+                steps = Steps()
+                with steps.step("collect"):
+                    batch = collect(frame, self._handover)
+                self._publish(batch, batch_id, steps)
             if len(batch.changes) > memory.LARGE:
                 del batch
                 memory.give_back()
         except BaseException as error:
             self.error = error
-            self._batch_log.breaks_off()
+            for observer in self._observers:
+                observer.breaks_off()
             raise
         finally:
             self.under_way = False
 
-    def _publish(self, batch: Batch, batch_id: int, clock: Stopwatch) -> None:
+    def _publish(self, batch: Batch, batch_id: int, steps: Steps) -> None:
         number_lines(batch, self._lines_before(batch, batch_id))
+        with steps.step("transaction", reached="published"):
+            written = self._transaction(batch, batch_id)
+            visible = datetime.now(UTC)
+        with steps.step("lake", reached="laked"):
+            if self._lake is not None:
+                again = loaded_before_and_again(batch)
+                tables = loaded_table(batch), rejects_table(batch)
+                self._lake.put(batch_id, *tables, superseded=again, files=batch.files)
+        self._handover.remove(batch.handed_over)
+        done = Published(batch_id, batch.facts, written, steps.seconds, visible, batch.held)
+        for observer in self._observers:
+            observer.published(done)
+        self.batches, self._last = self.batches + 1, batch_id
+        self._published(batch_id)
+        self._upkeep.vacuum()
+
+    def _transaction(self, batch: Batch, batch_id: int) -> Written | None:
+        """Tried until it is through. None: the batch was there already."""
         attempts: list[Written | None] = []
         ids = batch.changes.ids
         self._widening.run(ids, lambda cur, planned: attempts.append(self._write(cur, batch, batch_id, planned)))
         # None after an attempt: that one's COMMIT worked, only its answer was lost
-        written = next(filter(None, reversed(attempts)), None)
-        visible = datetime.now(UTC)
-        faults.reach("published")
-        clock.lap("transaction")
-        if self._lake is not None:
-            self._lake.put(
-                batch_id,
-                loaded_table(batch),
-                rejects_table(batch),
-                superseded=loaded_before_and_again(batch),
-                files=batch.files,
-            )
-        faults.reach("laked")
-        clock.lap("lake")
-        self._handover.remove(batch.handed_over)
-        told = None if written is None else (written.cells, written.ended)
-        self._batch_log.done(batch_id, batch.facts, clock.seconds, told)
-        if written is not None:  # else it was told by the job that wrote it, if that came so far
-            self._metrics.batch(batch.facts, written.ended, sum(clock.seconds.values()), visible)
-        self._wear.see(batch.held)
-        self.batches, self._last = self.batches + 1, batch_id
-        self._published(batch_id)
-        self._upkeep.vacuum()
+        return next(filter(None, reversed(attempts)), None)
 
     def _write(self, cur: cursor, batch: Batch, batch_id: int, planned: Mapping[str, Place]) -> Written | None:
         """The transaction. None: the batch was there already."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from streaming.checkpoint.checkpoint import Checkpoint
-    from streaming.ledger.drops import Body
     from streaming.packets import Fact
+    from streaming.telemetry.observer import Published
     from streaming.telemetry.progress_bar import ProgressBar
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class _UnderWay:
 
 
 class BatchLog(Follower):
-    """A follower that tells of batches that take long; `begins` and `done` are called by what publishes them.
+    """A follower that tells of batches that take long; what publishes them tells it.
 
     lake_since: since when an append to the lake is under way (seconds of `clock`), None if none is; bar: on a terminal,
     in the place of lines.
@@ -84,34 +84,28 @@ class BatchLog(Follower):
         self._under_way = None
         self.hide_bar()
 
-    def done(
-        self,
-        batch_id: int,
-        facts: list[Fact],
-        seconds: dict[str, float],
-        written: tuple[int, list[Body]] | None,
-    ) -> None:
-        """The line of a batch. written: cells, and the receipts of the drops that end in it; None: it was there."""
-        rest = self._rest_of(facts, self._clock() - sum(seconds.values()))
+    def published(self, batch: Published) -> None:
+        """The line of a batch."""
+        seconds = sum(batch.seconds.values())
+        rest = self._rest_of(batch.facts, self._clock() - seconds)
         self._under_way = None
         if not rest:
             self.hide_bar()
-        keys = list(dict.fromkeys(fact.key for fact in sorted(facts, key=lambda fact: fact.seq)))
-        counts = {name: sum(getattr(fact, f"rows_{name}") for fact in facts) for name in ("read", "rejected")}
-        took = f"{sum(seconds.values()):.2f} s"
+        keys = list(dict.fromkeys(fact.key for fact in sorted(batch.facts, key=lambda fact: fact.seq)))
+        written, took = batch.written, f"{seconds:.2f} s"
         log.info(
             "batch %d: %s, %s, %s rejected, %s%s",
-            batch_id,
+            batch.batch_id,
             names(keys),
-            many(counts["read"], "row"),
-            f"{counts['rejected']:,}",
-            f"already in the database ({took})" if written is None else f"{many(written[0], 'cell')} in {took}",
+            many(sum(fact.rows_read for fact in batch.facts), "row"),
+            f"{sum(fact.rows_rejected for fact in batch.facts):,}",
+            f"already in the database ({took})" if written is None else f"{many(written.cells, 'cell')} in {took}",
             rest,
-            extra={"batch_id": batch_id, "keys": sorted(keys)[:20], "seconds": seconds},
+            extra={"batch_id": batch.batch_id, "keys": sorted(keys)[:20], "seconds": batch.seconds},
         )
-        for drop in written[1] if written else ():
+        for drop in written.ended if written else ():
             if drop["fate"] == "failed":
-                told = {"batch_id": batch_id, "key": drop["key"]}
+                told = {"batch_id": batch.batch_id, "key": drop["key"]}
                 log.warning("drop %s failed: %s", drop["key"], drop["reason"], extra=told)
 
     def look(self) -> None:

@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from streaming.errors import StockETLError
+from streaming.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from streaming.packets import Fact
+    from streaming.ledger.drops import Body
+    from streaming.telemetry.observer import Published
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +30,8 @@ _METRICS_A_CALL, _VALUES_A_METRIC = 1_000, 150
 _KEPT_VALUES = 100_000
 
 
-class Metrics(Protocol):
-    """Takes figures; many within a moment are fine. Raises nothing."""
-
-    def batch(self, facts: list[Fact], ended: list[dict[str, Any]], seconds: float, visible: datetime) -> None:
-        """One batch. facts: of the parts of drops (`reading`); ended: the receipts of the drops that ended in it.
-
-        visible: when its rows could be seen.
-        """
+class Metrics(Observer, Protocol):
+    """Takes figures, also of each batch; many within a moment are fine. Raises nothing."""
 
     def waiting(self, drops: int, oldest_seconds: float) -> None:
         """How many drops wait, and how long the oldest has."""
@@ -50,7 +46,13 @@ class Metrics(Protocol):
 class NoMetrics:
     """Takes figures nowhere."""
 
-    def batch(self, facts: list[Fact], ended: list[dict[str, Any]], seconds: float, visible: datetime) -> None:
+    def begins(self, batch_id: int) -> None:
+        """Nothing."""
+
+    def breaks_off(self) -> None:
+        """Nothing."""
+
+    def published(self, batch: Published) -> None:
         """Nothing."""
 
     def waiting(self, drops: int, oldest_seconds: float) -> None:
@@ -74,10 +76,17 @@ class CloudWatch:
         self._lock = threading.Lock()
         self._values: dict[str, Counter[float]] = {}
 
-    def batch(self, facts: list[Fact], ended: list[dict[str, Any]], seconds: float, visible: datetime) -> None:
+    def begins(self, batch_id: int) -> None:
+        """Nothing yet."""
+
+    def breaks_off(self) -> None:
+        """Nothing: it is told by the log."""
+
+    def published(self, batch: Published) -> None:
         """Keeps the figures of one batch and of each drop that ended in it for the next flush."""
-        for figures in _of_batch(facts, ended, seconds, visible):
-            self.add(figures)
+        if batch.written is not None:  # else it was told by the job that wrote it, if that came so far
+            for figures in _of_batch(batch, batch.written.ended):
+                self.add(figures)
 
     def waiting(self, drops: int, oldest_seconds: float) -> None:
         """Keeps both for the next flush."""
@@ -129,24 +138,21 @@ def _data(values: dict[str, Counter[float]], now: datetime) -> Iterator[dict[str
             }
 
 
-def _of_batch(
-    facts: list[Fact], ended: list[dict[str, Any]], seconds: float, visible: datetime
-) -> list[dict[str, float]]:
-    """The figures of one batch, then one for each drop that ended in it, as `Metrics.batch` takes them.
+def _of_batch(batch: Published, ended: list[Body]) -> list[dict[str, float]]:
+    """The figures of one batch, then one for each drop that ended in it.
 
     Rows that a drop gives again in a later batch count as loaded.
     """
     failed = sum(drop["fate"] == "failed" for drop in ended)
-    rows = {kind: sum(getattr(fact, f"rows_{kind}") for fact in facts) for kind in ("loaded", "duplicate", "rejected")}
     figures: dict[str, float] = {
         "DropsLoaded": len(ended) - failed,
         "DropsFailed": failed,
-        "RowsLoaded": rows["loaded"],
-        "RowsDuplicate": rows["duplicate"],
-        "RowsRejected": rows["rejected"],
-        "BatchSeconds": seconds,
+        "RowsLoaded": sum(fact.rows_loaded for fact in batch.facts),
+        "RowsDuplicate": sum(fact.rows_duplicate for fact in batch.facts),
+        "RowsRejected": sum(fact.rows_rejected for fact in batch.facts),
+        "BatchSeconds": sum(batch.seconds.values()),
     }
-    waits = [(visible - datetime.fromisoformat(drop["last_modified"])).total_seconds() for drop in ended]
+    waits = [(batch.visible - datetime.fromisoformat(drop["last_modified"])).total_seconds() for drop in ended]
     return [figures, *({"DropToVisibleSeconds": max(wait, 0.0)} for wait in waits)]
 
 

@@ -23,7 +23,7 @@ from streaming.database.login import Login
 from streaming.database.transactions import Transactions
 from streaming.ledger import writer
 from streaming.publish.batch import Batch, _joined
-from streaming.publish.foreach_batch import Stopwatch
+from streaming.publish.foreach_batch import Steps
 from streaming.returns.history import History
 from streaming.settings import load
 from streaming.telemetry.metrics import NoMetrics
@@ -63,7 +63,7 @@ class Job:
         made = Batch(
             _joined(changes), [fact(self._batches + 1, loaded=len(rows))], {}, [], {}, fingerprints=fingerprints
         )
-        self._publish._publish(made, self._batches, Stopwatch())  # noqa: SLF001 - without a frame of Spark's
+        self._publish._publish(made, self._batches, Steps())  # noqa: SLF001 - without a frame of Spark's
         self._batches += 1
 
 

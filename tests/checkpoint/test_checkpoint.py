@@ -137,12 +137,12 @@ def test_an_unreadable_offset_is_said_so(tmp_path: Path) -> None:
 def test_starts_with_the_same_open_batch_are_counted(tmp_path: Path) -> None:
     """A batch that ends its job again and again is noticed across restarts; another batch counts anew."""
     checkpoint = opened(tmp_path)
-    assert checkpoint.starts_of_open_batch() == 0
+    assert checkpoint.count_start_of_open_batch() == 0
     log(tmp_path, "offsets", 0, [])
-    assert [checkpoint.starts_of_open_batch() for _ in range(3)] == [1, 2, 3]
+    assert [checkpoint.count_start_of_open_batch() for _ in range(3)] == [1, 2, 3]
     log(tmp_path, "commits", 0, [])
     log(tmp_path, "offsets", 1, [])
-    assert checkpoint.starts_of_open_batch() == 1
+    assert checkpoint.count_start_of_open_batch() == 1
 
 
 @pytest.mark.parametrize(

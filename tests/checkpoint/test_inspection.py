@@ -162,7 +162,7 @@ def test_a_damaged_document_of_ours_is_refused(content: str, tmp_path: Path) -> 
 def test_a_damaged_count_of_starts_begins_anew(content: bytes, tmp_path: Path) -> None:
     """Nothing else depends on it."""
     (make(tmp_path) / "open-batch.json").write_bytes(content)
-    assert open_checkpoint(str(tmp_path), buckets=1, text_ids=False).starts_of_open_batch() == 1
+    assert open_checkpoint(str(tmp_path), buckets=1, text_ids=False).count_start_of_open_batch() == 1
 
 
 def test_a_commit_that_is_missing_in_between_is_named(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_the_job_has_the_rights_that_it_uses(world: World) -> None:
         assert not receipts.exists("000000001.json")
         receipts.put("000000001.json", b"{}")
         assert checkpoint.planned() == []
-        checkpoint.starts_of_open_batch()
+        checkpoint.count_start_of_open_batch()
         refuse_leftovers(checkpoint, f"{state}/lake", f"{state}/lake/none")
         for outbox in ("handover", "lake-outbox"):
             place = open_place(f"{state}/checkpoint/{outbox}")

@@ -21,7 +21,7 @@ from streaming.database import transactions as database_transactions
 from streaming.database.transactions import Transactions
 from streaming.descriptors import Wear
 from streaming.drops import source as drops
-from streaming.drops.options import Limits, ReadOptions
+from streaming.drops.options import Limits, ReadOptions, SourceOptions
 from streaming.lake.keeping import LakeKeeping
 from streaming.lake.outbox import LakeOutbox
 from streaming.lake.tables import Lake
@@ -98,9 +98,7 @@ def costs(spark: SparkSession, home: Path, database: str, tickers: int, monkeypa
         checkpoint,
         epoch,
         published=int,
-        metrics=NoMetrics(),
-        wear=Wear(NoMetrics()),
-        batch_log=BatchLog(checkpoint, threading.Event()),
+        observers=[BatchLog(checkpoint, threading.Event()), NoMetrics(), Wear(NoMetrics())],
     )
     query = _query(spark, home, checkpoint, publish)
     try:
@@ -114,7 +112,7 @@ def _query(spark: SparkSession, home: Path, checkpoint: Checkpoint, publish: Pub
     (home / "input").mkdir(parents=True)
     packets = drops.stream(
         spark,
-        drops.SourceOptions(
+        SourceOptions(
             input=str(home / "input"),
             settle=0,
             limits=Limits(BATCH_BYTES, BATCH_BYTES),

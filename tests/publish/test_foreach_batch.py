@@ -18,7 +18,7 @@ from streaming.errors import CheckpointError, DatabaseError
 from streaming.ledger import writer
 from streaming.packets import Changes
 from streaming.publish.batch import Batch
-from streaming.publish.foreach_batch import Stopwatch
+from streaming.publish.foreach_batch import Steps
 from streaming.telemetry.metrics import NoMetrics
 
 if TYPE_CHECKING:
@@ -48,14 +48,14 @@ def test_a_batch_is_told_once_also_where_the_answer_to_its_commit_was_lost(
 ) -> None:
     """The second attempt finds the batch in the ledger; its figures and the drops that failed are told all the same."""
     told: list[Any] = []
-    metrics: Any = SimpleNamespace(batch=lambda _facts, ended, *_: told.append([drop["fate"] for drop in ended]))
+    metrics: Any = SimpleNamespace(published=lambda batch: told.append([drop["fate"] for drop in batch.written.ended]))
     checkpoint = Checkpoint(str(tmp_path), "c", 2, text_ids=False)
     with contextlib.closing(LosesAnAnswer(database, threading.Event())) as transactions:
         transactions.run(writer.create)
         epoch = writer.take_over(transactions._login, threading.Event())  # noqa: SLF001 - as the job does
         publish = made(transactions, checkpoint, epoch, metrics)
         transactions.lose = lose
-        publish._publish(Batch(Changes.empty(), [FAILED], {}, [], {}), 0, Stopwatch())  # noqa: SLF001
+        publish._publish(Batch(Changes.empty(), [FAILED], {}, [], {}), 0, Steps())  # noqa: SLF001
     assert told == [["failed"]]
     assert [record.getMessage() for record in caplog.records if record.getMessage().startswith("drop")] == [
         "drop 1.csv failed: no-header: the first line is data"
@@ -70,10 +70,10 @@ def test_a_batch_that_the_database_has_lost_ends_the_job(database: str, tmp_path
         transactions.run(writer.create)
         epoch = writer.take_over(database)
         publish = made(transactions, checkpoint, epoch, metrics)
-        publish._publish(Batch(Changes.empty(), [], {}, [], {}), 0, Stopwatch())  # noqa: SLF001 - without Spark
+        publish._publish(Batch(Changes.empty(), [], {}, [], {}), 0, Steps())  # noqa: SLF001 - without Spark
         transactions.run(lambda cur: cur.execute("DELETE FROM stocketl.batches"))
         with pytest.raises(CheckpointError, match=r"lost batch 0.*standby.*start anew"):
-            publish._publish(Batch(Changes.empty(), [], {}, [], {}), 1, Stopwatch())  # noqa: SLF001 - without Spark
+            publish._publish(Batch(Changes.empty(), [], {}, [], {}), 1, Steps())  # noqa: SLF001 - without Spark
         transactions.run(lambda cur: cur.execute("UPDATE stocketl.writer SET epoch = epoch - 1"))
         with pytest.raises(DatabaseError, match=r"lost this job's start \(epoch 1, found 0\).*Start the job again"):
             transactions.run(lambda cur: writer.check_epoch(cur, epoch))

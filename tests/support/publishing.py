@@ -24,7 +24,5 @@ def made(transactions: Transactions, checkpoint: Checkpoint, epoch: int, metrics
         checkpoint,
         epoch,
         published=int,
-        metrics=metrics,
-        wear=Wear(NoMetrics()),
-        batch_log=BatchLog(checkpoint, threading.Event()),
+        observers=[BatchLog(checkpoint, threading.Event()), metrics, Wear(NoMetrics())],
     )

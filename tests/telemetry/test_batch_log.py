@@ -14,6 +14,7 @@ from streaming.checkpoint.checkpoint import open_checkpoint
 from streaming.checkpoint.offset import Span
 from streaming.storage.place import Version
 from streaming.telemetry.batch_log import BatchLog, names, size
+from streaming.telemetry.observer import Published, Written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,13 +61,18 @@ def fact(part: Span, rows: int) -> Fact:
     return ledger_rows.fact(part.seq, key=part.version.key, loaded=rows - 1, rejected=1, **ends)
 
 
+def done(batch_id: int, facts: list[Fact], seconds: dict[str, float], cells: int) -> Published:
+    """A batch that was written."""
+    return Published(batch_id, facts, Written(cells, []), seconds, datetime(2026, 1, 2, tzinfo=UTC), [])
+
+
 def test_the_line_of_a_batch_has_names_and_the_time_that_passed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Reading, the tables and the lake together: not the transaction alone."""
     seconds = {"collect": 100.0, "transaction": 19.71, "lake": 1.0}
     facts = [fact(span(f"{number}.csv", 9, seq=number), 1000) for number in (2, 1, 3, 4, 5)]
-    batch_log(tmp_path, Clock()).done(7, facts, seconds, (4000, [{"fate": "loaded"}]))  # type: ignore[list-item]
+    batch_log(tmp_path, Clock()).published(done(7, facts, seconds, 4000))
     (line,) = caplog.messages
     assert line == "batch 7: 5 drops (1.csv, 2.csv, 3.csv and 2 more), 5,000 rows, 5 rejected, 4,000 cells in 120.71 s"
 
@@ -97,7 +103,7 @@ def test_a_large_drop_says_how_far_it_is_and_what_is_left(tmp_path: Path, caplog
     for number, part in enumerate(parts):
         log.begins(number)
         clock.now += 60
-        log.done(number, [fact(part, 9)], {"collect": 60.0}, (9, []))
+        log.published(done(number, [fact(part, 9)], {"collect": 60.0}, 9))
     assert [line.partition("; ")[2] for line in caplog.messages] == [
         "big.csv: 100 of 500 MB, about 4 min left",
         "big.csv: 200 of 500 MB, about 3 min left",
@@ -132,7 +138,7 @@ def test_on_a_terminal_a_bar_stands_for_the_lines(tmp_path: Path, caplog: pytest
         log.begins(number)
         clock.now += 60
         log.look()
-        log.done(number, [fact(part, 9)], {"collect": 60.0}, (9, []))
+        log.published(done(number, [fact(part, 9)], {"collect": 60.0}, 9))
     log.begins(2)
     clock.now += 2
     log.look()

@@ -10,6 +10,7 @@ from botocore.validate import validate_parameters
 
 from streaming.errors import StorageError
 from streaming.telemetry.metrics import CloudWatch
+from streaming.telemetry.observer import Published, Written
 
 if TYPE_CHECKING:
     import pytest
@@ -55,7 +56,7 @@ def test_a_batch_counts_its_drops_and_rows_and_how_long_each_drop_took_to_be_see
     ]
     sent = Sent()
     metrics = CloudWatch(sent)
-    metrics.batch([FACT] * 3, ended, 0.7, NOW)
+    metrics.published(Published(0, [FACT] * 3, Written(9, ended), {"collect": 0.3, "transaction": 0.4}, NOW, []))
     metrics.waiting(4, 31.5)
     metrics.flush()
     assert sent.values() == {
