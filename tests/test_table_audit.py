@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psycopg2
 import pytest
@@ -15,6 +15,7 @@ from outcome import rows
 from test_ledger import fact
 from test_publish import made as publish_made
 
+from streaming import audit as audit_module
 from streaming import ledger, table_audit
 from streaming.audit import Audit
 from streaming.batch import Batch, _joined
@@ -31,6 +32,8 @@ from streaming.transactions import Transactions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from psycopg2.extensions import cursor
 
 CHECKPOINT = Checkpoint("", "c", 2, text_ids=False)
 FIRST: list[Row] = [(day, ticker, 10 + day / 3, day) for day in range(40) for ticker in ("A", "B", "C", "BRK.B")]
@@ -76,6 +79,12 @@ def job(database: str, tmp_path: Path) -> Iterator[Job]:
         yield made
 
 
+def _audits(cur: cursor) -> int:
+    cur.execute("SELECT count(*) FROM stocketl.audits")
+    ((count,),) = cur.fetchall()
+    return int(count)
+
+
 def audit(database: str) -> Found:
     with contextlib.closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cur:
         return audit_tables(cur, CHECKPOINT, lambda: None)
@@ -88,6 +97,38 @@ def test_tables_that_nobody_has_touched_agree(database: str, monkeypatch: pytest
     monkeypatch.setattr(table_audit, "_CELLS_AT_ONCE", at_once)
     found = audit(database)
     assert (found.problem, found.cells) == (None, len(FIRST) + 3)
+
+
+@pytest.mark.parametrize("when", ["state", "tables"])
+def test_an_audit_that_the_end_of_the_job_cuts_short_says_nothing(
+    job: Job, database: str, when: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Spark is gone while the state is read, or the tables have more pieces: no warning, no note, nothing read on."""
+    stop = threading.Event()
+    made = Audit(
+        cast("Any", None), load(environment=False), CHECKPOINT, Login(database, None), job.transactions,
+        cast("Any", SimpleNamespace(done=1)), cast("Any", SimpleNamespace(batches=0, under_way=False, held_up=False)),
+        stop,
+    )  # fmt: skip
+
+    def state(*_: object) -> dict[int, Any]:
+        stop.set()
+        msg = "'NoneType' object has no attribute 'setCallSite'"
+        raise AttributeError(msg)
+
+    def tables(cur: cursor, checkpoint: Checkpoint, pause: Any) -> Found:
+        stop.set()
+        return audit_tables(cur, checkpoint, pause)
+
+    if when == "state":
+        monkeypatch.setattr(audit_module, "state_fingerprints", state)
+    else:
+        monkeypatch.setattr(audit_module, "state_fingerprints", lambda *_: {})
+        monkeypatch.setattr(audit_module, "fingerprints", lambda *_: {})
+        monkeypatch.setattr(audit_module, "audit_tables", tables)
+    made.audit()
+    assert caplog.messages == []
+    assert job.transactions.run(_audits) == 0
 
 
 @pytest.mark.usefixtures("job")
