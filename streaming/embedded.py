@@ -23,6 +23,7 @@ import shlex
 import shutil
 import stat
 import subprocess
+import sys
 import time
 import urllib.parse
 from typing import TYPE_CHECKING
@@ -44,6 +45,8 @@ SOCKET_PATH_LIMIT = 100  # bytes; sockaddr_un holds 108 on Linux, 104 on macOS
 PLAIN_PATH = re.compile(r"[\w/.-]+", re.ASCII)  # `unix_socket_directories` is a list that has its own quoting rules
 _LOG_PREFIX = re.compile(r"^[\d-]+ [\d:.]+ \w+ \[\d+\] ")
 LONGEST_LOG = 20_000_000  # bytes: above it the next start begins a new one
+# ControlFileData in PostgreSQL's pg_control.h: the state of the cluster is its fourth field, DB_SHUTDOWNED is 1
+_STATE, _SHUT_DOWN = slice(16, 20), 1
 START_LIMIT = 300  # seconds: recovery after a crash replays the write-ahead log
 ORPHANS_LIMIT = 15  # seconds that the backends of a killed server get to notice it
 
@@ -85,6 +88,16 @@ def running(data_dir: str | os.PathLike[str]) -> str | None:
     # the server of a home that was moved while it was up still names the old place; its socket has come along
     moved = not (pathlib.Path(lines[4]) / SOCKET_NAME).exists() and (data / SOCKET_NAME).exists()
     return _uri(str(data) if moved else lines[4])
+
+
+def has_broken_down(data_dir: str | os.PathLike[str]) -> bool:
+    """Whether the server is down though nobody has stopped it: killed, or ended by itself on a full disk."""
+    data = _resolved(data_dir)
+    try:
+        state = (data / "global" / "pg_control").read_bytes()[_STATE]
+    except OSError:
+        return False
+    return int.from_bytes(state, sys.byteorder) != _SHUT_DOWN and _postmaster(data) is None
 
 
 def psql_path() -> pathlib.Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def database(settings: Settings) -> Iterator[Login]:
             if not was_up:
                 _users(data).write_text(_identity(data))
         try:
-            yield Login(uri)
+            yield Login(uri, before=partial(_start_again, data))
         finally:
             with as_plain_errors(data):
                 if _alone(users) and _users(data).read_text() == _identity(data) != "":
@@ -160,6 +161,19 @@ def _no_database(settings: Settings) -> str:
     if not used.startswith(EMBEDDED):
         return f"the job of {settings.home} uses the database {used}; give it with --database"
     return f"there is no database in {settings.postgres_data} yet; `stocketl run --home {settings.home}` makes it"
+
+
+def _start_again(data: Path) -> None:
+    """Brings up a server that has ended though nobody has stopped it; if that fails, the next login tries it again."""
+    from streaming import embedded  # noqa: PLC0415 (as above)
+
+    with contextlib.suppress(DatabaseError, OSError):
+        if embedded.has_broken_down(data):
+            of_a_command = _users(data).read_text() != ""
+            embedded.start(data)
+            if of_a_command:
+                _users(data).write_text(_identity(data))
+            log.warning("the embedded PostgreSQL had ended though nobody has stopped it: it is up again")
 
 
 def _users(data: Path) -> Path:
