@@ -18,7 +18,7 @@ from streaming.errors import DatabaseError, SettingsError
 from streaming.login import Login
 from streaming.running import of_home, of_ledger
 from streaming.settings import EMBEDDED, is_s3
-from streaming.sign import read_document
+from streaming.sign import DOCUMENT, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +95,17 @@ def reading(settings: Settings) -> Iterator[connection]:
             yield connected
     except psycopg2.Error as error:
         raise plain(error) from None
+
+
+def refuse_forgotten_database(settings: Settings) -> None:
+    """Raises SettingsError if no database is given and the last job of the home used another than the home's own."""
+    used = (read_document(settings.home) or {}).get("database", EMBEDDED)
+    if settings.embedded and not used.startswith(EMBEDDED):
+        msg = (
+            f"the job of {settings.home} uses the database {used}: give it with --database. If its data should go into "
+            f"a database of the home from now on, remove {settings.home / DOCUMENT} first"
+        )
+        raise SettingsError(msg)
 
 
 def start_and_leave_up(settings: Settings) -> tuple[str, bool]:

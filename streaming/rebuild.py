@@ -23,7 +23,7 @@ import typer
 from streaming import rebuild_database, rebuild_files, running
 from streaming.connect import Limits, begin, connect
 from streaming.errors import CheckpointError, StockETLError
-from streaming.home import database
+from streaming.home import database, refuse_forgotten_database
 from streaming.settings import is_s3
 from streaming.sqlstates import plain
 from streaming.stopping import until_stopped
@@ -64,6 +64,7 @@ class _Plan:
 def run(settings: Settings, *, yes: bool, dry_run: bool, without_missing: bool) -> int:
     """Says what will be done, asks, does it, compares every cell; 0 if all is well. Raises StockETLError."""
     _refuse_buckets(settings)
+    refuse_forgotten_database(settings)
     journal = _journal(settings)
     if journal is None:
         plan = _planned(settings, datetime.now(UTC).strftime("%Y%m%d_%H%M%S"))

@@ -24,6 +24,7 @@ from tables import assert_same, expected, stored
 from streaming import rebuild, rebuild_database, rebuild_files
 from streaming.errors import CheckpointError, DatabaseError, StockETLError
 from streaming.settings import load
+from streaming.sign import sign_of_life
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,6 +220,23 @@ def test_a_home_that_is_none_is_not_made(settings: Settings) -> None:
     with pytest.raises(StockETLError, match="nothing to rebuild"):
         rebuild.run(settings, yes=True, dry_run=False, without_missing=False)
     assert not settings.home.exists()
+
+
+def test_the_places_of_the_last_run_are_rebuilt(home: LoadedHome, tmp_path: Path) -> None:
+    """Those outside of the home too; its database must be named again, since no password is kept in the home."""
+    outside = tmp_path / "outside"
+    home.load("a.csv", row(2, 1))
+    Path(home.settings.success).rename(outside)
+    with sign_of_life(home.settings.model_copy(update={"success": str(outside), "lake": None})):
+        pass
+    folder = home.settings.home
+    planned = command("rebuild", "--home", str(folder), "--database", home.settings.database or "", "--dry-run")
+    assert f"{outside} -> {outside}-old-" in planned.stdout
+    assert "1 loaded files" in planned.stdout
+    forgotten = command("rebuild", "--home", str(folder), "--yes")
+    assert forgotten.returncode == 1
+    assert "give it with --database" in forgotten.stderr
+    assert not (folder / "postgres").exists()
 
 
 def test_on_s3_it_says_what_to_do_by_hand(settings: Settings) -> None:
