@@ -195,6 +195,8 @@ def state_fingerprints(spark: SparkSession, checkpoint: Checkpoint, batch_id: in
 
 
 def _note(cur: cursor, batch_id: int, found: Found, seconds: float) -> None:
+    """The newest time is the newest audit: those that a wrong clock has put into the future go."""
+    cur.execute("DELETE FROM stocketl.audits WHERE audited_at > clock_timestamp()")
     cur.execute(
         "INSERT INTO stocketl.audits (batch_id, cells, seconds, problem) VALUES (%s, %s, %s, %s)",
         (batch_id, found.cells, round(seconds, 3), found.problem),

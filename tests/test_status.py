@@ -326,6 +326,14 @@ def test_a_database_that_is_down_leaves_the_job_to_its_home(
     assert "secret" not in told.out + facts["said"]
 
 
+def test_the_last_batch_is_the_newest_one_though_the_clock_was_set_back(home: LoadedHome) -> None:
+    """An older one has a later time then, until that time has come again."""
+    home.load("a.csv", "date,id,price,trade_volume\n2024-01-02,A,1,1\n")
+    home.change("UPDATE stocketl.batches SET committed_at = clock_timestamp() + interval '1 hour'")
+    seq = home.load("b.csv", "date,id,price,trade_volume\n2024-01-03,A,1,1\n")
+    assert status(home.settings)["last_batch"]["batch_id"] == seq
+
+
 def test_the_places_of_the_last_job_are_used(tmp_path: Path) -> None:
     """`status --home H` looks at the input that the job of H watches, unless another one is named."""
     home = str(tmp_path / "home")

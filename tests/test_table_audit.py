@@ -17,7 +17,7 @@ from test_publish import made as publish_made
 
 from streaming import audit as audit_module
 from streaming import ledger, table_audit
-from streaming.audit import Audit
+from streaming.audit import Audit, _note
 from streaming.batch import Batch, _joined
 from streaming.checkpoint import Checkpoint
 from streaming.history import History
@@ -79,10 +79,13 @@ def job(database: str, tmp_path: Path) -> Iterator[Job]:
         yield made
 
 
-def _audits(cur: cursor) -> int:
-    cur.execute("SELECT count(*) FROM stocketl.audits")
-    ((count,),) = cur.fetchall()
-    return int(count)
+def _audits(cur: cursor) -> list[tuple[int, str | None]]:
+    cur.execute("SELECT batch_id, problem FROM stocketl.audits ORDER BY audited_at")
+    return cur.fetchall()
+
+
+def _an_hour_ahead(cur: cursor) -> None:
+    cur.execute("UPDATE stocketl.audits SET audited_at = audited_at + interval '1 hour'")
 
 
 def audit(database: str) -> Found:
@@ -97,6 +100,14 @@ def test_tables_that_nobody_has_touched_agree(database: str, monkeypatch: pytest
     monkeypatch.setattr(table_audit, "_CELLS_AT_ONCE", at_once)
     found = audit(database)
     assert (found.problem, found.cells) == (None, len(FIRST) + 3)
+
+
+def test_an_audit_of_the_future_hides_no_newer_one(job: Job) -> None:
+    """The clock was set back: `status` would show the old one until that time has come again."""
+    job.transactions.run(lambda cur: _note(cur, 1, Found(7), 0.1))
+    job.transactions.run(_an_hour_ahead)
+    job.transactions.run(lambda cur: _note(cur, 2, Found(5, 1, ["x"]), 0.1))
+    assert job.transactions.run(_audits) == [(2, "x (1 in all)")]
 
 
 @pytest.mark.parametrize("when", ["state", "tables"])
@@ -128,7 +139,7 @@ def test_an_audit_that_the_end_of_the_job_cuts_short_says_nothing(
         monkeypatch.setattr(audit_module, "audit_tables", tables)
     made.audit()
     assert caplog.messages == []
-    assert job.transactions.run(_audits) == 0
+    assert job.transactions.run(_audits) == []
 
 
 @pytest.mark.usefixtures("job")
