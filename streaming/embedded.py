@@ -63,6 +63,7 @@ def start(data_dir: str | os.PathLike[str]) -> str:
         if _postmaster(data) is None:
             account = _account(data)
             _initialise(data, account)
+            _give_rights(data, account)
             _launch(data, account)
         return _await_ready(data)
 
@@ -185,6 +186,18 @@ def _initialise(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
     fresh.rename(data)
 
 
+def _give_rights(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
+    """A copy (`cp -r`, an archive) may have lost the owner and the mode without which the server does not start."""
+    if account is not None and data.stat().st_uid == 0:
+        log.warning("%s is a copy that belongs to root: %s gets it, which the server runs as", data, account.pw_name)
+        for folder, _, names in os.walk(data):
+            for path in (folder, *(f"{folder}/{name}" for name in names)):
+                os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+    if stat.S_IMODE(data.stat().st_mode) & 0o027:  # as PostgreSQL asks
+        with contextlib.suppress(PermissionError):  # another account's: the server says so
+            data.chmod(0o700)
+
+
 def _launch(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
     sockets = _socket_dir(data, account)
     # left behind by kill -9; a live server was ruled out, but PostgreSQL itself only asks whether the number is taken
@@ -256,6 +269,7 @@ def _run(data: pathlib.Path, account: pwd.struct_passwd | None, program: str, *a
         _let_pass(data, account)
         _let_pass(_bin() / program, account)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+    before = _tail(data)
     done = subprocess.run(  # noqa: S603 - the wheel's own program, arguments as a list
         [str(_bin() / program), *arguments],
         cwd=data,
@@ -269,7 +283,8 @@ def _run(data: pathlib.Path, account: pwd.struct_passwd | None, program: str, *a
         **({"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}),  # type: ignore[call-overload]  # the stub has no unpacked user
     )
     if done.returncode != 0:
-        said = _in_one_line(_tail(data)) or _in_one_line(done.stdout)
+        after = _tail(data)  # the log of an earlier start says nothing of this one
+        said = _in_one_line(after if after != before else "") or _in_one_line(done.stdout)
         msg = f"{program} failed for {data}: {said} (see {data / 'server.log'})"
         raise DatabaseError(msg)
 
