@@ -144,6 +144,19 @@ def test_a_loaded_file_that_was_not_moved_yet_is_loaded_again_in_its_place(home:
     assert (asides.input / "c.csv").read_text() == row(2, 3)
 
 
+def test_a_home_that_was_copied_without_its_times_still_knows_what_it_had_loaded(home: LoadedHome) -> None:
+    """The claim of a drop that was not moved yet is the drop's own; the file in the input may be another one by now."""
+    home.load("a.csv", row(2, 1))
+    home.load("b.csv", row(2, 2), move=False)
+    source = Path(home.settings.input)
+    for path in (source / "b.csv", source / ".claims" / "2"):
+        os.utime(path)
+    asides, made = set_aside(home.settings)
+    assert made.missing == []
+    assert in_order(asides.again) == [("a.csv", row(2, 1).encode()), ("b.csv", row(2, 2).encode())]
+    assert in_order(source) == [("b.csv", row(2, 2).encode())]
+
+
 def test_a_claim_is_put_back_only_where_its_file_is_gone(home: LoadedHome) -> None:
     """Admitted and not loaded: the claim may be the last copy."""
     source, settings = Path(home.settings.input), home.settings
