@@ -249,7 +249,7 @@ def rebuild(
     from streaming.rebuild import rebuild as anew
     from streaming.telemetry.log import log_to_terminal
 
-    settings = _load(locals())
+    settings = _of_a_home(locals())
     log_to_terminal(settings.log_format)
     raise typer.Exit(anew.run(settings, yes=yes, dry_run=dry_run, without_missing=without_missing))
 
@@ -342,7 +342,7 @@ def _of_a_home(options: dict[str, Any]) -> Settings:
 
     settings = _load(options)
     refuse_missing_home(settings, named=options.get("home") is not None)
-    return as_last_run(settings)
+    return as_last_run(settings, [name for name, value in options.items() if value is not None])
 
 
 def _answer(facts: Any, show: Any, *, as_json: bool) -> None:

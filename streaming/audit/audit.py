@@ -97,7 +97,7 @@ class Audit(Follower):
         except StockETLError:
             raise
         except Exception as error:  # noqa: BLE001 (psycopg2's, of a server that is away: the next audit will tell)
-            log.warning("the tables were not audited this time: %s", _first_line(error))
+            self._tell_not_audited("tables were", error)
             return
         if found is None:
             return
@@ -120,7 +120,7 @@ class Audit(Follower):
         except CheckpointError:
             raise
         except Exception as error:  # noqa: BLE001 (Spark's errors have no common class; batches compare what they touch)
-            log.warning("the state was not audited this time: %s", told_by_spark(str(error)) or _first_line(error))
+            self._tell_not_audited("state was", error)
             return False
         for bucket in sorted(known.keys() | state.keys() - {OLDER}):
             got = state.get(bucket, NOTHING)
@@ -161,16 +161,22 @@ class Audit(Follower):
         return self._publish.under_way or self._seen != before
 
     def _let_pass(self) -> None:
-        """Between two pieces: a batch goes first, for some seconds; a job that ends does not wait.
+        """Between two pieces: a batch goes first, for some seconds.
 
-        Raises _GiveWayError: what the audit has read is locked until its transaction ends.
+        Raises _GiveWayError: what the audit has read is locked until its transaction ends, and a job that ends reads no
+        more.
         """
         began = time.monotonic()
-        while not self._publish.held_up:
-            in_time = self._busy() and time.monotonic() - began < QUIET_SECONDS
-            if not in_time or self._stop_event.wait(_LOOK_SECONDS):
+        while not self._publish.held_up and not self._stop_event.is_set():
+            if not self._busy() or time.monotonic() - began >= QUIET_SECONDS:
                 return
+            self._stop_event.wait(_LOOK_SECONDS)
         raise _GiveWayError
+
+    def _tell_not_audited(self, what: str, error: Exception) -> None:
+        """Nothing of a job that ends: Spark and the embedded server go while it reads."""
+        if not self._stop_event.is_set():
+            log.warning("the %s not audited this time: %s", what, told_by_spark(str(error)) or _first_line(error))
 
 
 def state_fingerprints(spark: SparkSession, checkpoint: Checkpoint, batch_id: int) -> dict[int, Fingerprint | None]:
@@ -186,6 +192,8 @@ def state_fingerprints(spark: SparkSession, checkpoint: Checkpoint, batch_id: in
 
 
 def _note(cur: cursor, batch_id: int, found: Found, seconds: float) -> None:
+    """The newest time is the newest audit: those that a wrong clock has put into the future go."""
+    cur.execute("DELETE FROM stocketl.audits WHERE audited_at > clock_timestamp()")
     cur.execute(
         "INSERT INTO stocketl.audits (batch_id, cells, seconds, problem) VALUES (%s, %s, %s, %s)",
         (batch_id, found.cells, round(seconds, 3), found.problem),

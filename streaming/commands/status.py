@@ -53,7 +53,7 @@ _FAILED_LATELY = """
 _LAST_BATCH = """
     SELECT batch_id, committed_at, drops, cells,
            extract(epoch FROM clock_timestamp() - committed_at)::float8 AS age_seconds
-    FROM stocketl.batches WHERE committed_at IS NOT NULL ORDER BY committed_at DESC, batch_id DESC LIMIT 1
+    FROM stocketl.batches WHERE committed_at IS NOT NULL ORDER BY epoch DESC, batch_id DESC LIMIT 1
 """
 _STILL_LYING = """
     SELECT d.key, d.etag, d.version_id FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq)

@@ -23,6 +23,7 @@ import shlex
 import shutil
 import stat
 import subprocess
+import sys
 import time
 import urllib.parse
 from typing import TYPE_CHECKING
@@ -44,6 +45,8 @@ SOCKET_PATH_LIMIT = 100  # bytes; sockaddr_un holds 108 on Linux, 104 on macOS
 PLAIN_PATH = re.compile(r"[\w/.-]+", re.ASCII)  # `unix_socket_directories` is a list that has its own quoting rules
 _LOG_PREFIX = re.compile(r"^[\d-]+ [\d:.]+ \w+ \[\d+\] ")
 LONGEST_LOG = 20_000_000  # bytes: above it the next start begins a new one
+# ControlFileData in PostgreSQL's pg_control.h: the state of the cluster is its fourth field, DB_SHUTDOWNED is 1
+_STATE, _SHUT_DOWN = slice(16, 20), 1
 START_LIMIT = 300  # seconds: recovery after a crash replays the write-ahead log
 ORPHANS_LIMIT = 15  # seconds that the backends of a killed server get to notice it
 
@@ -60,6 +63,7 @@ def start(data_dir: str | os.PathLike[str]) -> str:
         if _postmaster(data) is None:
             account = _account(data)
             _initialise(data, account)
+            _give_rights(data, account)
             _launch(data, account)
         return _await_ready(data)
 
@@ -85,6 +89,16 @@ def running(data_dir: str | os.PathLike[str]) -> str | None:
     # the server of a home that was moved while it was up still names the old place; its socket has come along
     moved = not (pathlib.Path(lines[4]) / SOCKET_NAME).exists() and (data / SOCKET_NAME).exists()
     return _uri(str(data) if moved else lines[4])
+
+
+def has_broken_down(data_dir: str | os.PathLike[str]) -> bool:
+    """Whether the server is down though nobody has stopped it: killed, or ended by itself on a full disk."""
+    data = _resolved(data_dir)
+    try:
+        state = (data / "global" / "pg_control").read_bytes()[_STATE]
+    except OSError:
+        return False
+    return int.from_bytes(state, sys.byteorder) != _SHUT_DOWN and _postmaster(data) is None
 
 
 def psql_path() -> pathlib.Path:
@@ -172,6 +186,18 @@ def _initialise(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
     fresh.rename(data)
 
 
+def _give_rights(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
+    """A copy (`cp -r`, an archive) may have lost the owner and the mode without which the server does not start."""
+    if account is not None and data.stat().st_uid == 0:
+        log.warning("%s is a copy that belongs to root: %s gets it, which the server runs as", data, account.pw_name)
+        for folder, _, names in os.walk(data):
+            for path in (folder, *(f"{folder}/{name}" for name in names)):
+                os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
+    if stat.S_IMODE(data.stat().st_mode) & 0o027:  # as PostgreSQL asks
+        with contextlib.suppress(PermissionError):  # another account's: the server says so
+            data.chmod(0o700)
+
+
 def _launch(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
     sockets = _socket_dir(data, account)
     # left behind by kill -9; a live server was ruled out, but PostgreSQL itself only asks whether the number is taken
@@ -243,6 +269,7 @@ def _run(data: pathlib.Path, account: pwd.struct_passwd | None, program: str, *a
         _let_pass(data, account)
         _let_pass(_bin() / program, account)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+    before = _tail(data)
     done = subprocess.run(  # noqa: S603 - the wheel's own program, arguments as a list
         [str(_bin() / program), *arguments],
         cwd=data,
@@ -256,7 +283,8 @@ def _run(data: pathlib.Path, account: pwd.struct_passwd | None, program: str, *a
         **({"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}),  # type: ignore[call-overload]  # the stub has no unpacked user
     )
     if done.returncode != 0:
-        said = _in_one_line(_tail(data)) or _in_one_line(done.stdout)
+        after = _tail(data)  # the log of an earlier start says nothing of this one
+        said = _in_one_line(after if after != before else "") or _in_one_line(done.stdout)
         msg = f"{program} failed for {data}: {said} (see {data / 'server.log'})"
         raise DatabaseError(msg)
 

@@ -28,7 +28,8 @@ class SecretUnavailableError(StockETLError):
 class Login:
     """A URI that may be renewed. With a secret, its user and password replace those of the URI.
 
-    read: the secret's text by its id; clock: seconds. Not for several threads at once.
+    read: the secret's text by its id; before: called whenever somebody is about to log in; clock: seconds. Not for
+    several threads at once.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class Login:
         secret: str | None = None,
         *,
         read: Callable[[str], str] | None = None,
+        before: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._given = uri
         self._secret = secret
         self._read = read or _read_secret
+        self._before = before
         self._clock = clock
         self._uri = uri if secret is None else None
         self._refused_since: float | None = None
@@ -51,6 +54,7 @@ class Login:
 
         Raises SettingsError for a secret that is of no use, SecretUnavailableError where waiting may mend it.
         """
+        self._before()
         if self._uri is None:
             try:
                 self._uri = filled(self._given, self._read(str(self._secret)))
@@ -60,7 +64,7 @@ class Login:
 
     def copy(self) -> Login:
         """One for another thread."""
-        return Login(self._given, self._secret, read=self._read, clock=self._clock)
+        return Login(self._given, self._secret, read=self._read, before=self._before, clock=self._clock)
 
     def accepted(self) -> None:
         """The database took it."""

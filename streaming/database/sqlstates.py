@@ -81,7 +81,10 @@ _WAIT_ADVICE = {
     "58030": "The database server's disk or network storage failed. See its log.",
     "57P03": "The server is starting, stopping or recovering. If that takes long, see its log.",
 }
-_NO_ANSWER_ADVICE = "Check that the server runs and that host and port in --database are right."
+_NO_ANSWER_ADVICE = (
+    "Check that the server runs (`stocketl database` starts the one of a home) and that host and port in --database "
+    "are right."
+)
 
 
 def transient(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from streaming.database.login import Login
 from streaming.errors import DatabaseError, SettingsError
 from streaming.home.rights import as_plain_errors
 from streaming.home.running import of_home, of_ledger
-from streaming.home.sign import read_document
+from streaming.home.sign import DOCUMENT, read_document
 from streaming.settings import EMBEDDED
 from streaming.storage.locations import is_s3
 
@@ -52,7 +53,7 @@ def database(settings: Settings) -> Iterator[Login]:
             if not was_up:
                 _users(data).write_text(_identity(data))
         try:
-            yield Login(uri)
+            yield Login(uri, before=partial(_start_again, data))
         finally:
             with as_plain_errors(data):
                 if _alone(users) and _users(data).read_text() == _identity(data) != "":
@@ -95,6 +96,17 @@ def reading(settings: Settings) -> Iterator[connection]:
             yield connected
     except psycopg2.Error as error:
         raise plain(error) from None
+
+
+def refuse_forgotten_database(settings: Settings) -> None:
+    """Raises SettingsError if no database is given and the last job of the home used another than the home's own."""
+    used = (read_document(settings.home) or {}).get("database", EMBEDDED)
+    if settings.embedded and not used.startswith(EMBEDDED):
+        msg = (
+            f"the job of {settings.home} uses the database {used}: give it with --database. If its data should go into "
+            f"a database of the home from now on, remove {settings.home / DOCUMENT} first"
+        )
+        raise SettingsError(msg)
 
 
 def start_and_leave_up(settings: Settings) -> tuple[str, bool]:
@@ -161,6 +173,19 @@ def _no_database(settings: Settings) -> str:
     if not used.startswith(EMBEDDED):
         return f"the job of {settings.home} uses the database {used}; give it with --database"
     return f"there is no database in {settings.postgres_data} yet; `stocketl run --home {settings.home}` makes it"
+
+
+def _start_again(data: Path) -> None:
+    """Brings up a server that has ended though nobody has stopped it; if that fails, the next login tries it again."""
+    from streaming.database import embedded  # noqa: PLC0415 (as above)
+
+    with contextlib.suppress(DatabaseError, OSError):
+        if embedded.has_broken_down(data):
+            of_a_command = _users(data).read_text() != ""
+            embedded.start(data)
+            if of_a_command:
+                _users(data).write_text(_identity(data))
+            log.warning("the embedded PostgreSQL had ended though nobody has stopped it: it is up again")
 
 
 def _users(data: Path) -> Path:

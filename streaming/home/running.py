@@ -32,7 +32,7 @@ _WRITER = """
     SELECT w.epoch, w.host, w.process_id, w.started_at, b.committed_at, clock_timestamp()
     FROM stocketl.writer w LEFT JOIN LATERAL (
         SELECT committed_at FROM stocketl.batches
-        WHERE epoch = w.epoch AND committed_at IS NOT NULL ORDER BY committed_at DESC LIMIT 1
+        WHERE epoch = w.epoch AND committed_at IS NOT NULL ORDER BY batch_id DESC LIMIT 1
     ) b ON true
     WHERE w.process_id IS NOT NULL
 """

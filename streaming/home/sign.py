@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from streaming import waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from streaming.settings import Settings
@@ -98,22 +98,25 @@ def is_locked(home: Path) -> bool | None:
     return bool(struct.unpack(_FLOCK, found)[0] != fcntl.F_UNLCK)
 
 
-def as_last_run(settings: Settings) -> Settings:
+def as_last_run(settings: Settings, named: Collection[str] = ()) -> Settings:
     """The settings with the places that the last job of this home used, each where none is given.
 
-    What lay in the home is looked for in the home, which may have been moved since.
+    What lay in the home is looked for in the home, which may have been moved since. named: settings that were given,
+    whatever their value is.
     """
     with contextlib.suppress(OSError):
         told = read_document(settings.home) or {}
         before = f"{told.get('home')}/"
         given = {name for name in _PLACES if getattr(settings, name) not in {None, str(settings.home / name)}}
-        places = {name: told[name] for name in _PLACES if name not in given and isinstance(told.get(name), str)}
+        left = set(_PLACES) - given - set(named)
+        places = {name: told[name] for name in _PLACES if name in left and isinstance(told.get(name), str)}
         moved = {
             name: str(settings.home / place[len(before) :])
             for name, place in places.items()
             if place.startswith(before)
         }
-        return settings.model_copy(update=places | moved)
+        without = {"lake": None} if "lake" in left and told.get("lake", "") is None else {}
+        return settings.model_copy(update=places | moved | without)
     return settings
 
 
@@ -131,6 +134,7 @@ class _Writer(threading.Thread):
             "home": str(settings.home),
             "database": settings.shown_database,
             **{name: getattr(settings, name) for name in _PLACES},
+            "input": _input(settings),
             "started_at": _now(),
         }
 
@@ -176,6 +180,16 @@ def _is_whole(document: dict[str, Any]) -> bool:
     return all(isinstance(document.get(name), kind) for name, kind in _TYPES.items()) and (
         isinstance(waits, list) and all(isinstance(held, dict) and held.keys() >= _WAIT for held in waits)
     )
+
+
+def _input(settings: Settings) -> str:
+    """The input of the home: a rebuild reads the old files from a folder of its own, `old-<stamp>/again`."""
+    if not settings.input.startswith(f"{settings.home}/old-"):
+        return settings.input
+    with contextlib.suppress(OSError):
+        told = (read_document(settings.home) or {}).get("input")
+        return told if isinstance(told, str) else f"{settings.home}/input"
+    return f"{settings.home}/input"
 
 
 def _flock(kind: int) -> bytes:

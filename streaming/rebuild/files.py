@@ -173,9 +173,12 @@ def _file_of(drop: LoadedDrop, asides: Asides, found: dict[str, Path]) -> Path |
     if drop.moved:
         return None
     source = Path(asides.settings.input)
-    places = [asides.claims / str(drop.seq), source / _CLAIMS / str(drop.seq)]
-    places += [Path(path_of(str(folder), drop.key)) for folder in (asides.input, source)]
-    return next((path for path in places if path.is_file() and _stamp(path) == _stamp_of(drop)), None)
+    claims = [asides.claims / str(drop.seq), source / _CLAIMS / str(drop.seq)]
+    places = [*claims, *(Path(path_of(str(folder), drop.key)) for folder in (asides.input, source))]
+    exact = [path for path in places if path.is_file() and _stamp(path) == _stamp_of(drop)]
+    # a home that was copied without its times: nobody but the job writes claims
+    alike = [path for path in claims if path.is_file() and _stamp(path)[1] == _stamp_of(drop)[1]]
+    return next(iter([*exact, *alike]), None)
 
 
 def _files(folder: Path) -> dict[str, Path]:

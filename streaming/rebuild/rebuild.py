@@ -22,7 +22,7 @@ from streaming.database.connect import Limits, begin, connect
 from streaming.database.sqlstates import plain
 from streaming.errors import StockETLError
 from streaming.home import running
-from streaming.home.database import database
+from streaming.home.database import database, refuse_forgotten_database
 from streaming.home.rebuild_journal import (
     BEGUN,
     FILLED,
@@ -70,6 +70,7 @@ class _Plan:
 def run(settings: Settings, *, yes: bool, dry_run: bool, without_missing: bool) -> int:
     """Says what will be done, asks, does it, compares every cell; 0 if all is well. Raises StockETLError."""
     _refuse_buckets(settings)
+    refuse_forgotten_database(settings)
     journal = read_journal(settings)
     if journal is None:
         plan = _planned(settings, datetime.now(UTC).strftime("%Y%m%d_%H%M%S"))

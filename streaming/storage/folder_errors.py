@@ -35,12 +35,18 @@ def plain_errors(what: str, url: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        msg = f"cannot {what} {url}: {said(error)}"
-        if error.errno in FULL:
-            msg += "; free some space on its disk"
-        elif not os.path.isdir(url):
-            msg += "; the folder is gone: make it again, or mount its disk"
+        msg = f"cannot {what} {url}: {said(error)}{_advice(error, url)}"
         raise StorageError(msg) from error
+
+
+def _advice(error: OSError, url: str) -> str:
+    if error.errno in FULL:
+        return "; free some space on its disk"
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return "; give the job's user the right to read and write there"
+    if error.errno == errno.EROFS:
+        return "; its disk takes no writes: see why (dmesg), mount it again with rw"
+    return "" if os.path.isdir(url) else "; the folder is gone: make it again, or mount its disk"
 
 
 def full_disks(mounts: str = "/proc/mounts") -> list[str]:

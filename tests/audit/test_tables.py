@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psycopg2
 import pytest
@@ -15,8 +15,9 @@ from ledger_rows import fact
 from outcome import rows
 from publishing import made as publish_made
 
+from streaming.audit import audit as audit_module
 from streaming.audit import tables as table_audit
-from streaming.audit.audit import Audit
+from streaming.audit.audit import Audit, _note
 from streaming.audit.tables import Found, audit_tables
 from streaming.checkpoint.checkpoint import Checkpoint
 from streaming.database.login import Login
@@ -32,6 +33,8 @@ from streaming.ticks.parse import by_bucket
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from psycopg2.extensions import cursor
 
 CHECKPOINT = Checkpoint("", "c", 2, text_ids=False)
 FIRST: list[Row] = [(day, ticker, 10 + day / 3, day) for day in range(40) for ticker in ("A", "B", "C", "BRK.B")]
@@ -77,6 +80,15 @@ def job(database: str, tmp_path: Path) -> Iterator[Job]:
         yield made
 
 
+def _audits(cur: cursor) -> list[tuple[int, str | None]]:
+    cur.execute("SELECT batch_id, problem FROM stocketl.audits ORDER BY audited_at")
+    return cur.fetchall()
+
+
+def _an_hour_ahead(cur: cursor) -> None:
+    cur.execute("UPDATE stocketl.audits SET audited_at = audited_at + interval '1 hour'")
+
+
 def audit(database: str) -> Found:
     with contextlib.closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cur:
         return audit_tables(cur, CHECKPOINT, lambda: None)
@@ -89,6 +101,46 @@ def test_tables_that_nobody_has_touched_agree(database: str, monkeypatch: pytest
     monkeypatch.setattr(table_audit, "_CELLS_AT_ONCE", at_once)
     found = audit(database)
     assert (found.problem, found.cells) == (None, len(FIRST) + 3)
+
+
+def test_an_audit_of_the_future_hides_no_newer_one(job: Job) -> None:
+    """The clock was set back: `status` would show the old one until that time has come again."""
+    job.transactions.run(lambda cur: _note(cur, 1, Found(7), 0.1))
+    job.transactions.run(_an_hour_ahead)
+    job.transactions.run(lambda cur: _note(cur, 2, Found(5, 1, ["x"]), 0.1))
+    assert job.transactions.run(_audits) == [(2, "x (1 in all)")]
+
+
+@pytest.mark.parametrize("when", ["state", "tables"])
+def test_an_audit_that_the_end_of_the_job_cuts_short_says_nothing(
+    job: Job, database: str, when: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Spark is gone while the state is read, or the tables have more pieces: no warning, no note, nothing read on."""
+    stop = threading.Event()
+    made = Audit(
+        cast("Any", None), load(environment=False), CHECKPOINT, Login(database, None), job.transactions,
+        cast("Any", SimpleNamespace(done=1)), cast("Any", SimpleNamespace(batches=0, under_way=False, held_up=False)),
+        stop,
+    )  # fmt: skip
+
+    def state(*_: object) -> dict[int, Any]:
+        stop.set()
+        msg = "'NoneType' object has no attribute 'setCallSite'"
+        raise AttributeError(msg)
+
+    def tables(cur: cursor, checkpoint: Checkpoint, pause: Any) -> Found:
+        stop.set()
+        return audit_tables(cur, checkpoint, pause)
+
+    if when == "state":
+        monkeypatch.setattr(audit_module, "state_fingerprints", state)
+    else:
+        monkeypatch.setattr(audit_module, "state_fingerprints", lambda *_: {})
+        monkeypatch.setattr(audit_module, "fingerprints", lambda *_: {})
+        monkeypatch.setattr(audit_module, "audit_tables", tables)
+    made.audit()
+    assert caplog.messages == []
+    assert job.transactions.run(_audits) == []
 
 
 @pytest.mark.usefixtures("job")

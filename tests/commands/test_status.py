@@ -326,6 +326,14 @@ def test_a_database_that_is_down_leaves_the_job_to_its_home(
     assert "secret" not in told.out + facts["said"]
 
 
+def test_the_last_batch_is_the_newest_one_though_the_clock_was_set_back(home: LoadedHome) -> None:
+    """An older one has a later time then, until that time has come again."""
+    home.load("a.csv", "date,id,price,trade_volume\n2024-01-02,A,1,1\n")
+    home.change("UPDATE stocketl.batches SET committed_at = clock_timestamp() + interval '1 hour'")
+    seq = home.load("b.csv", "date,id,price,trade_volume\n2024-01-03,A,1,1\n")
+    assert status(home.settings)["last_batch"]["batch_id"] == seq
+
+
 def test_the_places_of_the_last_job_are_used(tmp_path: Path) -> None:
     """`status --home H` looks at the input that the job of H watches, unless another one is named."""
     home = str(tmp_path / "home")
@@ -334,6 +342,27 @@ def test_the_places_of_the_last_job_are_used(tmp_path: Path) -> None:
         wait_until(lambda: read_document(tmp_path / "home"))
     assert as_last_run(load(environment=False, home=home)).input == str(tmp_path / "in")
     assert as_last_run(load(environment=False, home=home, input=str(tmp_path / "x"))).input == str(tmp_path / "x")
+
+
+def test_what_is_named_counts_even_if_it_is_the_default(tmp_path: Path) -> None:
+    """`--lake none` and the home's own folders may be named; a job without a lake has none."""
+    home, outside = tmp_path / "home", str(tmp_path / "out")
+    with sign_of_life(load(environment=False, home=str(home), success=outside, lake="none")):
+        wait_until(lambda: read_document(home))
+    settings = load(environment=False, home=str(home))
+    last, named = as_last_run(settings), as_last_run(settings, ["success", "lake"])
+    assert (last.success, last.lake) == (outside, None)
+    assert (named.success, named.lake) == (f"{home}/success", f"{home}/lake")
+
+
+def test_a_rebuild_leaves_the_home_its_input(tmp_path: Path) -> None:
+    """It loads from a folder of its own, where nobody drops anything."""
+    home, watched = tmp_path / "home", str(tmp_path / "in")
+    for place in (watched, f"{home}/old-20260101_000000/again"):
+        with sign_of_life(load(environment=False, home=str(home), input=place)):
+            wait_until(lambda: read_document(home))
+        assert as_last_run(load(environment=False, home=str(home))).input == watched
+        (home / ".job.lock").unlink()
 
 
 def test_a_home_that_was_moved_is_looked_at_where_it_is(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -55,6 +56,29 @@ def test_a_home_may_be_moved_while_its_server_is_up(home: Path) -> None:
     embedded.stop(data)
     assert embedded.running(data) is None
     assert ask(embedded.start(data), "SELECT n FROM kept") == [(7,)]
+
+
+def test_a_copy_that_has_lost_owner_and_mode_starts(home: Path) -> None:
+    """A home that was restored by `cp -r`, or from an archive."""
+    data = home / "postgres"
+    ask(embedded.start(data), "CREATE TABLE kept AS SELECT 7 AS n")
+    embedded.stop(data)
+    shutil.copytree(data, home / "copy" / "postgres")  # as root: all of it root's
+    (home / "copy" / "postgres").chmod(0o755)
+    assert ask(embedded.start(home / "copy" / "postgres"), "SELECT n FROM kept") == [(7,)]
+
+
+def test_what_an_earlier_start_has_logged_is_not_told_as_the_reason(home: Path) -> None:
+    """A program that cannot even begin writes no log."""
+    data = home / "postgres"
+    embedded.start(data)
+    embedded.stop(data)
+    (data / "server.log").write_text("2026-01-01 10:00:00.000 UTC [1] LOG:  database system is shut down\n")
+    (data / "PG_VERSION").unlink()
+    with pytest.raises(DatabaseError) as caught:
+        embedded._run(data, embedded._account(data), "pg_ctl", "-w", "-t", "5", "start")  # noqa: SLF001
+    assert "database system is shut down" not in str(caught.value)
+    assert "is not a database cluster directory" in str(caught.value)
 
 
 def test_it_starts_stops_and_keeps_its_data(home: Path) -> None:

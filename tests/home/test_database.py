@@ -6,6 +6,7 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+import psutil
 import psycopg2
 import pytest
 
@@ -14,7 +15,7 @@ from streaming.database.transactions import Transactions
 from streaming.errors import DatabaseError, SettingsError
 from streaming.home import database as home
 from streaming.home.sign import sign_of_life
-from streaming.ledger import writer
+from streaming.ledger import batches, writer
 from streaming.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -69,6 +70,29 @@ def test_the_server_is_not_stopped_under_a_job(settings: Settings) -> None:
         home.stop(settings)
     assert embedded.running(settings.postgres_data) == uri
     assert home.stop(settings, force=True)
+
+
+def test_a_server_that_breaks_down_under_a_job_is_started_again(settings: Settings) -> None:
+    """Killed, or ended by itself on a full disk: the next transaction brings it up, and the job's end stops it."""
+    with home.database(settings) as login:
+        own = login.copy()
+        transactions = Transactions(own, threading.Event())
+        transactions.run(writer.create)
+        server = psutil.Process(int((settings.postgres_data / "postmaster.pid").read_text().split()[0]))
+        server.kill()
+        psutil.wait_procs([server])
+        assert transactions.run(batches.last_batch) is None
+        transactions.close()
+        assert embedded.running(settings.postgres_data) is not None
+    assert embedded.running(settings.postgres_data) is None
+
+
+def test_a_server_that_somebody_has_stopped_stays_down(settings: Settings) -> None:
+    """That is what `database --stop --force` is for."""
+    with home.database(settings) as login:
+        assert home.stop(settings, force=True)
+        login.uri()
+        assert embedded.running(settings.postgres_data) is None
 
 
 def test_an_input_that_is_not_there_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -23,6 +23,7 @@ from tables import assert_same, expected, stored
 
 from streaming.errors import CheckpointError, DatabaseError, StockETLError
 from streaming.home.rebuild_journal import refuse_other_runs
+from streaming.home.sign import sign_of_life
 from streaming.rebuild import database as rebuild_database
 from streaming.rebuild import files as rebuild_files
 from streaming.rebuild import rebuild
@@ -146,6 +147,19 @@ def test_a_loaded_file_that_was_not_moved_yet_is_loaded_again_in_its_place(home:
     assert (asides.input / "c.csv").read_text() == row(2, 3)
 
 
+def test_a_home_that_was_copied_without_its_times_still_knows_what_it_had_loaded(home: LoadedHome) -> None:
+    """The claim of a drop that was not moved yet is the drop's own; the file in the input may be another one by now."""
+    home.load("a.csv", row(2, 1))
+    home.load("b.csv", row(2, 2), move=False)
+    source = Path(home.settings.input)
+    for path in (source / "b.csv", source / ".claims" / "2"):
+        os.utime(path)
+    asides, made = set_aside(home.settings)
+    assert made.missing == []
+    assert in_order(asides.again) == [("a.csv", row(2, 1).encode()), ("b.csv", row(2, 2).encode())]
+    assert in_order(source) == [("b.csv", row(2, 2).encode())]
+
+
 def test_a_claim_is_put_back_only_where_its_file_is_gone(home: LoadedHome) -> None:
     """Admitted and not loaded: the claim may be the last copy."""
     source, settings = Path(home.settings.input), home.settings
@@ -222,6 +236,23 @@ def test_a_home_that_is_none_is_not_made(settings: Settings) -> None:
     with pytest.raises(StockETLError, match="nothing to rebuild"):
         rebuild.run(settings, yes=True, dry_run=False, without_missing=False)
     assert not settings.home.exists()
+
+
+def test_the_places_of_the_last_run_are_rebuilt(home: LoadedHome, tmp_path: Path) -> None:
+    """Those outside of the home too; its database must be named again, since no password is kept in the home."""
+    outside = tmp_path / "outside"
+    home.load("a.csv", row(2, 1))
+    Path(home.settings.success).rename(outside)
+    with sign_of_life(home.settings.model_copy(update={"success": str(outside), "lake": None})):
+        pass
+    folder = home.settings.home
+    planned = command("rebuild", "--home", str(folder), "--database", home.settings.database or "", "--dry-run")
+    assert f"{outside} -> {outside}-old-" in planned.stdout
+    assert "1 loaded files" in planned.stdout
+    forgotten = command("rebuild", "--home", str(folder), "--yes")
+    assert forgotten.returncode == 1
+    assert "give it with --database" in forgotten.stderr
+    assert not (folder / "postgres").exists()
 
 
 def test_on_s3_it_says_what_to_do_by_hand(settings: Settings) -> None:

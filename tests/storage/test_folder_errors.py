@@ -15,7 +15,7 @@ import pytest
 
 from streaming.errors import SettingsError, StorageError
 from streaming.storage import crash_safe as files
-from streaming.storage.folder_errors import full_disks, wait_for_space
+from streaming.storage.folder_errors import full_disks, plain_errors, wait_for_space
 from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
@@ -36,6 +36,23 @@ def test_what_a_dead_process_was_writing_is_removed_at_the_start(tmp_path: Path)
         (tmp_path / name).write_bytes(b"half")
     open_place(str(tmp_path)).check()
     assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EACCES, "; give the job's user the right to read and write there"),
+        (errno.EPERM, "; give the job's user the right to read and write there"),
+        (errno.EROFS, "; its disk takes no writes: see why (dmesg), mount it again with rw"),
+        (errno.ENOENT, "; the folder is gone: make it again, or mount its disk"),
+    ],
+)
+def test_each_refusal_says_what_to_do(number: int, advice: str, tmp_path: Path) -> None:
+    """The line of a wait is all that a person sees."""
+    folder = str(tmp_path / "gone")
+    with pytest.raises(StorageError) as told, plain_errors("list", folder):
+        raise OSError(number, os.strerror(number))
+    assert str(told.value) == f"cannot list {folder}: {os.strerror(number)} ({errno.errorcode[number]}){advice}"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
