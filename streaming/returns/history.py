@@ -1,4 +1,4 @@
-"""The price history of one bucket: ticks in, the cells that change out. design.md, section 4.
+"""The price history of one bucket: ticks in, the cells that change out.
 
 The cells lie in chunks, each a range of dates (`shelf`); an index says what is where and holds the last two prices of
 each ticker (`timeline`). A batch of new dates reads no chunk. A late or corrected date reads the chunk that covers it,
