@@ -18,8 +18,13 @@ setup: $(READY) ## make .venv with everything in it, a Java too if the system ha
 demo: setup ## start everything, load the ten files of stocks/, show the tables, end
 	@$(BIN)/stocketl demo
 
-test: quick ## run all tests (up to an hour; some start Spark, PostgreSQL and a local AWS)
-	@SEEDS=$(SEEDS) $(BIN)/python -m pytest -m spark -n 2 --dist loadfile
+ifdef T
+test: setup ## run all tests (up to an hour; some start Spark and PostgreSQL); T=ticks: those of one package
+	@$(BIN)/python -m pytest tests/$(T) -n 2 --dist loadfile
+else
+test: quick
+	@$(BIN)/python -m pytest -m spark -n 2 --dist loadfile
+endif
 
 check: lint quick ## lint, types and the tests that need no Spark (four minutes)
 
@@ -27,7 +32,7 @@ lint: setup ## ruff, mypy, the floors of the imports, shellcheck
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/shellcheck --severity=style deploy/bootstrap.sh .ci/run
 
 quick: setup ## the tests that need no Spark
@@ -40,11 +45,11 @@ test-postgres: setup ## the SQL on another PostgreSQL: make test-postgres POSTGR
 test-aws: setup ## the whole system on a local AWS while parts of it are killed; SEEDS=10 for ten random orders
 	@SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/soak/test_aws_system.py --log-level=INFO --log-cli-level=INFO
 
-soak: setup ## thousands of batches, random faults, torn checkpoints (hours)
+soak: setup ## thousands of batches, random faults, torn checkpoints, the system on a local AWS (hours)
 	@SOAK=$(SOAK) $(BIN)/python -m pytest tests/soak --log-level=INFO --log-cli-level=INFO $(ARGS)
 
-soak-short: setup ## the short form of the same, two tests at a time
-	@SOAK=short $(BIN)/python -m pytest tests/soak -n 2
+soak-short: setup ## the short form of the same, two tests at a time (half an hour)
+	@SOAK=short SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/soak -n 2
 
 bench: setup ## measure beside polars + COPY, print the table with its targets (under 40 minutes)
 	@$(BIN)/python -m bench $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -104,7 +105,7 @@ def test_the_lambdas_archive_has_all_that_the_handlers_import(artifact: Path, tm
 def test_the_step_runs_on_a_cluster_and_a_worker_killed_in_a_batch_changes_nothing(
     uploaded: tuple[str, str], tmp_path: Path, database: str, s3: Any
 ) -> None:
-    """Driver, master and workers share no process, no folder and no installed package of the job, only S3."""
+    """They share no process, no folder and no installed package, only S3; what spark-defaults.conf says wins."""
     python = _bootstrapped(uploaded, tmp_path, s3.env)
     state, drops = s3.bucket(versioned=False), s3.bucket(versioned=True)
     contents = [_many_rows(start) for start in range(6)]
@@ -128,6 +129,7 @@ def test_the_step_runs_on_a_cluster_and_a_worker_killed_in_a_batch_changes_nothi
     in_order = rows(database, "SELECT key FROM stocketl.drops ORDER BY seq")
     assert_same(stored(database), expected(contents[int(row["key"][0])] for row in in_order))
     assert list(work.iterdir()) == []
+    assert _state_partitions(s3, state) == {"0", "1", "2"}
 
 
 def _step(uploaded: tuple[str, str], buckets: dict[str, str], database: str, folder: Path) -> list[str]:
@@ -160,7 +162,7 @@ def _spark_conf(folder: Path, s3: Any, master: str, python: Path) -> Path:
         "spark.pyspark.python": str(python),
         "spark.pyspark.driver.python": str(python),
         "spark.ui.enabled": "false",
-        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.shuffle.partitions": "3",  # neither the number of local.conf nor that of emr.conf
     }
     (conf / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in properties.items()))
     return conf
@@ -200,6 +202,12 @@ def _submitted(command: list[str], work: Path, env: dict[str, str], folder: Path
 
 def _receipts(s3: Any, bucket: str) -> int:
     return s3.client.list_objects_v2(Bucket=bucket, Prefix="receipts/")["KeyCount"]
+
+
+def _state_partitions(s3: Any, bucket: str) -> set[str]:
+    pages = s3.client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    keys = (item["Key"] for page in pages for item in page.get("Contents", []))
+    return {found[1] for key in keys if (found := re.search(r"/state/0/(\d+)/", key))}
 
 
 def _many_rows(start: int) -> bytes:
