@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streaming.errors import SettingsError
+from streaming.masking import masked
 from streaming.storage.locations import is_s3, location
 
 PREFIX = "STOCKETL_"
@@ -28,12 +29,6 @@ _BESIDE = {"STOCKETL_MAVEN_MIRROR"}  # streaming.spark.maven: read before there 
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _MIB = 1 << 20
-
-
-def masked(text: str) -> str:
-    """The text with every password of a URI in it printed as `***`."""
-    text = re.sub(r"(://[^:@/\s]*:)\S*@", r"\1***@", text)
-    return re.sub(r"(?i)(password=)[^&\s'\"]+", r"\1***", text)
 
 
 def seconds(value: object) -> float:

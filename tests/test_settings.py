@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from streaming.errors import SettingsError
-from streaming.settings import Settings, load, masked
+from streaming.masking import masked
+from streaming.settings import Settings, load
 
 if TYPE_CHECKING:
     from pathlib import Path

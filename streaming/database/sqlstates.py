@@ -7,6 +7,7 @@ import re
 import psycopg2
 
 from streaming.errors import START_AGAIN, DatabaseError
+from streaming.masking import masked
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _TRANSIENT_CLASSES = ("08", "53", "57P")  # connection, resources, shutdown and idle time-outs
@@ -129,7 +130,7 @@ def plain(error: psycopg2.Error) -> DatabaseError:
     place = ".".join(filter(None, (error.diag.schema_name, error.diag.table_name)))
     where = f" (in {place})" if place else ""
     code = f" [{state}]" if state else ""
-    return DatabaseError(f"PostgreSQL refused: {_masked(shown)}{where}{code}. What to do: {advice}.")
+    return DatabaseError(f"PostgreSQL refused: {masked(shown)}{where}{code}. What to do: {advice}.")
 
 
 def told(error: BaseException | None) -> tuple[str, str]:
@@ -145,9 +146,4 @@ def told(error: BaseException | None) -> tuple[str, str]:
 
 def first_line(error: BaseException | None) -> str:
     """What the error says in its first line. Never shows a password."""
-    return _masked(next(iter(str(error).strip().splitlines()), type(error).__name__)).rstrip(".")
-
-
-def _masked(text: str) -> str:
-    text = re.sub(r"(\w+://[^\s:/@]*):\S*@", r"\1:***@", text)
-    return re.sub(r"(password\s*=\s*)('[^']*'|[^\s&]+)", r"\1***", text)
+    return masked(next(iter(str(error).strip().splitlines()), type(error).__name__)).rstrip(".")

@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from streaming.settings import masked
+from streaming.masking import masked, masked_in
 
 _PLAIN_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -90,4 +90,4 @@ class JsonLines(logging.Formatter):
         fields |= {name: value for name, value in vars(record).items() if name not in _PLAIN_RECORD}
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
-        return masked(json.dumps(fields, default=str, ensure_ascii=False))
+        return json.dumps(masked_in(fields), default=lambda value: masked(str(value)), ensure_ascii=False)
