@@ -15,6 +15,7 @@ import numpy.typing as npt
 from streaming.audit.agreement import OLDER, fingerprints
 from streaming.audit.grid import Grid, read_grid
 from streaming.fingerprint import NOTHING, Fingerprint, of_cells
+from streaming.ledger.tickers import wide_name
 from streaming.packets import UNKNOWN_VOLUME
 from streaming.ticks.parse import bucket_of
 
@@ -81,21 +82,25 @@ class _Group:
     """The tables of one number, read in ascending order of date; keeps the last price of each ticker."""
 
     def __init__(self, number: int, columns: dict[str, str], buckets: int) -> None:
-        self.suffix = "" if number == 1 else f"_{number}"
+        self._number = number
         self.columns = columns
         self._tickers = list(columns)
         self._bucket = np.array([bucket_of(ticker, buckets) for ticker in columns])
         self._last = np.full(len(columns), np.nan)
 
+    def name(self, kind: str) -> str:
+        """The name of one of its tables."""
+        return wide_name(kind, self._number)
+
     def read(self, cur: cursor, days: tuple[int, int], found: Found) -> dict[int, Fingerprint]:
         """The fingerprint of each bucket in a piece; what does not fit goes to `found`."""
         prices, returns = (
-            read_grid(cur, f"{kind}{self.suffix}", self.columns, np.float64, days)[0] for kind in ("prices", "returns")
+            read_grid(cur, self.name(kind), self.columns, np.float64, days)[0] for kind in ("prices", "returns")
         )
-        volume = read_grid(cur, f"volume{self.suffix}", self.columns, np.int64, days)[0].on(prices.date)
+        volume = read_grid(cur, self.name("volume"), self.columns, np.int64, days)[0].on(prices.date)
         if volume.there[~prices.there].any():
             stray = int(volume.there[~prices.there].sum())
-            found.differ(f"volume{self.suffix} has a cell where prices{self.suffix} has none", stray)
+            found.differ(f"{self.name('volume')} has a cell where {self.name('prices')} has none", stray)
         column, row = np.nonzero(prices.there.T)  # by ticker, then by date
         price = prices.values[row, column]
         self._compare_returns(returns.on(prices.date), row, column, price, found)
@@ -122,12 +127,14 @@ class _Group:
         if count := int(differs.sum()):
             day, ticker = (int(place[0]) for place in np.nonzero(differs))
             date = np.datetime64(int(returns.date[day]), "D")
-            found.differ(f"returns{self.suffix} does not fit the prices, first {self._tickers[ticker]!r} {date}", count)
+            found.differ(
+                f"{self.name('returns')} does not fit the prices, first {self._tickers[ticker]!r} {date}", count
+            )
 
 
 def _pieces(cur: cursor, group: _Group) -> Iterator[tuple[int, int]]:
     """First and last dates, ascending, of pieces of about a million cells."""
-    dates, _ = read_grid(cur, f"prices{group.suffix}", {}, np.float64)
+    dates, _ = read_grid(cur, group.name("prices"), {}, np.float64)
     step = max(1, _CELLS_AT_ONCE // len(group.columns))
     for start in range(0, len(dates.date), step):
         piece = dates.date[start : start + step]

@@ -16,6 +16,7 @@ from streaming.commands.verdict import judged
 from streaming.errors import DatabaseError, StockETLError
 from streaming.home import running
 from streaming.home.database import NoDatabaseError, reading
+from streaming.ledger.tickers import wide_name
 from streaming.storage.locations import is_s3, open_place
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _progress(drop: Facts) -> Facts:
 def _tables(connected: connection) -> list[Facts]:
     """The wide tables that are there: name, kind, schema and bytes with their indexes."""
     numbers = [row["table_no"] for row in _rows(connected, "SELECT DISTINCT table_no FROM stocketl.tickers ORDER BY 1")]
-    names = [(kind, kind if number == 1 else f"{kind}_{number}") for number in numbers or [1] for kind in KINDS]
+    names = [(kind, wide_name(kind, number)) for number in numbers or [1] for kind in KINDS]
     query = """
         SELECT n.name, n.kind, w.wide_schema AS schema, pg_total_relation_size(c.oid) AS bytes
         FROM unnest(%s, %s) WITH ORDINALITY AS n (name, kind, place), stocketl.writer w

@@ -14,6 +14,7 @@ from rich.table import Table
 from streaming.audit.grid import ABSENT, Grid, filled, read_grid, text_of
 from streaming.commands.oracle import Cells, cells, read_files
 from streaming.home.database import reading
+from streaming.ledger.tickers import wide_name
 from streaming.packets import UNKNOWN_VOLUME
 from streaming.screen import many, screen, shown
 
@@ -158,7 +159,7 @@ def _compare_group(connected: connection, table_no: int, columns: dict[str, str]
         ("returns", want.returns, ~np.isnan(want.returns)),
         ("volume", want.volume, want.volume != UNKNOWN_VOLUME),
     ):
-        name = kind if table_no == 1 else f"{kind}_{table_no}"
+        name = wide_name(kind, table_no)
         expected = Grid.empty(dates, tickers, values.dtype)
         expected.values[row, column], expected.there[row, column] = values[at], there[at]
         with connected.cursor() as cur:

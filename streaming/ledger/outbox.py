@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from psycopg2.extensions import cursor
+from typing import TYPE_CHECKING
+
 from streaming.ledger.drops import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+from typing import TYPE_CHECKING
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +86,8 @@ def _receipts(cur: cursor, condition: str, checkpoint_id: str, up_to_batch: int)
 def _version(body: Body) -> Version:
     modified = datetime.fromisoformat(body["last_modified"])
     return Version(body["key"], body["etag"], body["version_id"], body["size"], modified)
+
+
+def receipt_name(seq: int) -> str:
+    """The key of a drop's receipt below the receipts location."""
+    return f"{seq:09d}.json"

@@ -27,6 +27,11 @@ class UnplannedError(StockETLError):
     """A ticker has no place, and none was planned for it: the database is not what it was a moment ago."""
 
 
+def wide_name(kind: str, number: int) -> str:
+    """The name of a wide table: `prices`, and `prices_2` for the second group of tickers."""
+    return kind if number == 1 else f"{kind}_{number}"
+
+
 def placed(cur: cursor, ids: Iterable[str]) -> dict[str, Place]:
     """The places of those that have one."""
     cur.execute("SELECT id, column_name, table_no FROM stocketl.tickers WHERE id = ANY(%s)", (list(ids),))

@@ -16,6 +16,7 @@ from psycopg2 import sql
 from streaming import faults
 from streaming.distinct import distinct
 from streaming.errors import START_AGAIN, DatabaseError
+from streaming.ledger.tickers import wide_name
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED
 from streaming.publish import latest
 from streaming.publish.binary_copy import Cells, Stream, array_rows, made_ahead, wide_rows
@@ -85,8 +86,8 @@ def write(cur: cursor, changes: Changes, places: Mapping[str, Place], rewritten:
 
 
 def table_name(schema: str, kind: Kind, table_no: int) -> sql.Identifier:
-    """`prices` and so on, `prices_2` for the second group of tickers."""
-    return sql.Identifier(schema, kind.table if table_no == 1 else f"{kind.table}_{table_no}")
+    """The wide table of this kind and number, with its schema."""
+    return sql.Identifier(schema, wide_name(kind.table, table_no))
 
 
 def _groups(changes: Changes, places: Mapping[str, Place]) -> Iterator[_Group]:

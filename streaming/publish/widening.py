@@ -21,7 +21,7 @@ from streaming.database.table_holders import Holders, holders
 from streaming.errors import DatabaseError, StockETLError
 from streaming.ledger import tickers as placement
 from streaming.ledger import writer
-from streaming.ledger.tickers import Place, UnplannedError
+from streaming.ledger.tickers import Place, UnplannedError, wide_name
 from streaming.publish.upkeep import FILLFACTOR
 from streaming.publish.wide import KINDS, Kind, table_name
 from streaming.publish.wide_layout import Layout
@@ -54,8 +54,7 @@ class _Task:
     waiting: Waiting = field(init=False)
 
     def __post_init__(self) -> None:
-        number = "" if self.table_no == 1 else f"_{self.table_no}"
-        self.waiting = Waiting(f"table {self.kind.table}{number}")
+        self.waiting = Waiting(f"table {wide_name(self.kind.table, self.table_no)}")
 
     @property
     def patience(self) -> float:

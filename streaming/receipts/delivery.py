@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from streaming import faults
 from streaming.errors import DropError, SettingsError, StockETLError, StorageError
 from streaming.ledger import outbox, writer
+from streaming.ledger.outbox import receipt_name
 from streaming.receipts import moves
-from streaming.receipts.names import free_name, receipt_name
+from streaming.receipts.names import free_name
 from streaming.waiting import LONGEST_PAUSE_SECONDS, Waiting
 
 if TYPE_CHECKING:

@@ -99,8 +99,3 @@ def _split(name: str) -> tuple[str, str]:
     found = _SUFFIXES.search(name)
     at = found.start() if found and found.start() else len(name)
     return name[:at], name[at:]
-
-
-def receipt_name(seq: int) -> str:
-    """The key of a drop's receipt below the receipts location."""
-    return f"{seq:09d}.json"

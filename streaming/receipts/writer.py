@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from streaming.errors import SettingsError, StorageError
 from streaming.follower import Follower
 from streaming.ledger import writer
+from streaming.ledger.outbox import receipt_name
 from streaming.receipts.delivery import RETRY_SECONDS, Delivery, Version
-from streaming.receipts.names import receipt_name
 from streaming.storage.locations import is_s3
 from streaming.waiting import Waiting
 

@@ -14,6 +14,7 @@ from streaming.home.rebuild_journal import refuse_other_runs
 from streaming.home.running import of_ledger
 from streaming.ledger import batches, writer
 from streaming.ledger.drops import recorded_fates
+from streaming.ledger.outbox import receipt_name
 from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def refuse_leftovers(checkpoint: Checkpoint, lake: str | None, receipts: str) ->
     # the first one is removed from a log of some age, which then has the second one
     log = ("ticks/_delta_log/00000000000000000000.json", "ticks/_delta_log/_last_checkpoint")
     left = [(lake, "--lake", key) for key in log] if lake else []
-    first = ((receipts, "--receipts", f"{folder}000000001.json") for folder in ("", "done/"))  # the monitor's
+    first = ((receipts, "--receipts", f"{folder}{receipt_name(1)}") for folder in ("", "done/"))  # the monitor's
     for url, option, key in (*left, *first):
         if open_place(url).exists(key):
             msg = (

@@ -14,8 +14,8 @@ from ledger_rows import fact, query, record
 from streaming.database.transactions import Transactions
 from streaming.errors import SettingsError, StorageError, SupersededError
 from streaming.ledger import writer
+from streaming.ledger.outbox import receipt_name
 from streaming.receipts import retention
-from streaming.receipts.names import receipt_name
 from streaming.receipts.retention import Retention
 from streaming.storage.locations import open_place
 
