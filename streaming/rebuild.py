@@ -23,6 +23,7 @@ import typer
 from streaming import rebuild_database, rebuild_files, running
 from streaming.connect import Limits, begin, connect
 from streaming.errors import CheckpointError, StockETLError
+from streaming.folder_errors import plain_errors
 from streaming.home import database, refuse_forgotten_database
 from streaming.settings import is_s3
 from streaming.sqlstates import plain
@@ -105,9 +106,10 @@ def _go_on(settings: Settings, journal: dict[str, Any]) -> int:
             rebuild_database.set_aside(cur, asides.stamp)
             cur.connection.commit()
             drops = rebuild_database.drops(cur, asides.stamp)
-        rebuild_files.move(asides)
-        rebuild_files.fill(asides, rebuild_files.order(asides, drops))
-        rebuild_files.settle_input(asides, drops)
+        with plain_errors("set files aside (`stocketl rebuild` goes on afterwards) in", str(asides.folder)):
+            rebuild_files.move(asides)
+            rebuild_files.fill(asides, rebuild_files.order(asides, drops))
+            rebuild_files.settle_input(asides, drops)
         _note(settings, journal := journal | {"phase": _FILLED})
     if journal["phase"] == _FILLED:
         _load(settings, asides, text_ids=journal["text_ids"])
