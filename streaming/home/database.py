@@ -143,7 +143,11 @@ def tell_new_input(settings: Settings) -> None:
     """Says that the input is a new folder, which may be a slip of the finger.
 
     Raises SettingsError with `once`, which would load nothing and call that a success; a home that is there may be new.
+    And for a home that is no folder.
     """
+    if settings.home.exists() and not settings.home.is_dir():
+        msg = f"home: expected a folder, but {settings.home} is none; correct --home"
+        raise SettingsError(msg)
     if is_s3(settings.input) or Path(settings.input).exists():
         return
     new = settings.home.is_dir() and settings.input == str(settings.home / "input")

@@ -6,22 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from streaming.ledger.drops import Body
+from streaming.ledger.drops import Body, storable
 from streaming.storage.place import Version
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from psycopg2.extensions import cursor
-from typing import TYPE_CHECKING
-
-from streaming.ledger.drops import storable
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-
-from typing import TYPE_CHECKING
 
 
 @dataclass(frozen=True, slots=True)

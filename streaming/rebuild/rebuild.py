@@ -35,6 +35,7 @@ from streaming.home.rebuild_journal import (
 )
 from streaming.rebuild import database as rebuild_database
 from streaming.rebuild import files as rebuild_files
+from streaming.storage.folder_errors import plain_errors
 from streaming.storage.locations import is_s3, open_place
 from streaming.supervision.stopping import until_stopped
 
@@ -99,9 +100,10 @@ def _go_on(settings: Settings, journal: Journal) -> int:
             rebuild_database.set_aside(cur, asides.stamp)
             cur.connection.commit()
             drops = rebuild_database.drops(cur, asides.stamp)
-        rebuild_files.move(asides)
-        rebuild_files.fill(asides, rebuild_files.order(asides, drops))
-        rebuild_files.settle_input(asides, drops)
+        with plain_errors("set files aside (`stocketl rebuild` goes on afterwards) in", str(asides.folder)):
+            rebuild_files.move(asides)
+            rebuild_files.fill(asides, rebuild_files.order(asides, drops))
+            rebuild_files.settle_input(asides, drops)
         journal = journal.note(settings, FILLED)
     if journal.phase == FILLED:
         _load(settings, asides, text_ids=journal.text_ids)

@@ -12,22 +12,9 @@ if TYPE_CHECKING:
 
     from streaming.storage.place import Place
 
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from streaming.storage.place import Place
-
-
 _COMPONENT_BYTES = 255
-
-
 _USUAL_BYTES = 900  # leaves room for a prefix and a number within the 1,024 bytes of an S3 key
-
-
 _SUFFIXES = re.compile(r"(?:\.[A-Za-z][^./]{0,15})?(?i:\.gz)?\Z")
-
-
 _LITERAL_BACKSLASH = re.compile(r"\\(?!x(?:5C|[89A-F][0-9A-F]))")
 
 

@@ -111,6 +111,14 @@ def test_an_input_that_is_not_there_is_told(tmp_path: Path, caplog: pytest.LogCa
     home.tell_new_input(load(environment=False, home=str(tmp_path / "new"), once=True))
 
 
+def test_a_file_is_no_home(tmp_path: Path) -> None:
+    """Told as such, with --once and without, in the place of a folder in it that cannot be made."""
+    (tmp_path / "file").touch()
+    for once in (True, False):
+        with pytest.raises(SettingsError, match=r"home: expected a folder, but .*/file is none"):
+            home.tell_new_input(load(environment=False, home=str(tmp_path / "file"), once=once))
+
+
 def test_reading_sees_one_moment_and_writes_nothing(database: str, tmp_path: Path) -> None:
     """A screen is consistent while a job writes, and cannot change a thing."""
     settings = load(environment=False, home=str(tmp_path), database=database)

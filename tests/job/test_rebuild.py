@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ from loaded_home import LoadedHome
 from outcome import folders, rows
 from tables import assert_same, expected, stored
 
-from streaming.errors import CheckpointError, DatabaseError, StockETLError
+from streaming.errors import CheckpointError, DatabaseError, StockETLError, StorageError
 from streaming.home.rebuild_journal import refuse_other_runs
 from streaming.home.sign import sign_of_life
 from streaming.rebuild import database as rebuild_database
@@ -158,6 +159,28 @@ def test_a_home_that_was_copied_without_its_times_still_knows_what_it_had_loaded
     assert made.missing == []
     assert in_order(asides.again) == [("a.csv", row(2, 1).encode()), ("b.csv", row(2, 2).encode())]
     assert in_order(source) == [("b.csv", row(2, 2).encode())]
+
+
+def test_a_disk_that_is_full_meanwhile_is_told_and_the_same_command_goes_on(
+    home: LoadedHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of another disk are copied: with room again the rebuild ends as if nothing had been."""
+    home.load("a.csv", row(2, 1))
+    home.close()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rebuild_files.files, "link_or_copy", full)
+        with pytest.raises(StorageError, match=r"goes on afterwards.*: No space left .*free some space"):
+            rebuild.run(home.settings, yes=True, dry_run=False, without_missing=False)
+    monkeypatch.setattr(rebuild, "_load", lambda *_, **__: None)
+    monkeypatch.setattr(rebuild, "_verified", lambda _: True)
+    assert rebuild.run(home.settings, yes=True, dry_run=False, without_missing=False) == 0
+    (done,) = home.settings.home.glob("old-*")
+    assert json.loads((done / "rebuild.json").read_text())["phase"] == "loaded"
+    assert (done / "success" / "a.csv").read_text() == row(2, 1)
 
 
 def test_a_claim_is_put_back_only_where_its_file_is_gone(home: LoadedHome) -> None:
