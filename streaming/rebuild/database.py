@@ -12,8 +12,11 @@ from psycopg2 import errors, sql
 
 from streaming.errors import DatabaseError
 from streaming.home.rebuild_journal import schema_aside
+from streaming.ledger.drops import storable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from psycopg2.extensions import cursor
 
 LEDGER = "stocketl"
@@ -75,6 +78,20 @@ def drops(cur: cursor, stamp: str) -> list[LoadedDrop] | None:
         cur.execute(query.format(*[sql.Identifier(schema)] * 2))
         return [LoadedDrop(*row) for row in cur.fetchall()]
     return None
+
+
+def changed(cur: cursor, stamp: str, names: Mapping[int, str]) -> list[str]:
+    """Files that no longer hold what was loaded from them the first time.
+
+    names: under which a drop was loaded again, by the seq that it had. Drops of a version that noted no content pass.
+    """
+    if not names or not _has_ledger(cur, aside := schema_aside(stamp)):
+        return []
+    query = sql.SQL("SELECT seq, body->>'content' FROM {}.receipts WHERE seq = ANY(%s)")
+    cur.execute(query.format(sql.Identifier(aside)), (list(names),))
+    first = {storable(names[seq]): content for seq, content in cur.fetchall() if content is not None}
+    cur.execute("SELECT key, content FROM stocketl.drops ORDER BY seq")
+    return [key for key, content in cur.fetchall() if first.get(key, content) != content]
 
 
 def tables(cur: cursor) -> Tables:

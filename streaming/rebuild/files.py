@@ -81,11 +81,12 @@ class Asides:
 class Order:
     """What is loaded again: (name, file), in this order.
 
-    missing: drops whose file is gone; extra: files that the ledger does not know, loaded last; in_part: failed drops of
-    which rows had been loaded.
+    names: by the seq that a drop had; missing: drops whose file is gone; extra: files that the ledger does not know,
+    loaded last; in_part: failed drops of which rows had been loaded.
     """
 
     files: list[tuple[str, Path]] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
     missing: list[LoadedDrop] = field(default_factory=list)
     extra: int = 0
     in_part: list[LoadedDrop] = field(default_factory=list)
@@ -108,6 +109,7 @@ def order(asides: Asides, drops: list[LoadedDrop] | None) -> Order:
             name = numbered(name, drop.seq)
         names.add(name)
         made.files.append((name, path))
+        made.names[drop.seq] = name
     known = {path for _, path in made.files}
     others = sorted((path.stat().st_mtime_ns, name) for name, path in found.items() if path not in known)
     made.files += [(name, found[name]) for _, name in others]

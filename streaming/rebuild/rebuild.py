@@ -35,6 +35,7 @@ from streaming.home.rebuild_journal import (
 )
 from streaming.rebuild import database as rebuild_database
 from streaming.rebuild import files as rebuild_files
+from streaming.screen import many
 from streaming.storage.folder_errors import plain_errors
 from streaming.storage.locations import is_s3, open_place
 from streaming.supervision.stopping import until_stopped
@@ -108,7 +109,7 @@ def _go_on(settings: Settings, journal: Journal) -> int:
     if journal.phase == FILLED:
         _load(settings, asides, text_ids=journal.text_ids)
         journal.note(settings, LOADED)
-    good = _verified(settings)
+    good, same = _verified(settings), _unchanged(settings, asides)
     shutil.rmtree(asides.again, ignore_errors=True)
     (settings.home / JOURNAL).replace(asides.folder / JOURNAL)
     typer.echo(
@@ -116,7 +117,7 @@ def _go_on(settings: Settings, journal: Journal) -> int:
         f"{schema_aside(asides.stamp)}; remove both when you no longer need them.\n"
         "`stocketl run` with your usual options goes on with what waits in the input."
     )
-    return 0 if good else 1
+    return 0 if good and same else 1
 
 
 def _load(settings: Settings, asides: rebuild_files.Asides, *, text_ids: bool) -> None:
@@ -140,6 +141,21 @@ def _verified(settings: Settings) -> bool:
     from streaming.commands import verify  # noqa: PLC0415 (pandas)
 
     return verify.show(verify.verify(settings))
+
+
+def _unchanged(settings: Settings, asides: rebuild_files.Asides) -> bool:
+    """Whether each file still holds what was loaded from it the first time; names those that do not."""
+    with _database(settings) as cur:
+        names = rebuild_files.order(asides, rebuild_database.drops(cur, asides.stamp)).names
+        others = rebuild_database.changed(cur, asides.stamp, names)
+    if others:
+        more = f" and {len(others) - _SHOWN:,} more" if len(others) > _SHOWN else ""
+        typer.echo(
+            f"{many(len(others), 'file')} in success/ changed since the first load: "
+            f"{', '.join(map(repr, others[:_SHOWN]))}{more}. The tables hold what the files hold now. If that is "
+            "wrong, put the right files back and run `stocketl rebuild` again."
+        )
+    return not others
 
 
 def _planned(settings: Settings, stamp: str) -> _Plan:

@@ -177,6 +177,7 @@ def test_a_disk_that_is_full_meanwhile_is_told_and_the_same_command_goes_on(
             rebuild.run(home.settings, yes=True, dry_run=False, without_missing=False)
     monkeypatch.setattr(rebuild, "_load", lambda *_, **__: None)
     monkeypatch.setattr(rebuild, "_verified", lambda _: True)
+    monkeypatch.setattr(rebuild, "_unchanged", lambda *_: True)
     assert rebuild.run(home.settings, yes=True, dry_run=False, without_missing=False) == 0
     (done,) = home.settings.home.glob("old-*")
     assert json.loads((done / "rebuild.json").read_text())["phase"] == "loaded"
@@ -252,6 +253,26 @@ def test_a_plan_changes_nothing_and_names_every_step(home: LoadedHome, capsys: p
         assert part in told
     assert f"{home.settings.success} -> {home.settings.home}/old-" in told
     assert (folders(home.settings.home), rows(home.settings.database or "", "SELECT * FROM stocketl.drops")) == before
+
+
+def test_a_file_that_was_edited_since_it_was_loaded_is_named(
+    home: LoadedHome, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tables agree with the files then, so nobody else would say a word."""
+    for name, price in (("a.csv", 1), ("b.csv", 2), ("d\n.csv", 3)):
+        home.load(name, row(price, price))
+    asides, made = set_aside(home.settings)
+    files = {name: path.read_text() for name, path in made.files}
+    (asides.success / "b.csv").write_text(row(2, 9))
+    files["b.csv"] = row(2, 9)
+    with contextlib.closing(LoadedHome(home.settings)) as again:
+        for name, content in files.items():
+            again.load(name, content)
+    assert not rebuild._unchanged(home.settings, asides)  # noqa: SLF001 - after the loading, which needs Spark
+    assert capsys.readouterr().out.startswith("1 file in success/ changed since the first load: 'b.csv'. The tables")
+    with cursor(home.settings.database) as cur:
+        assert rebuild_database.changed(cur, STAMP, {1: "a.csv", 3: "d\n.csv"}) == []
+        assert rebuild_database.changed(cur, "20250101_000000", {2: "b.csv"}) == []
 
 
 def test_a_home_that_is_none_is_not_made(settings: Settings) -> None:
