@@ -19,6 +19,8 @@ from loaded_home import LoadedHome
 from psycopg2 import sql
 
 from streaming import cli, errors
+from streaming.commands.status import status
+from streaming.commands.status_screen import show
 from streaming.settings import PREFIX, Settings, load
 from streaming.spark.maven import MIRROR
 from streaming.ticks.by_line import judge
@@ -141,8 +143,9 @@ def test_each_file_that_is_named_exists(page: Path, said: str) -> None:
     """A file is in the repository under its path or its name, or it is one that the sources name or make."""
     kinds = "py|md|json|conf|toml|yaml|sh|sql|properties|lock|log"
     paths = [text for text in code(page) if re.fullmatch(rf"[\w./*-]+\.(?:{kinds})", text)]
-    tracked = [path for path in ROOT.rglob("*") if ".venv" not in path.parts]
-    names = {path.name for path in tracked} | {str(path.relative_to(ROOT)) for path in tracked}
+    ignored = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines()} | {".git"}
+    ours = [path for top in ROOT.iterdir() if top.name not in ignored for path in (top, *top.rglob("*"))]
+    names = {path.name for path in ours} | {str(path.relative_to(ROOT)) for path in ours}
     names |= {name.removeprefix("streaming/") for name in names}
     made = re.compile(r"receipts/\d{9}\.json|postgres/server\*\.log")
     missing = [path for path in paths if path not in names and not made.fullmatch(path) and not list(ROOT.glob(path))]
@@ -163,8 +166,8 @@ def test_each_link_leads_somewhere(page: Path) -> None:
 
 
 def test_each_command_and_variable_is_named_in_the_manual() -> None:
-    """README.md and docs/ leave no command out."""
-    assert [name for name in COMMANDS if f"`stocketl {name}" not in MANUAL] == []
+    """The README's table of commands is complete, and README.md and docs/ leave no variable out."""
+    assert {text.strip("`").split()[1] for text in table("Commands")} == set(COMMANDS)
     named = [*(PREFIX + name.upper() for name in Settings.model_fields), MIRROR]
     assert [name for name in named if not re.search(rf"{name}\b", MANUAL)] == []
 
@@ -309,3 +312,28 @@ def test_the_receipt_that_is_shown_is_one(database: str) -> None:
     assert {key: type(body.get(key)) for key in shown} == {key: type(value) for key, value in shown.items()}
     assert set(shown["rejects"][0]) == set(body["rejects"][0])
     assert shown["rows_read"] == shown["rows_loaded"] + shown["rows_duplicate"] + shown["rows_rejected"]
+
+
+def test_the_lines_of_the_demo_that_are_shown_are_those_of_its_files() -> None:
+    """Counts of loaded, duplicate and rejected rows, as the demo tells them."""
+    counts = r"^input_(\d+)\.csv +success: ([\d,]+) loaded, (\d+) duplicate, (\d+) rejected"
+    shown = re.findall(counts, README.read_text(), re.MULTILINE)
+    assert len(shown) == 3
+    for number, loaded, duplicate, rejected in shown:
+        key = f"input_{number}.csv"
+        parsed = parse((ROOT / "stocks" / key).read_bytes(), key=key, text_ids=False, unpacked_limit=1 << 30)
+        found = (f"{parsed.rows_loaded:,}", f"{parsed.rows_duplicate}", f"{parsed.rows_rejected}")
+        assert found == (loaded, duplicate, rejected)
+
+
+def test_the_status_that_is_shown_has_the_lines_of_a_real_one(
+    home: LoadedHome, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same names in the same order, and the same heads of columns."""
+    monkeypatch.setenv("COLUMNS", "200")
+    show(status(home.settings))
+    real = capsys.readouterr().out.splitlines()
+    (shown,) = (block.splitlines() for block in blocks(README, "") if block.startswith("job "))
+    head = next(n for n, line in enumerate(shown) if line.startswith("drop "))
+    assert [line[:12].strip() for line in real[:head]] == [line[:12].strip() for line in shown[:head]]
+    assert real[head].split() == shown[head].split()
