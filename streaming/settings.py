@@ -120,7 +120,7 @@ class Settings(BaseSettings):
     )
     once: bool = Field(default=False, description="load what is there until it is receipted and moved, then end")
     take_over: bool = Field(
-        default=False, description="end another job that runs on the same database (without a terminal: always)"
+        default=False, description="end another job on the same database; without a terminal, this is always done"
     )
     trigger: Seconds = Field(description="pause between two looks at the input (200ms, 1s)")
     settle: Seconds = Field(description="a file is read once it has been unchanged for this long (1s)")
