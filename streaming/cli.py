@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from streaming import __version__
 from streaming.errors import StockETLError
@@ -43,19 +43,20 @@ FLAG = ""
 class _Command(TyperCommand):
     """A command whose `--help` is shown as a flag too."""
 
-    def get_help_option(self, ctx: Any) -> Any:
+    def get_help_option(self, ctx: Any) -> TyperOption | None:
         return _as_flag(super().get_help_option(ctx))
 
 
 class _Group(TyperGroup):
     """The same for `stocketl` itself."""
 
-    def get_help_option(self, ctx: Any) -> Any:
+    def get_help_option(self, ctx: Any) -> TyperOption | None:
         return _as_flag(super().get_help_option(ctx))
 
 
-def _as_flag(option: Any) -> Any:
-    option.metavar = FLAG
+def _as_flag(option: TyperOption | None) -> TyperOption | None:
+    if option is not None:
+        option.metavar = FLAG
     return option
 
 
