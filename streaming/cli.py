@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from streaming import __version__
 from streaming.errors import StockETLError
@@ -34,8 +36,33 @@ DEFAULTS = {
     "metrics": "none",
 }
 
+FLAG = ""
+"""The metavar of an option that takes no value; without one, typer would show `--once <bool>`."""
+
+
+class _Command(TyperCommand):
+    """A command whose `--help` is shown as a flag too."""
+
+    def get_help_option(self, ctx: Any) -> TyperOption | None:
+        return _as_flag(super().get_help_option(ctx))
+
+
+class _Group(TyperGroup):
+    """The same for `stocketl` itself."""
+
+    def get_help_option(self, ctx: Any) -> TyperOption | None:
+        return _as_flag(super().get_help_option(ctx))
+
+
+def _as_flag(option: TyperOption | None) -> TyperOption | None:
+    if option is not None:
+        option.metavar = FLAG
+    return option
+
+
 app = typer.Typer(
     name="stocketl",
+    cls=_Group,
     help=(
         "CSV files of stock prices, dropped into a folder or an S3 prefix, become three wide PostgreSQL tables: "
         "prices, returns, volume. Exactly once, whatever the order.\n\n"
@@ -47,6 +74,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},
 )
+command = partial(app.command, cls=_Command)
 
 
 def _setting(field: str, metavar: str | None = None, panel: str | None = None) -> Any:
@@ -78,21 +106,21 @@ Checkpoint = Annotated[str | None, _setting("checkpoint", "PLACE", _PLACES)]
 Lake = Annotated[str | None, _setting("lake", "PLACE", _PLACES)]
 LakeRetention = Annotated[str | None, _setting("lake_retention", "TIME", _KEEPING)]
 KeepReceipts = Annotated[str | None, _setting("keep_receipts", "TIME", _KEEPING)]
-Once = Annotated[bool, _setting("once")]
-TakeOver = Annotated[bool, _setting("take_over")]
+Once = Annotated[bool, _setting("once", FLAG)]
+TakeOver = Annotated[bool, _setting("take_over", FLAG)]
 Trigger = Annotated[str | None, _setting("trigger", "TIME", _PACE)]
 Settle = Annotated[str | None, _setting("settle", "TIME", _PACE)]
 MaxBatchBytes = Annotated[str | None, _setting("max_batch_bytes", "SIZE", _PACE)]
 SplitBytes = Annotated[str | None, _setting("split_bytes", "SIZE", _PACE)]
 UnpackedLimit = Annotated[str | None, _setting("unpacked_limit", "SIZE", _READING)]
-TextIds = Annotated[bool, _setting("text_ids", panel=_READING)]
-Move = Annotated[bool, _setting("move", "", _PLACES)]
+TextIds = Annotated[bool, _setting("text_ids", FLAG, _READING)]
+Move = Annotated[bool, _setting("move", FLAG, _PLACES)]
 LogFormat = Annotated[str | None, _setting("log_format", "NAME", _WATCH)]
 Heartbeat = Annotated[str | None, _setting("heartbeat", "PLACE", _WATCH)]
 HeartbeatEvery = Annotated[str | None, _setting("heartbeat_every", "TIME", _WATCH)]
 AuditEvery = Annotated[str | None, _setting("audit_every", "TIME", _WATCH)]
 Metrics = Annotated[str | None, _setting("metrics", "NAME", _WATCH)]
-AsJson = Annotated[bool, typer.Option("--json", help="The same facts as JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", metavar=FLAG, help="The same facts as JSON.")]
 
 
 def _print_version(on: bool) -> None:  # noqa: FBT001 (called by typer)
@@ -105,13 +133,15 @@ def _print_version(on: bool) -> None:  # noqa: FBT001 (called by typer)
 def _stocketl(
     _version: Annotated[
         bool,
-        typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_print_version),
+        typer.Option(
+            "--version", metavar=FLAG, help="Print the version and end.", is_eager=True, callback=_print_version
+        ),
     ] = False,
 ) -> None:
     pass
 
 
-@app.command()
+@command()
 def run(
     home: Home = None,
     input: Input = None,  # noqa: A002 (the option's name)
@@ -139,7 +169,7 @@ def run(
     audit_every: AuditEvery = None,
     metrics: Metrics = None,
 ) -> None:
-    """The job: loads every drop of the input until it is stopped (Ctrl-C, SIGTERM)."""
+    """Watches the input and loads every drop, until it is stopped (Ctrl-C, SIGTERM)."""
     from streaming.home.database import tell_new_input
     from streaming.supervision.stopping import until_stopped
     from streaming.telemetry.log import log_to_terminal
@@ -156,20 +186,20 @@ def run(
     raise typer.Exit(until_stopped(the_job, settings.home / "logs"))
 
 
-@app.command()
+@command()
 def demo(
     home: Annotated[str, typer.Option("--home", metavar="DIR", help="Folder of the demo.")] = "./demo-home",
 ) -> None:
     """Starts everything, drops the ten files of stocks/, shows what became of them, ends.
 
-    It has a database of its own and looks at no STOCKETL_ variable.
+    It has a database of its own and ignores every STOCKETL_ variable.
     """
     from streaming.commands import demo as the_demo
 
     raise typer.Exit(the_demo.run(load(environment=False, home=home)))
 
 
-@app.command(
+@command(
     help=(
         "Shows on one screen whether a job is running, the last batch, what waits, the tables, the last ten drops.\n\n"
         "Exit code 0: a job is running and nothing needs a look.\n\n"
@@ -201,7 +231,7 @@ def status(
     raise typer.Exit(facts["exit_code"])
 
 
-@app.command()
+@command()
 def verify(
     home: Home = None,
     database: Database = None,
@@ -219,7 +249,13 @@ def verify(
     raise typer.Exit(0 if check.show(check.verify(settings)) else 1)
 
 
-@app.command()
+@command(
+    help=(
+        "Begins anew from the files in success/: new checkpoint, new tables. What was there is set aside.\n\n"
+        "For a checkpoint that is damaged or lost, or that does not belong to the database. It says what it will do, "
+        "and asks. If it is stopped, the same command goes on."
+    )
+)
 def rebuild(
     home: Home = None,
     input: Input = None,  # noqa: A002 (the option's name)
@@ -235,17 +271,18 @@ def rebuild(
     unpacked_limit: UnpackedLimit = None,
     text_ids: TextIds = False,
     log_format: LogFormat = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", metavar=FLAG, help="Do it without asking.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", metavar=FLAG, help="Say what would be done, change nothing.")
+    ] = False,
     without_missing: Annotated[
-        bool, typer.Option("--without-missing", help="Leave out loaded drops whose file is gone from success/.")
+        bool,
+        typer.Option(
+            "--without-missing", metavar=FLAG, help="Leave out the loaded drops whose files are gone from success/."
+        ),
     ] = False,
 ) -> None:
-    """Begins anew from the files in success/: new checkpoint, new tables, all that was there set aside.
-
-    For a checkpoint that is damaged or lost, or that does not belong to the database. It says what it will do, and
-    asks. If it is stopped, the same command goes on.
-    """
+    """Begins anew from the files in success/: new checkpoint, new tables, all that was there set aside."""
     from streaming.rebuild import rebuild as anew
     from streaming.telemetry.log import log_to_terminal
 
@@ -254,10 +291,10 @@ def rebuild(
     raise typer.Exit(anew.run(settings, yes=yes, dry_run=dry_run, without_missing=without_missing))
 
 
-@app.command()
+@command()
 def receipts(
     key: Annotated[
-        str | None, typer.Argument(help="Name of a file under the input; without it: the last drops.")
+        str | None, typer.Argument(help="Name of a file below the input. Without it, the last drops are listed.")
     ] = None,
     home: Home = None,
     database: Database = None,
@@ -266,7 +303,7 @@ def receipts(
     failed: Failed = None,
     as_json: AsJson = False,
 ) -> None:
-    """What became of a drop: counts, reason, the first rejected rows with line, text and reason."""
+    """Shows what became of a drop: counts, reason, the first rejected rows with line, text and reason."""
     from streaming.commands import receipts as receipt_view
 
     settings = _of_a_home(locals())
@@ -276,15 +313,19 @@ def receipts(
         _answer(receipt_view.of_key(settings, key), receipt_view.show_drops, as_json=as_json)
 
 
-@app.command()
+@command()
 def database(
     home: Home = None,
     database: Database = None,
-    create: Annotated[bool, typer.Option("--create", help="Make the home too, if it is not there.")] = False,
-    stop: Annotated[bool, typer.Option("--stop", help="Stop the embedded server.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="With --stop: stop it although a job uses it.")] = False,
+    create: Annotated[
+        bool, typer.Option("--create", metavar=FLAG, help="Make the home too, if it is not there.")
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", metavar=FLAG, help="Stop the embedded server.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", metavar=FLAG, help="With --stop: stop it although a job uses it.")
+    ] = False,
 ) -> None:
-    """Prints the PostgreSQL URI, starting the embedded server if need be and leaving it up."""
+    """Prints the PostgreSQL URI. If the embedded server is down, starts it and leaves it up."""
     from streaming.home import database as of_home
 
     _refuse_together(stop and create, "--create", "--stop")
@@ -304,14 +345,14 @@ def database(
         typer.echo(uri)
 
 
-@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def psql(
-    arguments: Annotated[list[str] | None, typer.Argument(metavar="[ARGS]...", help="Passed on to psql.")] = None,
+    arguments: Annotated[list[str] | None, typer.Argument(help="Passed on to psql.")] = None,
     home: Home = None,
     database: Database = None,
     database_secret: DatabaseSecret = None,
 ) -> None:
-    """Opens psql on the database. The first argument that is none of these options goes to psql, and all after it."""
+    """Opens psql on the database. From the first argument that is no option below, all arguments go to psql."""
     from streaming.commands import psql as terminal
 
     raise typer.Exit(terminal.run(_of_a_home(locals()), arguments or []))

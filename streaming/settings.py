@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     checkpoint: Location = Field(description="where Spark keeps its state and offsets")
     lake: OptionalLocation = Field(description="where the Delta tables go; none: no lake")
     database: Annotated[str | None, BeforeValidator(_database)] = Field(
-        default=None, description="PostgreSQL URI; if there is none, the embedded server of the home is used"
+        default=None, description="PostgreSQL URI; without it, the embedded server of the home is used"
     )
     database_secret: str | None = Field(
         default=None, description="id of a secret in AWS Secrets Manager with the database's username and password"
@@ -116,11 +116,11 @@ class Settings(BaseSettings):
         default=7 * 86_400.0, description="how long older versions of the lake's tables stay readable (7d, 36h, none)"
     )
     keep_receipts: KeptFor = Field(
-        default=None, description="receipts of moved files are removed after this time (90d); none = they stay for ever"
+        default=None, description="receipts of moved files are removed after this time (90d); none: they stay for ever"
     )
     once: bool = Field(default=False, description="load what is there until it is receipted and moved, then end")
     take_over: bool = Field(
-        default=False, description="end another job that runs on the same database (without a terminal: always)"
+        default=False, description="end another job on the same database; without a terminal, this is always done"
     )
     trigger: Seconds = Field(description="pause between two looks at the input (200ms, 1s)")
     settle: Seconds = Field(description="a file is read once it has been unchanged for this long (1s)")
@@ -132,7 +132,7 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(default="text", description="how log lines look: text or json")
     heartbeat: OptionalLocation = Field(
         default=None,
-        description="where heartbeat.json is written, an object `stop` ends the job; none: nowhere",
+        description="where heartbeat.json is written; an object `stop` there ends the job; none: nowhere",
     )
     heartbeat_every: Seconds = Field(default=15.0, description="pause between two heartbeats (15s)")
     audit_every: Seconds = Field(

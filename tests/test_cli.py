@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from streaming.database import embedded
 from streaming.settings import Settings
 from streaming.telemetry.log import JsonLines, TextLines
 
-COMMANDS = ["run", "demo", "status", "verify", "receipts", "database", "psql"]
+COMMANDS = ["run", "demo", "status", "verify", "rebuild", "receipts", "database", "psql"]
 STOCKETL = str(Path(sys.executable).parent / "stocketl")
 
 
@@ -67,6 +68,14 @@ def test_every_command_explains_itself(command: str) -> None:
     assert result.exit_code == 0
     assert f"Usage: stocketl {command}" in result.output
     assert max(len(line) for line in result.output.splitlines()) <= 60
+
+
+@pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)], ids=str)
+def test_a_flag_is_shown_as_a_flag(command: list[str]) -> None:
+    """An option without a value stands alone in the help: `--once`, not `--once <bool>`."""
+    shown = CliRunner().invoke(cli.app, [*command, "--help"], env={"COLUMNS": "80"}).output
+    assert re.search(r"--help +-h +Show", shown)
+    assert "<bool>" not in shown
 
 
 def test_the_defaults_that_help_shows_are_the_real_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
