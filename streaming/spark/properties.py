@@ -33,7 +33,7 @@ _ALWAYS_PROPERTIES = {
     # the rows in the lake's outbox carry sums: damaged ones are noticed instead of read
     "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
     # S3 and, in a folder, Hadoop keep a checksum of each file already
-    "spark.sql.streaming.checkpoint.checkpoint.fileChecksum.enabled": "false",
+    "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
 }
 
 _DELTA_PROPERTIES = {

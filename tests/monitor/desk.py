@@ -17,6 +17,7 @@ import moto.s3.models
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 from botocore.config import Config
+from ledger_rows import fact
 from monitor.copies import Limits
 from monitor.moves import Buckets, Moved, ReceiptMoves
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -225,8 +226,9 @@ class Desk:
         """The receipt as the job writes it."""
         bucket, key, version = self.source(case)
         drop = self.server.backend.get_object(bucket, key, version_id=version)
-        fact = {"seq": case.seq, "key": case.key, "etag": drop.etag.strip('"'), "version": version, "size": drop.size}
-        body = _new_body(fact | {"modified": drop.last_modified.isoformat(timespec="microseconds")}, checkpoint)
+        modified = drop.last_modified.isoformat(timespec="microseconds")
+        named = {"key": case.key, "etag": drop.etag.strip('"'), "version": version}
+        body = _new_body(fact(case.seq, size=drop.size, modified=modified, **named), checkpoint)
         body |= {"batch_id": 7, "reason": "not text" if case.failed else None}
         _finish(body, datetime.now(UTC))
         self.server.backend.put_object(self.buckets.state, case.name, json.dumps(body, indent=1).encode())
