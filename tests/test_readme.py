@@ -330,7 +330,7 @@ def test_the_status_that_is_shown_has_the_lines_of_a_real_one(
     home: LoadedHome, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same names in the same order, and the same heads of columns."""
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "2000")
     show(status(home.settings))
     real = capsys.readouterr().out.splitlines()
     (shown,) = (block.splitlines() for block in blocks(README, "") if block.startswith("job "))
