@@ -46,3 +46,15 @@ def test_the_lambdas_borrow_three_modules_of_the_job() -> None:
         "streaming/storage/place.py",
         "streaming/receipts/names.py",
     }
+
+
+def test_each_test_says_its_rule() -> None:
+    """In the first line of its docstring: one sentence, which ends with its full stop."""
+    wrong = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for test in ast.walk(ast.parse(path.read_text())):
+            if isinstance(test, ast.FunctionDef) and test.name.startswith("test_"):
+                said = (ast.get_docstring(test) or "").split("\n")[0]
+                if not said.endswith((".", "!", "?")):
+                    wrong.append(f"{path.relative_to(ROOT)}: {test.name}: {said!r}")
+    assert not wrong, "\n".join(wrong)
