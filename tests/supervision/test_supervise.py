@@ -76,7 +76,7 @@ def _supervised(
 
 
 def test_a_start_that_spark_refuses_is_tried_again_as_the_end_of_a_query_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its planner was killed: once that ended the job with a stack trace. What a start cannot mend still ends it."""
+    """A planner that was killed does not end the job (once it did), but what a start cannot mend still does."""
     refused = RuntimeError("An error occurred while calling o1.load.\n: java.io.IOException: Stream closed")
     starts, run = _supervised(monkeypatch, [NO_ANSWER, refused, refused, GOES_ON])
     run()
