@@ -83,7 +83,10 @@ def test_a_damaged_snapshot_is_named(damage: Callable[[Path], None], tmp_path: P
 def test_a_file_that_is_cut_off_is_named_though_its_checksums_are_gone(
     key: str, damage: Callable[[Path], None], tmp_path: Path
 ) -> None:
-    """A copy that leaves out hidden files has none; S3 keeps none. Spark would try again for ever, or name another."""
+    """Without checksums, as in S3, the damaged file is still the one that is named.
+
+    A copy that leaves out hidden files has none either. Spark would try again for ever, or name another file.
+    """
     path = make(tmp_path) / key
     damage(path)
     path.with_name(f".{path.name}.crc").unlink()

@@ -123,7 +123,7 @@ def test_the_screen_fits_a_narrow_terminal(
 
 
 def test_a_drop_that_still_lies_in_the_input_is_not_waiting(home: LoadedHome) -> None:
-    """Loaded and not moved yet: known. Put there again after its move: waiting."""
+    """A file that is loaded and not moved yet is known; one that is put there again after its move is waiting."""
     home.load("one.csv", HEADER + "2024-01-02,7,100,10\n", move=False)
     assert status(home.settings)["drops"]["waiting"] == 0
     home.load("two.csv", HEADER)

@@ -80,7 +80,7 @@ def test_a_connection_has_its_limits_and_no_open_transaction(database: str) -> N
 
 
 def test_limits_of_the_role_do_not_stop_the_job(database: str) -> None:
-    """What an administrator has set for the role is not for the job: each of its transactions sets its own."""
+    """What an administrator has set for the role does not hold for the job, whose transactions have limits too."""
     settings = {"statement_timeout": "50", "idle_in_transaction_session_timeout": "50", "lock_timeout": "1"}
     with contextlib.closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cur:
         name = connection.info.dbname

@@ -120,7 +120,7 @@ def test_an_upload_that_fails_is_one_line(place: Place, tmp_path: Path, capsys: 
 
 
 def test_the_addresses_of_an_existing_vpc_are_its_own_unless_others_are_given(place: Place) -> None:
-    """The default is of a new VPC: with it the endpoint let in no node. What was once given stays."""
+    """What was once given stays, since the default is of a new VPC and its endpoint would let in no node."""
     one, other = (place.client("ec2").create_vpc(CidrBlock=f"10.{n}.0.0/16")["Vpc"]["VpcId"] for n in (20, 30))
     by_default, by_hand = {"VpcId": one, "VpcCidr": NEW_VPC}, {"VpcId": one, "VpcCidr": "10.0.0.0/8"}
     cases: list[tuple[dict[str, str], dict[str, str]]] = [

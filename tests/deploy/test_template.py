@@ -113,7 +113,10 @@ def test_the_job_may_decrypt_the_secret_only_with_the_key_that_is_given() -> Non
     ids=["everything new", "existing database", "existing network and database", "existing endpoints too"],
 )
 def test_nothing_calls_the_trigger_before_what_a_cluster_needs_is_there(given: dict[str, str]) -> None:
-    """Its first call starts one. With an existing database nothing made it wait for routes and endpoints."""
+    """Its first call starts a cluster, which needs the routes and endpoints also with an existing database.
+
+    Once, with an existing database, nothing made the trigger wait for them.
+    """
     stack = Stack(given)
     calling = ("TriggerEveryMinute", "TriggerOnDrop", "TriggerOnEmr")
     kinds = ("AWS::EC2::", "AWS::EMR::", "AWS::IAM::", "AWS::RDS::", "AWS::S3::")

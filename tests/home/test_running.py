@@ -228,7 +228,7 @@ def test_a_name_of_the_uri_stays_before_the_jobs_own(database: str) -> None:
 
 
 def test_a_heartbeat_tells_of_a_job_that_no_home_knows(tmp_path: Path) -> None:
-    """Fresh: it runs. Old: it does not. Unreadable: it cannot be told."""
+    """A fresh heartbeat means that it runs, an old one that it does not, an unreadable one that nobody can tell."""
     settings = load(environment=False, home=str(tmp_path / "home"), heartbeat=str(tmp_path / "control"))
     assert running.of_heartbeat(settings) is None
     (tmp_path / "control").mkdir()

@@ -171,7 +171,7 @@ def test_an_address_that_moves_later_than_the_promotion_is_waited_for(
 def test_a_session_that_is_kept_while_its_server_becomes_a_reader_is_given_up(
     standing: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As behind a pooler: the connection stays, the server is another one. Nothing is read from it."""
+    """If the connection stays and the server behind it is another one, as with a pooler, nothing is read from it."""
     pooler = TransactionPooler(standing.primary.uri)
     with pooler, contextlib.closing(Transactions(pooler.uri, threading.Event())) as transactions:
         assert transactions.run(_in_recovery) is False

@@ -33,7 +33,7 @@ NO_LAKE = ("--lake", "none")
 
 
 def test_a_second_job_takes_over_and_the_first_stops(tmp_path: Path, database: str) -> None:
-    """A person at a terminal is told first. The drop that arrives meanwhile is loaded once, by the newer job."""
+    """A person at a terminal is told first, and the newer job loads the drop that arrives meanwhile, once."""
     home = tmp_path / "home"
     with Job(home, database, *NO_LAKE) as first:
         drop(home / "input", "0.csv", DROPS[0])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ledger_rows import Run, query
 
 from streaming.database.transactions import Transactions
+from streaming.errors import DatabaseError
 from streaming.ledger import tickers as placement
 from streaming.ledger import writer
 from streaming.ledger.tickers import UnplannedError, plan
@@ -52,3 +55,36 @@ def test_a_ticker_without_place_and_plan_is_an_error(place: Callable[..., Any]) 
         place(["a", "b"], {"a": ("stk_a", 1)})
     with pytest.raises(UnplannedError, match="2 tickers"):
         place(["a", "b"], {})
+
+
+@pytest.mark.parametrize(
+    ("tickers", "asked", "found"),
+    [
+        (["007"], "7", "007"),
+        (["007"], " 07 ", "007"),
+        (["12345"], "0012345", "12345"),
+        (["000"], "0", "000"),
+        (["50", "050"], "50", "50"),
+        (["BRK.B"], "BRK.B", "BRK.B"),
+    ],
+)
+def test_series_finds_a_ticker_the_way_it_is_written_in_files(
+    run: Run, tickers: list[str], asked: str, found: str
+) -> None:
+    """As it stands first, then as a number of three digits."""
+    run(lambda cur: placement.place_tickers(cur, tickers, placement.plan(tickers, {})))
+    prices = ", ".join(f'"stk_{ticker}"' for ticker in tickers)
+    for table, kind in (("prices", "double precision"), ("returns", "double precision"), ("volume", "bigint")):
+        columns = prices.replace(",", f" {kind},")
+        run(lambda cur, made=f"CREATE TABLE {table} (date date PRIMARY KEY, {columns} {kind})": cur.execute(made))
+        run(lambda cur, filled=f"INSERT INTO {table} (date) VALUES ('2024-01-01')": cur.execute(filled))  # noqa: S608 - three constants
+    numbers = ", ".join(f'"stk_{ticker}" = {number}' for number, ticker in enumerate(tickers))
+    run(lambda cur: cur.execute(f"UPDATE prices SET {numbers}"))  # noqa: S608 - this test's own ids
+    want = float(tickers.index(found))
+    assert query(run, "SELECT * FROM stocketl.series(%s)", asked) == [(dt.date(2024, 1, 1), want, None, None)]
+
+
+def test_series_of_an_unknown_ticker_is_an_error(run: Run) -> None:
+    """An empty chart would look like a ticker without prices."""
+    with pytest.raises(DatabaseError, match="no ticker 'nope'"):
+        query(run, "SELECT * FROM stocketl.series('nope')")

@@ -78,19 +78,19 @@ def beat(emr: LocalEmr, at: float) -> None:
     ],
 )
 def test_every_event_that_aws_publishes_makes_it_look(emr: LocalEmr, name: str, called_by: str) -> None:
-    """Schedules, states of clusters and steps, new objects: each leads to one look."""
+    """Whatever kind of event calls it, the trigger looks at EMR and starts what is missing."""
     line = trigger_emr.handler(event(name), None)
     assert (line["called_by"], line["did"], line["why"]) == (called_by, "start cluster", "there is no cluster")
     assert len(emr.clusters) == 1
 
 
 def test_a_call_without_an_event_is_one_by_hand() -> None:
-    """A person may invoke it from the console."""
+    """An empty event is reported as a call by hand."""
     assert trigger_emr.cause({}) == "by hand"
 
 
 def test_the_events_of_the_local_emr_are_parsed_too(emr: LocalEmr) -> None:
-    """What the other tests send has the shape of the real ones."""
+    """The local EMR sends the same kinds of events as AWS."""
     seen: list[Any] = []
     emr.events._sink = seen.append  # noqa: SLF001 - no sink was wanted when it was made
     trigger_emr.handler({}, None)
@@ -101,7 +101,7 @@ def test_the_events_of_the_local_emr_are_parsed_too(emr: LocalEmr) -> None:
 
 
 def test_a_new_object_does_not_bother_emr_while_the_job_beats(emr: LocalEmr) -> None:
-    """Thousands of files a minute must not use up the calls of an account."""
+    """If the heartbeat is fresh, a new object causes no call to EMR; if it is stale, the trigger acts."""
     beat(emr, time.time() - 10)
     new_object = event("s3-object-created-eventbridge")
     assert trigger_emr.handler(new_object, None)["why"] == "the job's heartbeat is fresh"
@@ -123,7 +123,7 @@ def test_a_thousand_new_objects_without_a_job_are_one_look(emr: LocalEmr) -> Non
 
 
 def test_a_new_object_makes_it_look_again_after_a_while(emr: LocalEmr, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that has died meanwhile is noticed by the files that arrive."""
+    """Once the last look is old enough, a new object makes the trigger look at EMR again."""
     trigger_emr.handler({}, None)
     emr.tick()
     monkeypatch.setattr(trigger_emr, "_MOMENT", timedelta(0))
@@ -133,7 +133,7 @@ def test_a_new_object_makes_it_look_again_after_a_while(emr: LocalEmr, monkeypat
 def test_each_invocation_writes_one_line_and_its_metrics_as_json(
     emr: LocalEmr, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Log and figures are read by machines."""
+    """Each invocation logs one JSON line and its metrics, and neither holds a secret."""
     beaten = int(time.time()) - 300
     beat(emr, beaten)
     least = time.time() - beaten
@@ -153,14 +153,14 @@ def test_each_invocation_writes_one_line_and_its_metrics_as_json(
 
 
 def test_without_a_heartbeat_its_age_is_not_measured(emr: LocalEmr, capsys: pytest.CaptureFixture[str]) -> None:
-    """A figure that nobody knows is left out, not zero."""
+    """If there is no heartbeat, the metric of its age is left out."""
     trigger_emr.handler({}, None)
     assert "HeartbeatAge" not in capsys.readouterr().out
     assert len(emr.clusters) == 1
 
 
 def test_a_memory_that_cannot_be_read_is_measured_and_raised(emr: LocalEmr, capsys: pytest.CaptureFixture[str]) -> None:
-    """Lambda tries again, and the alarm has something to count."""
+    """A broken memory counts as a control error, is raised, and starts nothing."""
     emr.s3.put_object(Bucket=BUCKET, Key="control/trigger.json", Body=b"{")
     with pytest.raises(ControlError, match="Nothing is started until it is mended"):
         trigger_emr.handler({}, None)
@@ -170,7 +170,7 @@ def test_a_memory_that_cannot_be_read_is_measured_and_raised(emr: LocalEmr, caps
 
 
 def test_a_refusal_is_logged_with_what_emr_said(emr: LocalEmr, capsys: pytest.CaptureFixture[str]) -> None:
-    """The words of EMR name the quota or the field."""
+    """If EMR refuses an action, a warning quotes its answer."""
     emr.faults.once("RunJobFlow", "quota")
     assert not trigger_emr.handler({}, None)["taken"]
     warning = next(line for line in capsys.readouterr().out.splitlines() if "WARNING" in line)
@@ -178,7 +178,7 @@ def test_a_refusal_is_logged_with_what_emr_said(emr: LocalEmr, capsys: pytest.Ca
 
 
 def test_the_settings_have_defaults_for_all_times() -> None:
-    """A deployment names places, not seconds."""
+    """Without settings of its own the policy has all its times and limits, and secrets are not kept as values."""
     settings = read_settings(ENVIRON | {"AWS_REGION": "eu-central-1", "AWS_SECRET_ACCESS_KEY": SECRET})
     policy = settings.policy
     times = (policy.stale, policy.start, policy.pending, policy.cancel, policy.first_pause, policy.longest_pause)
@@ -203,14 +203,14 @@ def test_the_settings_have_defaults_for_all_times() -> None:
     ],
 )
 def test_a_wrong_setting_is_named_with_its_value(change: dict[str, str], message: str) -> None:
-    """The message names the variable, what was expected and what it holds."""
+    """The message names the setting, what was expected, and the value that was given."""
     with pytest.raises(SettingsError) as error:
         read_settings(ENVIRON | change)
     assert str(error.value) == message
 
 
 def test_values_are_put_into_a_document_as_json_strings() -> None:
-    """A quote or a backslash in a value cannot change the document."""
+    """A value with quotes, line ends or `$` stays exactly that value in the JSON document."""
     values = {"A": 'say "hi"\n', "B": "$A"}
     assert fill_in('{"a": "${A}", "b": "${B}", "c": "$$5"}', values, "x") == {"a": 'say "hi"\n', "b": "$A", "c": "$5"}
 
@@ -225,7 +225,7 @@ def test_values_are_put_into_a_document_as_json_strings() -> None:
     ],
 )
 def test_a_document_that_cannot_be_used_is_told(text: str, message: str) -> None:
-    """The error names the document and what is wrong with it."""
+    """The message names the document and what is wrong with it."""
     with pytest.raises(DocumentError) as error:
         fill_in(text, {"A": "1"}, "x")
     assert str(error.value).startswith(message)

@@ -39,7 +39,7 @@ def decided(world: World, memory: Memory | None = None) -> Decision:
 def test_a_cluster_is_started_then_waited_for_then_given_a_step_that_is_left_alone(
     world: World, expected: Decision
 ) -> None:
-    """One thing at each call, until there is nothing to do."""
+    """Each state of the newest live cluster and its step leads to exactly one decision."""
     assert decided(world) == expected
 
 
@@ -69,7 +69,7 @@ def test_a_job_that_is_worn_out_every_quarter_of_an_hour_is_no_crash_loop() -> N
 def test_a_step_is_cancelled_when_its_last_heartbeat_is_stale_or_its_first_one_does_not_come(
     seen: Step, heartbeat: Heartbeat | None, why: str | None
 ) -> None:
-    """A driver that is frozen or never came up holds the place of a good one."""
+    """A step has 120 s between heartbeats and 600 s until the first one; after that it is cancelled with the reason."""
     expected = Wait(f"step s-1 is {seen.state}") if why is None else CancelStep("j-1", "s-1", why)
     assert decided(replace(READY, steps=(seen,), heartbeat=heartbeat)) == expected
 
@@ -109,12 +109,12 @@ def test_a_step_is_cancelled_when_its_last_heartbeat_is_stale_or_its_first_one_d
 def test_a_cancelled_step_is_not_waited_for_but_killed_in_the_end_and_two_of_them_are_waited_for(
     world: World, memory: Memory, expected: Decision
 ) -> None:
-    """A cluster takes a second driver, not a third."""
+    """One cancelled step delays no successor and is killed after 120 s; two that have not ended delay it."""
     assert decided(world, memory) == expected
 
 
 def test_of_two_good_steps_the_older_is_cancelled_whichever_beats() -> None:
-    """The newest start may write, so the older one can do nothing."""
+    """The newer step stays, on the same cluster and on another one."""
     both = (step(name="s-2", made=50), step(name="s-1", made=60))
     why = "a newer step, s-2, is there"
     assert decided(replace(READY, steps=both, heartbeat=beat(1))) == CancelStep("j-1", "s-1", why)
@@ -137,7 +137,7 @@ def test_of_two_good_steps_the_older_is_cancelled_whichever_beats() -> None:
     ],
 )
 def test_the_stop_marker_cancels_the_step_and_starts_nothing(world: World, memory: Memory, expected: Decision) -> None:
-    """An operator can keep the job down."""
+    """While the stop marker is there, a live step is cancelled, then killed, and no other is started."""
     assert decided(replace(world, stop=True), memory) == expected
 
 
@@ -157,7 +157,7 @@ def test_the_stop_marker_cancels_the_step_and_starts_nothing(world: World, memor
 def test_another_version_is_replaced_when_asked_and_when_a_successor_may_start(
     version: str, marker: str | None, memory: Memory, *, replaced: bool
 ) -> None:
-    """A rollout never ends a job that nothing may follow."""
+    """A step is replaced only if the marker asks for the wanted version and no pause or limit stops its successor."""
     world = replace(WELL, steps=(step(version=version),), replace=marker)
     cancel = CancelStep("j-1", "s-1", "version 1.2.2 is replaced by 1.2.3", replaced=True)
     assert decided(world, memory) == (cancel if replaced else Wait("step s-1 is RUNNING"))
@@ -184,12 +184,12 @@ def test_another_version_is_replaced_when_asked_and_when_a_successor_may_start(
     ],
 )
 def test_starts_have_growing_pauses_between_them_and_a_limit_an_hour(memory: Memory, expected: Decision | None) -> None:
-    """A step that dies at once costs little."""
+    """Each start or refusal within the hour makes the next pause longer, until the limit allows none."""
     assert decided(READY, memory) == (expected or StartStep("j-1", "there is no step"))
 
 
 def test_clusters_have_pauses_and_a_limit_of_their_own() -> None:
-    """A cluster is dearer than a step."""
+    """Too many starts of clusters stop further clusters, but not a step on a cluster that is ready."""
     six = starts(3000, 2500, 2000, 1500, 1000, 500, kind="cluster")
     limit = Wait("6 starts of a cluster within an hour: none before 20:13:00", crash_loop=True)
     assert decided(World(), six) == limit
@@ -197,7 +197,7 @@ def test_clusters_have_pauses_and_a_limit_of_their_own() -> None:
 
 
 def test_a_silent_step_is_left_alone_while_no_other_may_start() -> None:
-    """It may still work, and nothing could take its place."""
+    """A stale step is not cancelled while the limit allows no successor."""
     left = Wait(
         "step s-1 is left alone though its last heartbeat is 200 s old: 6 starts of a step within an hour: "
         "none before 20:13:00",
@@ -209,7 +209,7 @@ def test_a_silent_step_is_left_alone_while_no_other_may_start() -> None:
 @pytest.mark.parametrize("intention", [STARTING, MAKING, ENDING])
 @pytest.mark.parametrize("world", [World(), READY, replace(WELL, stop=True), replace(WELL, heartbeat=beat(500))])
 def test_while_an_action_has_no_outcome_nothing_else_is_done(intention: Intention, world: World) -> None:
-    """Nobody knows yet whether it had an effect."""
+    """An intention without an outcome blocks each decision, and one with an outcome blocks none."""
     waits = Wait(f"the action 0a ({intention.kind}) of 19:58:20 has no outcome yet")
     assert decided(world, Memory(intention=intention)) == waits
     noted = Memory(intention=replace(intention, outcome="s-1"))
@@ -229,14 +229,14 @@ def test_while_an_action_has_no_outcome_nothing_else_is_done(intention: Intentio
     ],
 )
 def test_what_was_started_is_believed_in_before_it_is_listed(memory: Memory, world: World, waits: str | None) -> None:
-    """EMR's lists lag behind its answers."""
+    """For 180 s a step or cluster that was started counts as there, unless the lists show its end."""
     found = decided(world, memory)
     assert isinstance(found, Wait) is (waits is not None)
     assert waits is None or found == Wait(f"{waits} was started just now and is not listed yet")
 
 
 def test_the_rules_answer_in_the_order_in_which_they_are_told() -> None:
-    """The first rule that applies decides."""
+    """The first rule that answers decides, so their order is fixed."""
     assert [rule.__name__ for rule in RULES] == [
         "an_action_is_under_way",
         "what_was_started_is_not_listed_yet",

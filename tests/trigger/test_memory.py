@@ -35,7 +35,7 @@ from trigger.situation import World
 def test_an_outcome_that_nobody_noted_is_told_by_the_lists(
     intention: Intention, world: World, outcome: str | None
 ) -> None:
-    """The call that acted may have died before it wrote."""
+    """An outcome is read from the lists of EMR, or given up after 180 s, and settling twice changes nothing more."""
     memory = Memory().intend(intention, POLICY.memorable, set())
     settled = settle(memory, world, NOW, POLICY)
     assert settled.intention == replace(intention, outcome=outcome)
@@ -43,7 +43,7 @@ def test_an_outcome_that_nobody_noted_is_told_by_the_lists(
 
 
 def test_a_start_counts_from_its_intention_unless_it_is_known_to_have_had_no_effect() -> None:
-    """A limit that forgets a start is none."""
+    """An intended start counts towards the limit unless EMR refused it or nothing came of it."""
     intended = starts(9000, 60).intend(STARTING, POLICY.memorable, set())
     assert intended.starts["step"] == (ago(60), ago(100))
     assert intended.done("s-1", NOW).starts["step"] == (ago(60), ago(100))
@@ -56,7 +56,7 @@ def test_a_start_counts_from_its_intention_unless_it_is_known_to_have_had_no_eff
 
 
 def test_a_cancellation_is_remembered_with_its_reason_for_as_long_as_the_step_is_live() -> None:
-    """It is asked for once, and told while it lasts."""
+    """A cancelled step is forgotten when it is no longer live, and a refused cancellation at once."""
     memory = Memory().intend(ENDING, POLICY.memorable, {"s-1"}).done("SEND_INTERRUPT SUBMITTED", NOW)
     assert (memory.cancelled, memory.last_stop) == ({"s-1": NOW}, "s-1: why")
     assert memory.intend(STARTING, POLICY.memorable, {"s-1", "s-2"}).cancelled == {"s-1": NOW}
@@ -65,13 +65,13 @@ def test_a_cancellation_is_remembered_with_its_reason_for_as_long_as_the_step_is
 
 
 def test_an_outcome_is_noted_once() -> None:
-    """A second one would hide a start."""
+    """Without an open intention there is nothing to note an outcome for."""
     with pytest.raises(ControlError, match="expected an intention without outcome, got None"):
         Memory().done("s-1", NOW)
 
 
 def test_the_memory_survives_its_way_through_json() -> None:
-    """What is read is what was written."""
+    """A memory that is dumped and loaded is equal to itself, full or empty."""
     memory = starts(60).intend(STARTING, POLICY.memorable, set()).refused("no", NOW)
     memory = replace(memory, cancelled={"s-0": NOW}, last_stop="why", last_cluster=Started("j-1", "j-1", NOW))
     assert load(dump(memory)) == memory
@@ -93,6 +93,6 @@ def test_the_memory_survives_its_way_through_json() -> None:
     ],
 )
 def test_what_is_no_memory_is_refused(text: bytes) -> None:
-    """A damaged memory starts nothing."""
+    """A text that is no JSON, of another format, or with a wrong field is an error, never an empty memory."""
     with pytest.raises(ControlError, match="is no memory of the trigger"):
         load(text)

@@ -83,7 +83,7 @@ def test_two_invocations_at_once_do_no_more_than_one_wherever_they_meet(situatio
 def test_an_invocation_that_dies_after_any_call_leaves_nothing_that_the_next_ones_do_not_mend(
     situation: Callable[[], Stage],
 ) -> None:
-    """Whatever call was its last one."""
+    """Whichever call was its last, the next invocations bring back exactly one step on one cluster."""
     for calls in range(calls_of(situation) + 1):
         stage = situation()
         invocation = stage.begin().go_on(calls)
@@ -96,7 +96,7 @@ def test_an_invocation_that_dies_after_any_call_leaves_nothing_that_the_next_one
 
 
 def test_the_crash_between_an_action_and_its_note_is_among_them() -> None:
-    """The worst moment is not left out."""
+    """The calls of a start are: read the document, write the intention, act, write the outcome."""
     stage = no_step()
     invocation = stage.begin().finish()
     ends = ["GetObject stocketl/1.2.3/step.json", "PutObject control/trigger.json", "AddJobFlowSteps"]
@@ -106,7 +106,7 @@ def test_the_crash_between_an_action_and_its_note_is_among_them() -> None:
 
 @pytest.mark.parametrize("situation", [nothing, no_step])
 def test_eight_invocations_in_threads_start_one_thing(situation: Callable[[], Stage]) -> None:
-    """The conditional write lets one of them act."""
+    """Of eight invocations at once exactly one takes an action."""
     for _ in range(10):
         stage = situation()
         barrier, reports = threading.Barrier(8, timeout=60), list[Report]()
@@ -126,7 +126,7 @@ def test_eight_invocations_in_threads_start_one_thing(situation: Callable[[], St
 
 
 def test_a_write_of_the_memory_whose_answer_is_lost_is_recognised_as_ones_own() -> None:
-    """Else the call would wait for itself."""
+    """If the answer to a conditional write is lost, the trigger recognises its own write and goes on."""
     stage = nothing()
     stage.s3.faults = ["lost", "lost"]
     report = stage.invoke()
@@ -134,7 +134,7 @@ def test_a_write_of_the_memory_whose_answer_is_lost_is_recognised_as_ones_own() 
 
 
 def test_an_invocation_that_was_held_up_before_its_action_leaves_it() -> None:
-    """Others have decided meanwhile."""
+    """If writing the intention took too long, the action is not taken, and a later invocation takes it."""
     stage = no_step()
     invocation = stage.begin()
     while not invocation.calls or invocation.calls[-1] != "PutObject control/trigger.json":

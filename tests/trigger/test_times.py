@@ -55,7 +55,7 @@ def ends_and_an_invocation_dies(stage: Stage) -> float:
     [ends, freezes, never_beats, loses_its_cluster, ends_and_emr_does_not_answer, ends_and_an_invocation_dies],
 )
 def test_a_good_step_is_back_within_the_stated_time(trouble: Callable[[Stage], float], offset: float) -> None:
-    """Wherever in its period the schedule is when the job ends."""
+    """After each kind of trouble, at any moment of the period, a good step is back within its limit."""
     stage = Stage(delays=Delays(starting=60.0, bootstrapping=120.0, terminating=60.0))
     stage.run(2 * HOUR)
     stage.wait(offset)
@@ -73,7 +73,7 @@ def _is_well(stage: Stage) -> bool:
 
 
 def test_a_crash_loop_is_tried_again_an_hour_after_its_first_start() -> None:
-    """The limit is of any hour, not of a calendar's."""
+    """After six starts that died, a crash loop is reported, and the seventh comes an hour after the first."""
     stage = Stage()
     stage.run(60)
     stage.fates = ["dies"] * 6

@@ -59,7 +59,7 @@ def remembered(stage: Stage) -> dict[str, Any]:
 
 
 def test_from_nothing_to_a_running_job_with_the_documents_of_the_wanted_version(stage: Stage) -> None:
-    """Cluster, then step, each as its document says."""
+    """Without a cluster one is started, then a step, both as the documents of the wanted version say."""
     assert [report.did for report in stage.run(300)] == ["start cluster", *["nothing"] * 2, "start step", "nothing"]
     (cluster,) = stage.clusters
     assert (cluster.name, cluster.request["LogUri"]) == ("stocketl", "s3://logs/emr/")
@@ -72,7 +72,7 @@ def test_from_nothing_to_a_running_job_with_the_documents_of_the_wanted_version(
 
 
 def test_a_step_that_ends_has_a_successor_within_a_period(stage: Stage) -> None:
-    """Nobody has to restart it."""
+    """The next invocation after the end of a step starts another one and says why."""
     first = running(stage)
     stage.drivers[0].end(1)
     stage.emr.tick()
@@ -81,7 +81,7 @@ def test_a_step_that_ends_has_a_successor_within_a_period(stage: Stage) -> None:
 
 
 def test_a_frozen_driver_has_a_successor_and_is_killed_in_the_end(stage: Stage) -> None:
-    """The successor does not wait for the end of the frozen one."""
+    """A driver that does not beat is interrupted, replaced, and killed if it does not end."""
     first = running(stage)
     stage.drivers[0].frozen = True
     reports = [r for r in stage.run(420) if r.did != "nothing"]
@@ -95,7 +95,7 @@ def test_a_frozen_driver_has_a_successor_and_is_killed_in_the_end(stage: Stage) 
 
 
 def test_a_driver_that_cannot_be_killed_does_not_keep_the_job_down(long_stage: Stage) -> None:
-    """One of them is a nuisance, no outage."""
+    """A successor runs beside a step that no cancellation ends, and stays when that one wakes up."""
     running(long_stage)
     long_stage.emr.faults.refuse_second_cancel = True
     long_stage.drivers[0].frozen = True
@@ -108,7 +108,7 @@ def test_a_driver_that_cannot_be_killed_does_not_keep_the_job_down(long_stage: S
 
 
 def test_two_drivers_that_cannot_be_killed_are_waited_for(long_stage: Stage) -> None:
-    """A third one would find no room."""
+    """While two cancelled steps have not ended, no third is started."""
     running(long_stage)
     long_stage.emr.faults.refuse_second_cancel = True
     for number in range(2):
@@ -121,7 +121,7 @@ def test_two_drivers_that_cannot_be_killed_are_waited_for(long_stage: Stage) -> 
 
 
 def test_a_cluster_that_is_terminating_is_replaced_at_once(stage: Stage) -> None:
-    """It takes minutes to end and takes no steps any more."""
+    """A new cluster is started while the old one still terminates, and the job runs on the new one."""
     running(stage)
     old = stage.clusters[0]
     stage.emr.kill_cluster(old.id)
@@ -132,7 +132,7 @@ def test_a_cluster_that_is_terminating_is_replaced_at_once(stage: Stage) -> None
 
 
 def test_a_quota_error_is_met_with_growing_pauses_and_told(long_stage: Stage) -> None:
-    """The account's limit does not go away by asking more often."""
+    """A refused start is tried again after longer and longer pauses, and counts as no start."""
     long_stage.emr.faults.quota = 1.0
     reports = long_stage.run(3600)
     tried = [n for n, report in enumerate(reports) if report.did == "start cluster"]
@@ -146,7 +146,7 @@ def test_a_quota_error_is_met_with_growing_pauses_and_told(long_stage: Stage) ->
 
 
 def test_a_cluster_that_dies_at_once_for_its_quota_counts_as_a_start(long_stage: Stage) -> None:
-    """EMR accepts it first and refuses it later."""
+    """A cluster that EMR took and then ended counts towards the limit of six an hour."""
     for _ in range(20):
         long_stage.emr.faults.doom_next("VALIDATION_ERROR")
     reports = long_stage.run(3600)
@@ -156,7 +156,7 @@ def test_a_cluster_that_dies_at_once_for_its_quota_counts_as_a_start(long_stage:
 
 
 def test_a_step_that_dies_again_and_again_is_started_six_times_an_hour_and_told(long_stage: Stage) -> None:
-    """The alarm names the crash loop."""
+    """Starts are 60, 60, 60, 120 and 240 s apart, at most six an hour, and the crash loop is reported."""
     long_stage.fates = ["dies"] * 100
     reports = long_stage.run(3 * 3600)
     created = [step.created for step in long_stage.emr.steps()]
@@ -170,7 +170,7 @@ def test_a_step_that_dies_again_and_again_is_started_six_times_an_hour_and_told(
 
 
 def test_throttling_of_a_look_ends_the_invocation_before_it_does_anything(stage: Stage) -> None:
-    """Half a picture is no ground for an action."""
+    """If EMR throttles a list, the invocation fails without an action, and the next one acts."""
     stage.emr.faults.once("ListClusters", "throttle")
     with pytest.raises(ClientError, match="ThrottlingException"):
         stage.invoke()
@@ -185,7 +185,7 @@ def test_throttling_of_a_look_ends_the_invocation_before_it_does_anything(stage:
 
 @pytest.mark.parametrize("fault", ["throttle", "fail"])
 def test_an_action_without_effect_is_tried_again_once_that_is_certain(long_stage: Stage, fault: Any) -> None:
-    """Not before, for then there could be two."""
+    """An action that EMR did not carry out is repeated only after the time in which it could still show."""
     long_stage.emr.faults.once("RunJobFlow", fault)
     assert [report.did for report in long_stage.run(300)] == [
         "start cluster",
@@ -202,7 +202,7 @@ def test_an_action_without_effect_is_tried_again_once_that_is_certain(long_stage
 
 @pytest.mark.parametrize("seed", range(6))
 def test_an_action_whose_answer_is_lost_is_not_done_twice(long_stage: Stage, seed: int) -> None:
-    """The lists tell what it did."""
+    """If the answer is lost, the effect is found in the lists, and nothing is started or cancelled again."""
     long_stage.emr.faults.change(seed=seed)
     for operation in ("RunJobFlow", "AddJobFlowSteps", "CancelSteps"):
         long_stage.emr.faults.once(operation, "lose_answer")
@@ -214,7 +214,7 @@ def test_an_action_whose_answer_is_lost_is_not_done_twice(long_stage: Stage, see
 
 
 def test_the_client_that_acts_never_tries_again_by_itself(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """EMR has no token that would make a second try the same one."""
+    """The client for actions sends each request once, even if its answer is lost."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     client = acting_client()
     short_circuit(client, lambda: stage.emr)
@@ -226,7 +226,7 @@ def test_the_client_that_acts_never_tries_again_by_itself(stage: Stage, monkeypa
 
 
 def test_a_live_step_is_found_behind_hundreds_of_ended_ones_and_other_peoples(stage: Stage) -> None:
-    """Lists come in pages, and clusters are shared."""
+    """The lists are read to their end, and steps and clusters of others are left out."""
     for _ in range(60):
         stage.emr.call("RunJobFlow", CLUSTER | {"Name": "other", "Tags": []})
     first = running(stage)
@@ -243,7 +243,7 @@ def test_a_live_step_is_found_behind_hundreds_of_ended_ones_and_other_peoples(st
 
 
 def test_of_many_live_steps_all_but_the_newest_are_cancelled_one_by_one(long_stage: Stage) -> None:
-    """One thing at each call."""
+    """However many steps somebody added by hand, only the newest stays."""
     running(long_stage)
     (cluster,) = long_stage.clusters
     for _ in range(70):
@@ -257,7 +257,7 @@ def test_of_many_live_steps_all_but_the_newest_are_cancelled_one_by_one(long_sta
 
 
 def test_the_stop_marker_stops_the_step_and_its_removal_starts_one(long_stage: Stage) -> None:
-    """The operator's switch works both ways."""
+    """The stop marker ends the job and keeps it down until somebody removes the marker."""
     first = running(long_stage)
     long_stage.put("control/stop", "maintenance")
     long_stage.run(60)
@@ -270,7 +270,7 @@ def test_the_stop_marker_stops_the_step_and_its_removal_starts_one(long_stage: S
 
 
 def test_the_replace_marker_rolls_a_new_version_out(long_stage: Stage) -> None:
-    """The old step ends once the new documents are there."""
+    """A new version runs only once the replace marker names it, and it is replaced only once."""
     running(long_stage)
     long_stage.deploy("1.3.0")
     assert {report.did for report in long_stage.run(600)} == {"nothing"}
@@ -283,7 +283,7 @@ def test_the_replace_marker_rolls_a_new_version_out(long_stage: Stage) -> None:
 
 
 def test_a_replacement_by_a_version_that_was_never_uploaded_costs_no_job(long_stage: Stage) -> None:
-    """The running one is left alone."""
+    """If the documents of the new version are missing, the running step stays."""
     first = running(long_stage)
     before = long_stage.emr.history.copy()
     long_stage.environ["ARTIFACT_VERSION"] = "9.9.9"
@@ -297,7 +297,7 @@ def test_a_replacement_by_a_version_that_was_never_uploaded_costs_no_job(long_st
 
 
 def test_a_memory_that_cannot_be_read_stops_all_starts_with_a_plain_error(stage: Stage) -> None:
-    """Without it, limits and intentions are not known."""
+    """Nothing is started until the broken memory is mended or removed."""
     first = running(stage)
     stage.put(MEMORY, "{")
     stage.drivers[0].end(1)
@@ -312,7 +312,7 @@ def test_a_memory_that_cannot_be_read_stops_all_starts_with_a_plain_error(stage:
 
 
 def test_garbage_instead_of_a_heartbeat_counts_as_none_and_is_told(long_stage: Stage) -> None:
-    """It must neither end a job nor keep a dead one."""
+    """An unreadable heartbeat is named in a warning and keeps no frozen step alive."""
     running(long_stage)
     long_stage.drivers[0].frozen = True
     long_stage.put("control/heartbeat.json", '{"time": "yesterday"}')
@@ -323,7 +323,7 @@ def test_garbage_instead_of_a_heartbeat_counts_as_none_and_is_told(long_stage: S
 
 @pytest.mark.parametrize("name", ["cluster.json", "step.json"])
 def test_a_missing_document_is_told_and_leaves_no_intention(stage: Stage, name: str) -> None:
-    """Nothing was tried, so nothing counts."""
+    """The message names the missing document and what to do, and EMR is not asked for anything."""
     stage.run(0 if name == "cluster.json" else 240)
     stage.environ["ARTIFACT_VERSION"] = "9.9.9"
     stage.drivers[:] = []
@@ -339,7 +339,7 @@ def test_a_missing_document_is_told_and_leaves_no_intention(stage: Stage, name: 
 
 
 def test_artifacts_that_are_gone_with_their_bucket_are_told(s3: Any, stage: Stage) -> None:
-    """The error names the bucket."""
+    """A missing bucket gives the same message as a missing document."""
     for entry in s3.list_objects_v2(Bucket=ARTIFACTS)["Contents"]:
         s3.delete_object(Bucket=ARTIFACTS, Key=entry["Key"])
     s3.delete_bucket(Bucket=ARTIFACTS)
@@ -348,7 +348,7 @@ def test_artifacts_that_are_gone_with_their_bucket_are_told(s3: Any, stage: Stag
 
 
 def test_a_document_that_emr_would_not_take_is_told_and_counts_as_refused(stage: Stage) -> None:
-    """A wrong field is found before the call, and costs a pause as a refusal does."""
+    """A document that fails the validation is a refusal, and the answer says what to correct."""
     stage.put("stocketl/1.2.3/cluster.json", '{"Instances": {"Subnet": "${SUBNET_ID}"}}', bucket=ARTIFACTS)
     report = stage.invoke()
     assert not report.taken
