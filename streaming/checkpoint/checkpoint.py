@@ -1,4 +1,4 @@
-"""The checkpoint folder as the job sees it: its id, what its logs say, and whether the ledger agrees.
+"""The checkpoint folder as the job sees it: its id, and what its logs say.
 
 Spark owns `offsets/`, `commits/` and `state/` (https://spark.apache.org/docs/4.1.4/streaming/ss-checkpoints.html);
 the job adds `stocketl.json`, written once before the first batch.

@@ -1,6 +1,6 @@
 """The ledger, schema `stocketl`: what was loaded from what, by which writer, and what is still to be told and moved.
 
-Every function works in the caller's transaction and commits nothing; `take_over` alone has a transaction of its own.
+Every function works in the caller's transaction and commits nothing; `take_over` of `writer` alone has its own.
 
 Least rights of the job's role: CONNECT and TEMPORARY on the database; CREATE on the first schema of its search_path
 but stocketl (for the wide tables; `public` gives it to nobody but the owner since PostgreSQL 15); and either CREATE on

@@ -1,4 +1,4 @@
-"""The drops of the ledger and their outbox: counts add up over the parts of a drop, receipts and moves wait here."""
+"""The drops of the ledger: counts add up over the parts of a drop; the last part makes its receipt."""
 
 from __future__ import annotations
 
