@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "DESIGN.md", *sorted((ROOT / "docs").glob("*.md"))]
+EVERY_PAGE = sorted({*PAGES, *ROOT.glob("*.md"), *ROOT.glob("[a-z]*/README.md")})
 MANUAL = "\n".join(page.read_text() for page in PAGES if page.name != "DESIGN.md")
 GROUP: Any = typer.main.get_command(cli.app)
 COMMANDS: dict[str, Any] = GROUP.commands
@@ -103,7 +104,7 @@ def home(database: str, tmp_path: Path) -> Iterator[LoadedHome]:
     made.close()
 
 
-@each_page
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: str(page.relative_to(ROOT)))
 def test_no_line_of_text_is_longer_than_120_characters(page: Path) -> None:
     """A page can be read in a terminal and beside its difference to an older one."""
     assert [line for line in page.read_text().splitlines() if len(line) > 120] == []
