@@ -1,6 +1,6 @@
 # ruff: noqa: PLC0415 (a command imports what it needs when it runs: `--help` is quick)
-# ruff: noqa: FBT002, PLR0917 (typer makes options of the arguments of a command)
-"""The command line `stocketl`: each option is also a `STOCKETL_…` variable; errors are one plain line."""
+# ruff: noqa: FBT002, PLR0917 (typer turns the arguments of a command into options)
+"""The command line `stocketl`. Each option is also a `STOCKETL_…` variable; an error is one plain line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FLAG = ""
 
 
 class _Command(TyperCommand):
-    """A command whose `--help` is shown as a flag too."""
+    """A command that shows `--help` as a flag, like its other flags."""
 
     def get_help_option(self, ctx: Any) -> TyperOption | None:
         return _as_flag(super().get_help_option(ctx))
@@ -64,8 +64,8 @@ app = typer.Typer(
     name="stocketl",
     cls=_Group,
     help=(
-        "CSV files of stock prices, dropped into a folder or an S3 prefix, become three wide PostgreSQL tables: "
-        "prices, returns, volume. Exactly once, whatever the order.\n\n"
+        "Turns CSV files of stock prices into three wide PostgreSQL tables: prices, returns and volume. Drop the files "
+        "into a folder or an S3 prefix, in any order: each one is loaded exactly once.\n\n"
         "A place is a folder or s3://bucket/prefix. Start with: stocketl demo"
     ),
     no_args_is_help=True,
@@ -87,7 +87,7 @@ def _setting(field: str, metavar: str | None = None, panel: str | None = None) -
         metavar=metavar,
         envvar=variable,
         help=f"{about[0].upper()}{about[1:]}.{default} Variable: {variable}",
-        show_envvar=False,  # cut off where it is long and the terminal narrow
+        show_envvar=False,  # typer cuts it off in a narrow terminal
         show_default=False,
         rich_help_panel=panel,
     )
@@ -133,9 +133,7 @@ def _print_version(on: bool) -> None:  # noqa: FBT001 (called by typer)
 def _stocketl(
     _version: Annotated[
         bool,
-        typer.Option(
-            "--version", metavar=FLAG, help="Print the version and end.", is_eager=True, callback=_print_version
-        ),
+        typer.Option("--version", metavar=FLAG, help="Print the version.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
     pass
@@ -169,7 +167,7 @@ def run(
     audit_every: AuditEvery = None,
     metrics: Metrics = None,
 ) -> None:
-    """Watches the input and loads every drop, until it is stopped (Ctrl-C, SIGTERM)."""
+    """Watches the input and loads each drop, until Ctrl-C or SIGTERM stops it."""
     from streaming.home.database import tell_new_input
     from streaming.supervision.stopping import until_stopped
     from streaming.telemetry.log import log_to_terminal
@@ -190,7 +188,7 @@ def run(
 def demo(
     home: Annotated[str, typer.Option("--home", metavar="DIR", help="Folder of the demo.")] = "./demo-home",
 ) -> None:
-    """Starts everything, drops the ten files of stocks/, shows what became of them, ends.
+    """Starts everything, drops the ten files of stocks/, shows what became of them, and ends.
 
     It has a database of its own and ignores every STOCKETL_ variable.
     """
@@ -201,12 +199,13 @@ def demo(
 
 @command(
     help=(
-        "Shows on one screen whether a job is running, the last batch, what waits, the tables, the last ten drops.\n\n"
+        "Shows on one screen whether a job is running, the last batch, what waits, the tables and the last ten "
+        "drops.\n\n"
         "Exit code 0: a job is running and nothing needs a look.\n\n"
-        "Exit code 3: something needs a look. No job is running, or it gives no sign of life for a minute, or it has "
-        "been held up for 30 s. Or a drop has waited for 10 minutes and no batch was committed meanwhile. Or a drop "
-        "has failed within a day, and no later drop of its name was loaded.\n\n"
-        "Exit code 1: it cannot be told, because the home or the database cannot be read."
+        "Exit code 3: something needs a look. No job is running, or it has given no sign of life for a minute, or it "
+        "has been held up for 30 s. Or a drop has waited for 10 minutes, and no batch was committed in that time. Or a "
+        "drop has failed within a day, and no later drop of its name was loaded.\n\n"
+        "Exit code 1: nobody can tell, because the home or the database cannot be read."
     )
 )
 def status(
@@ -219,7 +218,7 @@ def status(
     heartbeat: Heartbeat = None,
     as_json: AsJson = False,
 ) -> None:
-    """Whether a job is running and what it has done, on one screen; the exit code for scripts."""
+    """Whether a job is running and what it has done, on one screen; the exit code is for scripts."""
     from streaming.commands import status as of_job
     from streaming.commands.status_screen import show
 
@@ -242,7 +241,7 @@ def verify(
     unpacked_limit: UnpackedLimit = None,
     text_ids: TextIds = False,
 ) -> None:
-    """Recomputes the tables from the files in success/ and compares every cell; exit 1 if any differs."""
+    """Recomputes the tables from the files in success/ and compares every cell. Exit code 1: some cell differs."""
     from streaming.commands import verify as check
 
     settings = _of_a_home(locals())
@@ -251,9 +250,10 @@ def verify(
 
 @command(
     help=(
-        "Begins anew from the files in success/: new checkpoint, new tables. What was there is set aside.\n\n"
-        "For a checkpoint that is damaged or lost, or that does not belong to the database. It says what it will do, "
-        "and asks. If it is stopped, the same command goes on."
+        "Starts again from the files in success/, with a new checkpoint and new tables. Nothing is deleted: what was "
+        "there is set aside.\n\n"
+        "Use it if the checkpoint is damaged or lost, or does not belong to the database. It first says what it will "
+        "do, and asks. If it is stopped, the same command goes on."
     )
 )
 def rebuild(
@@ -273,16 +273,16 @@ def rebuild(
     log_format: LogFormat = None,
     yes: Annotated[bool, typer.Option("--yes", metavar=FLAG, help="Do it without asking.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", metavar=FLAG, help="Say what would be done, change nothing.")
+        bool, typer.Option("--dry-run", metavar=FLAG, help="Say what would be done, and change nothing.")
     ] = False,
     without_missing: Annotated[
         bool,
         typer.Option(
-            "--without-missing", metavar=FLAG, help="Leave out the loaded drops whose files are gone from success/."
+            "--without-missing", metavar=FLAG, help="Leave out loaded drops whose files are gone from success/."
         ),
     ] = False,
 ) -> None:
-    """Begins anew from the files in success/: new checkpoint, new tables, all that was there set aside."""
+    """Starts again from the files in success/; what was there is set aside."""
     from streaming.rebuild import rebuild as anew
     from streaming.telemetry.log import log_to_terminal
 
@@ -317,15 +317,13 @@ def receipts(
 def database(
     home: Home = None,
     database: Database = None,
-    create: Annotated[
-        bool, typer.Option("--create", metavar=FLAG, help="Make the home too, if it is not there.")
-    ] = False,
+    create: Annotated[bool, typer.Option("--create", metavar=FLAG, help="If there is no home, make it.")] = False,
     stop: Annotated[bool, typer.Option("--stop", metavar=FLAG, help="Stop the embedded server.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", metavar=FLAG, help="With --stop: stop it although a job uses it.")
+        bool, typer.Option("--force", metavar=FLAG, help="With --stop: stop it even if a job uses it.")
     ] = False,
 ) -> None:
-    """Prints the PostgreSQL URI. If the embedded server is down, starts it and leaves it up."""
+    """Prints the database's URI. If the embedded server is down, starts it and leaves it up."""
     from streaming.home import database as of_home
 
     _refuse_together(stop and create, "--create", "--stop")
@@ -352,19 +350,19 @@ def psql(
     database: Database = None,
     database_secret: DatabaseSecret = None,
 ) -> None:
-    """Opens psql on the database. From the first argument that is no option below, all arguments go to psql."""
+    """Opens psql on the database. The first argument that is no option below, and all after it, go to psql."""
     from streaming.commands import psql as terminal
 
     raise typer.Exit(terminal.run(_of_a_home(locals()), arguments or []))
 
 
 def main() -> None:
-    """The entry point: every error is one plain line, exit code 1 (and by typer: misuse 2, Ctrl-C 130)."""
+    """The entry point. An error is one plain line and exit code 1; misuse has exit code 2, Ctrl-C 130."""
     end_plainly(app)
 
 
 def _load(options: dict[str, Any]) -> Settings:
-    """Settings from the arguments of a command; a flag that is off is a flag that was not given."""
+    """Settings from the arguments of a command. A flag that is off counts as not given."""
     named = {name: value for name, value in options.items() if name in Settings.model_fields}
     options_given: dict[str, Any] = {name: value or None for name, value in named.items()}
     return load(**options_given)
@@ -377,7 +375,7 @@ def _refuse_together(found: bool, option: str, other: str) -> None:  # noqa: FBT
 
 
 def _of_a_home(options: dict[str, Any]) -> Settings:
-    """Settings of a command that looks at what a job has made: its home must be there, and its places are used."""
+    """Settings of a command that looks at a job: its home must be there, and the places of its last run are used."""
     from streaming.home.rights import refuse_missing_home
     from streaming.home.sign import as_last_run
 

@@ -1,8 +1,8 @@
-"""The errors a person who runs StockETL can meet: one tree, each message says what to do next."""
+"""The errors that a person who runs StockETL can meet. They are one tree; each message says what to do next."""
 
 from typing import ClassVar
 
-START_AGAIN = "`stocketl rebuild` loads all files again without losing a row; it says first what it will do, and asks"
+START_AGAIN = "`stocketl rebuild` loads all files again without losing a row; it first says what it will do, and asks"
 
 
 class StockETLError(Exception):
@@ -14,7 +14,7 @@ class SettingsError(StockETLError):
 
 
 class DatabaseError(StockETLError):
-    """PostgreSQL refuses in a way that waiting does not mend (password, missing column, rights)."""
+    """PostgreSQL refuses, and waiting does not help (password, missing column, rights)."""
 
 
 class SupersededError(StockETLError):
@@ -22,11 +22,11 @@ class SupersededError(StockETLError):
 
 
 class CheckpointError(StockETLError):
-    """Checkpoint, offset log and ledger disagree: to go on would write wrong returns."""
+    """Checkpoint, offset log and ledger disagree: the job would write wrong returns if it went on."""
 
 
 class DropError(StockETLError):
-    """One drop cannot be read, and waiting does not mend it; `word` is the fate that it gets."""
+    """One drop cannot be read, and waiting does not help. `word` begins the reason in its receipt."""
 
     word: ClassVar[str]
 
@@ -38,22 +38,22 @@ class VanishedError(DropError):
 
 
 class ChangedError(VanishedError):
-    """Something else lies under a drop's name, and the bytes that were admitted are gone."""
+    """Another file has the drop's name, and the bytes that were admitted are gone."""
 
     word = "changed"
 
 
 class UnreadableError(DropError):
-    """A drop's bytes are there, but this user may not read them, while others of the same place can be read."""
+    """A drop's bytes are there, but this user may not read them. Other objects of the same place can be read."""
 
     word = "unreadable"
 
 
 class SymbolicLinkError(DropError):
-    """A drop is a symbolic link, and a symbolic link is not read."""
+    """A drop is a symbolic link. Symbolic links are not read."""
 
     word = "symbolic-link"
 
 
 class StorageError(StockETLError):
-    """The storage does not answer for the moment: asked again, nothing is lost."""
+    """The storage does not answer for the moment. It is asked again, and nothing is lost."""

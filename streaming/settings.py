@@ -1,6 +1,6 @@
 """All settings of a command in one frozen object, from its options and the `STOCKETL_…` environment, checked at start.
 
-An option wins over its variable, a variable over the default. Nothing is created or contacted here.
+An option wins over its variable, and a variable over the default. Nothing is created or contacted here.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ Bytes = Annotated[int, BeforeValidator(size)]
 class Settings(BaseSettings):
     """What a command needs to know. Locations are absolute folders or `s3://…`; times are seconds; sizes are bytes.
 
-    `database` None: the embedded server under the home. `lake` None: no lake. Made by `load`; its text never
-    shows a password.
+    If `database` is None, the embedded server under the home is used. If `lake` is None, there is no lake. `load` makes
+    this object, and its text never shows a password.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     failed: Location = Field(description="where failed drops go")
     receipts: Location = Field(description="where receipts are written, one JSON object per drop")
     checkpoint: Location = Field(description="where Spark keeps its state and offsets")
-    lake: OptionalLocation = Field(description="where the Delta tables go; none: no lake")
+    lake: OptionalLocation = Field(description="where the Delta tables go, or none")
     database: Annotated[str | None, BeforeValidator(_database)] = Field(
         default=None, description="PostgreSQL URI; without it, the embedded server of the home is used"
     )
@@ -113,14 +113,15 @@ class Settings(BaseSettings):
         default=None, description="id of a secret in AWS Secrets Manager with the database's username and password"
     )
     lake_retention: KeptFor = Field(
-        default=7 * 86_400.0, description="how long older versions of the lake's tables stay readable (7d, 36h, none)"
+        default=7 * 86_400.0,
+        description="how long older versions of the lake's tables stay readable (7d, 36h; none: for ever)",
     )
     keep_receipts: KeptFor = Field(
-        default=None, description="receipts of moved files are removed after this time (90d); none: they stay for ever"
+        default=None, description="how long the receipts of moved files are kept (90d; none: for ever)"
     )
-    once: bool = Field(default=False, description="load what is there until it is receipted and moved, then end")
+    once: bool = Field(default=False, description="load and move what is in the input now, then end")
     take_over: bool = Field(
-        default=False, description="end another job on the same database; without a terminal, this is always done"
+        default=False, description="end another job on the same database; without a terminal this is always done"
     )
     trigger: Seconds = Field(description="pause between two looks at the input (200ms, 1s)")
     settle: Seconds = Field(description="a file is read once it has been unchanged for this long (1s)")
@@ -128,17 +129,22 @@ class Settings(BaseSettings):
     split_bytes: Bytes = Field(description="a larger file is read in parts of this size")
     unpacked_limit: Bytes = Field(default=1024 * _MIB, description="a gzip that unpacks to more than this fails")
     text_ids: bool = Field(default=False, description="keep ids as written: 7 is not 007")
-    move: bool = Field(default=False, description="on S3 too, move drops after their receipt, as always in folders")
+    move: bool = Field(
+        default=False, description="move drops after their receipt on S3 too; in folders this is always done"
+    )
     log_format: Literal["text", "json"] = Field(default="text", description="how log lines look: text or json")
     heartbeat: OptionalLocation = Field(
         default=None,
-        description="where heartbeat.json is written; an object `stop` there ends the job; none: nowhere",
+        description="where heartbeat.json is written, or none; an object `stop` there ends the job",
     )
     heartbeat_every: Seconds = Field(default=15.0, description="pause between two heartbeats (15s)")
     audit_every: Seconds = Field(
-        default=86_400.0, description="pause between two comparisons of state, ledger and tables as a whole (24h)"
+        default=86_400.0,
+        description="pause between two audits, which compare state, ledger and tables as a whole (24h)",
     )
-    metrics: Literal["none", "cloudwatch"] = Field(default="none", description="where figures go: none or cloudwatch")
+    metrics: Literal["none", "cloudwatch"] = Field(
+        default="none", description="where the job's figures are sent: none or cloudwatch"
+    )
 
     @property
     def moves(self) -> bool:
@@ -174,14 +180,14 @@ class Settings(BaseSettings):
 
 
 def load(*, environment: bool = True, **options: Any) -> Settings:
-    """Settings from the given options (None = not given) and, unless told otherwise, the environment.
+    """Settings from the given options (None = not given) and from the environment, unless `environment` is False.
 
     Raises SettingsError.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if environment:
         _refuse_unknown_variables()
-    else:  # what is given explicitly is not looked up there
+    else:  # what is given explicitly is not looked up in the environment
         defaults = {name: field.default for name, field in Settings.model_fields.items() if not field.is_required()}
         given = _with_defaults(defaults | given)
     try:
@@ -237,7 +243,7 @@ def _bytes_or(value: object, otherwise: int) -> int:
     try:
         return otherwise if value is None else size(value)
     except ValueError:
-        return otherwise  # its own validation says what is wrong with it
+        return otherwise  # the validation of its own field says what is wrong
 
 
 def _refuse_useless_numbers(settings: Settings) -> None:
@@ -246,7 +252,7 @@ def _refuse_useless_numbers(settings: Settings) -> None:
             raise SettingsError(_wrong(name, "expected a time above zero", f"{getattr(settings, name):g}"))
     unused = settings.heartbeat is None and settings.metrics == "none"
     if unused and settings.heartbeat_every != Settings.model_fields["heartbeat_every"].default:
-        said = "expected --heartbeat or --metrics beside it, which it is for"
+        said = "expected --heartbeat or --metrics too, since it has no effect without them"
         raise SettingsError(_wrong("heartbeat_every", said, f"{settings.heartbeat_every:g}"))
     if settings.split_bytes > settings.max_batch_bytes:
         said = f"expected at most max_batch_bytes, {settings.max_batch_bytes:,}"
@@ -254,7 +260,7 @@ def _refuse_useless_numbers(settings: Settings) -> None:
 
 
 def _refuse_loops(settings: Settings) -> None:
-    """No location may be or hold another one: the job would read, move or overwrite its own files."""
+    """No location may be the same as another one or lie inside it: the job would read or move its own files."""
     names = (*LOCATIONS, "heartbeat")
     places = {name: str(value) for name in names if (value := getattr(settings, name)) is not None}
     if settings.embedded:
@@ -262,14 +268,16 @@ def _refuse_loops(settings: Settings) -> None:
     for (inner, a), (outer, b) in itertools.permutations(places.items(), 2):
         if a == b or a.startswith(b.rstrip("/") + "/"):
             relation = "is the same place as" if a == b else "lies inside"
-            msg = f"{inner}: {a!r} {relation} {outer} {b!r}; give each a place of its own, beside the others"
+            msg = f"{inner}: {a!r} {relation} {outer} {b!r}; give each a place of its own, none inside another"
             raise SettingsError(msg)
 
 
 def _refuse_mixed_moves(settings: Settings) -> None:
     if not settings.moves:
         return
-    kind = "s3://bucket/prefix, as the input is on S3" if is_s3(settings.input) else "a folder, as the input is one"
+    kind = (
+        "s3://bucket/prefix, since the input is on S3" if is_s3(settings.input) else "a folder, since the input is one"
+    )
     for name in ("success", "failed"):
         place = getattr(settings, name)
         if is_s3(place) != is_s3(settings.input):

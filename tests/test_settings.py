@@ -144,15 +144,15 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (
             {"input": "s3://bucket/in", "move": True, "success": "s3://bucket/ok", "failed": "/tmp/failed"},  # noqa: S108 (never made)
             (
-                "failed: expected s3://bucket/prefix, as the input is on S3 and the job moves drops there, "
+                "failed: expected s3://bucket/prefix, since the input is on S3 and the job moves drops there, "
                 "got '/tmp/failed' (--failed or STOCKETL_FAILED)"
             ),
         ),
         (
             {"success": "s3://bucket/ok"},
             (
-                "success: expected a folder, as the input is one and the job moves drops there, got 's3://bucket/ok' "
-                "(--success or STOCKETL_SUCCESS)"
+                "success: expected a folder, since the input is one and the job moves drops there, got "
+                "'s3://bucket/ok' (--success or STOCKETL_SUCCESS)"
             ),
         ),
     ],
