@@ -39,7 +39,7 @@ class Ours:
 
     @property
     def process(self) -> Job:
-        """The command. Raises RuntimeError where it was not started."""
+        """The command. Raises RuntimeError if it was not started."""
         if self.job is None:
             msg = f"no job runs on {self.home}"
             raise RuntimeError(msg)

@@ -42,7 +42,7 @@ class Result:
 
     @property
     def judged(self) -> float | None:
-        """The ratio or the figure itself; None where the other side was not measured."""
+        """The ratio or the figure itself; None if the other side was not measured."""
         return self.ours if self.target.over is None or self.target.absolute else self.ratio
 
     @property

@@ -164,7 +164,7 @@ def _put(s3: S3Client, bucket: str, key: str, path: Path, sleep: Callable[[float
 
 
 def _version(s3: S3Client, bucket: str, key: str, digest: str) -> str | None:
-    """The version id of the object with this content; None where it is not there or the bucket gives no such id."""
+    """The version id of the object with this content; None if it is not there or the bucket gives no such id."""
     there = _head(s3, bucket, key)
     if there is None or there["Metadata"].get("sha256") != digest or there.get("VersionId", "null") == "null":
         return None

@@ -40,7 +40,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 def build(out: Path, say: Console) -> Path:
-    """The folder of the new version below `out`. Raises CalledProcessError where a wheel cannot be had."""
+    """The folder of the new version below `out`. Raises CalledProcessError if a wheel cannot be had."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".building-") as folder:
         made = Path(folder)

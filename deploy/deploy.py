@@ -84,7 +84,7 @@ def prepare_account(place: Place, parameters: dict[str, str]) -> None:
 def vpc_cidr(place: Place, before: dict[str, str], given: dict[str, str]) -> dict[str, str]:
     """VpcCidr for an existing VPC, for which nobody has given it: the template's default is that of a new one.
 
-    Returns nothing where there is none to set. Raises DeployError for a VPC that does not exist.
+    Returns nothing if there is none to set. Raises DeployError for a VPC that does not exist.
     """
     vpc = (before | given).get("VpcId")
     stays = before.get("VpcId") == vpc and before.get("VpcCidr", NEW_VPC) != NEW_VPC

@@ -59,7 +59,7 @@ class Stack:
         return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())}
 
     def resources(self) -> dict[str, str]:
-        """Logical id -> physical id of what it has, also where its creation failed; empty if there is no stack.
+        """Logical id -> physical id of what it has, even if its creation failed; empty if there is no stack.
 
         CloudFormation lists what it has deleted as well, and what it is about to delete: that is left out.
         """
@@ -73,7 +73,7 @@ class Stack:
     def plan(self, template_url: str, given: Mapping[str, str]) -> tuple[str, list[dict[str, Any]]]:
         """A change set and its changes; without any, the change set is gone again.
 
-        given: values of parameters; the others keep theirs. Raises DeployError where CloudFormation refuses it.
+        given: values of parameters; the others keep theirs. Raises DeployError if CloudFormation refuses it.
         """
         before = self.description()
         if before is not None and before["StackStatus"] in _BEYOND_UPDATE:
@@ -106,13 +106,13 @@ class Stack:
         return name, [dict(change["ResourceChange"]) for page in pages for change in page["Changes"]]
 
     def execute(self, change_set: str, changes: int) -> None:
-        """Carries out a change set and follows it to its end; raises DeployError where it fails."""
+        """Carries out a change set and follows it to its end; raises DeployError if it fails."""
         began = datetime.now(UTC)
         self._client.execute_change_set(StackName=self.name, ChangeSetName=change_set)
         self._follow(self.name, began, changes)
 
     def delete(self) -> None:
-        """Deletes the stack and follows it to its end; raises DeployError where something stays."""
+        """Deletes the stack and follows it to its end; raises DeployError if something stays."""
         found = self.description()
         if found is None:
             return

@@ -71,7 +71,7 @@ class Report:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, float]:
     """Moves what the event names, or sweeps; says what was done, by the names of the metrics.
 
-    Raises `StorageError` where a receipt that the event names could not be moved, so that Lambda calls again; what a
+    Raises `StorageError` if a receipt that the event names could not be moved, so that Lambda calls again; what a
     sweep could not move is for the next sweep.
     """
     buckets = environment_buckets()
@@ -146,7 +146,7 @@ def receipts_named(event: dict[str, Any], state: str) -> list[str] | None:
 def _move(moves: ReceiptMoves, names: Iterable[str], report: Report) -> None:
     """One receipt that fails does not stop the others, one that takes long does not hold them up.
 
-    What was begun is reported also where the names break off with an error.
+    What was begun is reported even if the names break off with an error.
     """
 
     def one(name: str) -> tuple[str, Moved | Exception]:
@@ -201,7 +201,7 @@ def _publish(values: Mapping[str, float]) -> None:
 
 
 def environment_buckets() -> Buckets:
-    """The buckets that the function's environment names; raises `SettingsError` where one is missing."""
+    """The buckets that the function's environment names; raises `SettingsError` if one is missing."""
     prefix = os.environ.get("INPUT_PREFIX", "").rstrip("/")
     return Buckets(
         state=text(os.environ, "STATE_BUCKET"),

@@ -32,7 +32,7 @@ _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 class Found:
     """An object that is there.
 
-    version: its id, or None where the current object is meant; etag: without quotes; size in bytes; head: all that
+    version: its id, or None if the current object is meant; etag: without quotes; size in bytes; head: all that
     HeadObject says.
     """
 

@@ -53,7 +53,7 @@ class Descriptors:
 
 
 def of_process(pid: int, name: str) -> Descriptors | None:
-    """None where the system does not tell: not Linux, another user's process, one that is gone."""
+    """None if the system does not tell: not Linux, another user's process, one that is gone."""
     folder = _PROC / str(pid)
     try:
         count = len(os.listdir(folder / "fd"))  # noqa: PTH208 (there may be ten thousands: names alone)
@@ -64,7 +64,7 @@ def of_process(pid: int, name: str) -> Descriptors | None:
 
 
 def of_java_above() -> Descriptors | None:
-    """Of the Java that this process runs for; None where there is none above it."""
+    """Of the Java that this process runs for; None if there is none above it."""
     pid = os.getpid()
     for _ in range(_GENERATIONS):
         try:

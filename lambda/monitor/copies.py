@@ -55,7 +55,7 @@ def copy(s3: S3Client, source: Found, bucket: str, key: str, limits: Limits, *, 
     """Copies to a key that nothing has; False, and nothing is changed, where something has it.
 
     The copy appears as a whole or not at all. time_left: seconds. Raises `StorageError` when they run out,
-    `VanishedError` where the source is no longer there.
+    `VanishedError` if the source is no longer there.
     """
     to: dict[str, Any] = {"Bucket": bucket, "Key": key}
     try:
@@ -82,7 +82,7 @@ def copy(s3: S3Client, source: Found, bucket: str, key: str, limits: Limits, *, 
 def same(s3: S3Client, source: Found, other: Found, limits: Limits, time_left: Callable[[], float]) -> bool:
     """Whether both have the same bytes: by size, ETag, checksum, and only where these do not tell by reading them.
 
-    time_left: seconds. Raises `StorageError` when they run out, `VanishedError` where one of them goes meanwhile.
+    time_left: seconds. Raises `StorageError` when they run out, `VanishedError` if one of them goes meanwhile.
     """
     if source.size != other.size:
         return False

@@ -67,7 +67,7 @@ def pending(s3: S3Client, bucket: str) -> Iterator[str]:
 
 
 def parsed(name: str, data: bytes) -> Receipt:
-    """The receipt; raises `UnreadableReceiptError` where it cannot say which file it means."""
+    """The receipt; raises `UnreadableReceiptError` if it cannot say which file it means."""
     try:
         body = json.loads(data)
         version = "null" if body["version_id"] is None else body["version_id"]

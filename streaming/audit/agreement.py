@@ -41,7 +41,7 @@ def readings(facts: list[Fact]) -> dict[str, Reading]:
 
 
 def record(cur: cursor, checkpoint: Checkpoint, batch_id: int, batch: Batch) -> None:
-    """Notes a new batch. Raises CheckpointError where the state it began with is not the one the ledger knows."""
+    """Notes a new batch. Raises CheckpointError if the state it began with is not the one the ledger knows."""
     known = fingerprints(cur, checkpoint.id)
     for key, (before, _) in batch.fingerprints.items():
         bucket = checkpoint.bucket(key)
@@ -71,7 +71,7 @@ def record(cur: cursor, checkpoint: Checkpoint, batch_id: int, batch: Batch) -> 
 
 
 def refuse_lost(cur: cursor, checkpoint: Checkpoint, batch_id: int) -> None:
-    """Raises CheckpointError where a batch that was committed is no longer in the database."""
+    """Raises CheckpointError if a batch that was committed is no longer in the database."""
     cur.execute("SELECT FROM stocketl.batches WHERE checkpoint_id = %s AND batch_id = %s", (checkpoint.id, batch_id))
     if cur.rowcount == 0:
         msg = (
@@ -84,7 +84,7 @@ def refuse_lost(cur: cursor, checkpoint: Checkpoint, batch_id: int) -> None:
 
 
 def refuse_another_replay(cur: cursor, checkpoint: Checkpoint, batch_id: int, batch: Batch) -> None:
-    """Raises CheckpointError where a batch that is in the database read or did something else this time."""
+    """Raises CheckpointError if a batch that is in the database read or did something else this time."""
     _compare_readings(cur, checkpoint, batch_id, batch)
     now = {checkpoint.bucket(key): after for key, (_, after) in batch.fingerprints.items()}
     for bucket, (last, expected) in fingerprints(cur, checkpoint.id).items():

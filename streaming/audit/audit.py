@@ -79,7 +79,7 @@ class Audit(Follower):
         self.began = False
 
     def follow(self) -> None:
-        """Until the stop event; raises CheckpointError where the state is not the one of the ledger."""
+        """Until the stop event; raises CheckpointError if the state is not the one of the ledger."""
         while not self._stop_event.is_set():
             if not self._once or self.began:
                 self._wait_for_quiet()
@@ -89,7 +89,7 @@ class Audit(Follower):
             self._stop_event.wait(self._every)
 
     def audit(self) -> None:
-        """One audit. Raises CheckpointError where the state is not the one of the ledger; tables are told and noted."""
+        """One audit. Raises CheckpointError if the state is not the one of the ledger; tables are told and noted."""
         began, batch_id = time.monotonic(), self._receipts.done
         what = "state, ledger and tables" if self._compare_state(batch_id) else "ledger and tables"
         try:
@@ -113,7 +113,7 @@ class Audit(Follower):
             )
 
     def _compare_state(self, batch_id: int) -> bool:
-        """False where the state could not be read."""
+        """False if the state could not be read."""
         known = self._transactions.run(lambda cur: fingerprints(cur, self._checkpoint.id))
         try:
             state = state_fingerprints(self._spark, self._checkpoint, batch_id)

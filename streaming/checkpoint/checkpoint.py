@@ -36,7 +36,7 @@ class Checkpoint:
         return self.keys.index(key) if self.keys else key
 
     def offset(self, batch_id: int) -> dict[str, Any]:
-        """The source's offset at the end of a batch. Raises CheckpointError where the log cannot be read."""
+        """The source's offset at the end of a batch. Raises CheckpointError if the log cannot be read."""
         data = open_place(self.url).get(f"offsets/{batch_id}")
         try:
             return dict(json.loads((data or b"").decode().splitlines()[2]))
@@ -115,7 +115,7 @@ def open_checkpoint(url: str, *, buckets: int, text_ids: bool) -> Checkpoint:
 
 
 def _as_written(url: str, data: bytes) -> Checkpoint:
-    """Raises CheckpointError where the file is damaged: without its keys the state cannot be read."""
+    """Raises CheckpointError if the file is damaged: without its keys the state cannot be read."""
     try:
         fields = json.loads(data)
         found = Checkpoint(url, **fields)
@@ -128,7 +128,7 @@ def _as_written(url: str, data: bytes) -> Checkpoint:
 
 
 def _starts_before(data: bytes | None, batch_id: int) -> int:
-    """How often this batch was begun; 0 where the file, which matters to nothing else, says nothing of it."""
+    """How often this batch was begun; 0 if the file, which matters to nothing else, says nothing of it."""
     try:
         before = json.loads(data or b"")
         return int(before["starts"]) if before["batch"] == batch_id else 0

@@ -48,7 +48,7 @@ _OF_THE_STATE = ("CANNOT_LOAD_STATE_STORE", "STATE_STORE_", "RocksDBException: C
 
 
 def told_by_spark(text: str) -> CheckpointError | None:
-    """The error, or None where the text is not about a damaged file of the checkpoint."""
+    """The error, or None if the text is not about a damaged file of the checkpoint."""
     said = next((plain for sign, plain in _SIGNS.items() if sign in text), None)
     if said is None or any(sign in text for sign in _PASSING):
         return None

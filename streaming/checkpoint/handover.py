@@ -30,7 +30,7 @@ class Handover:
         return key
 
     def read(self, key: str) -> Changes:
-        """What was written. Raises StorageError where it is gone: the batch is tried again and writes it anew."""
+        """What was written. Raises StorageError if it is gone: the batch is tried again and writes it anew."""
         data = self._place.get(key)
         if data is None:
             msg = f"{self._place.url}/{key} is gone: expected the changes of the batch under way"

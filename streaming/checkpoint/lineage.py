@@ -30,7 +30,7 @@ def check(unique_ids: list[list[str]], version: int, has: Callable[[str], bool],
     """Reads every file that the state of this version needs, by partition.
 
     unique_ids: of the version, one list a partition. read: raises for a damaged or missing file; its answer may be
-    empty where the content is not known.
+    empty if the content is not known.
     """
     for partition, ids in enumerate(unique_ids):
         folder = f"state/0/{partition}"
@@ -101,7 +101,7 @@ def _needed(
 
 
 def _lineage(changelog: bytes) -> list[tuple[int, str]]:
-    """(version, id) of the versions before, or nothing where this is not known."""
+    """(version, id) of the versions before, or nothing if this is not known."""
     try:
         magic, token, packed, unpacked, _ = _BLOCK.unpack_from(changelog)
         body = changelog[_BLOCK.size : _BLOCK.size + packed]
@@ -118,7 +118,7 @@ def _lineage(changelog: bytes) -> list[tuple[int, str]]:
 
 
 def _shared(snapshot: bytes) -> list[str]:
-    """The names of the files in `SSTs/` that a snapshot is made of, or nothing where this is not known."""
+    """The names of the files in `SSTs/` that a snapshot is made of, or nothing if this is not known."""
     try:
         with zipfile.ZipFile(io.BytesIO(snapshot)) as archive:
             _, _, text = archive.read("metadata").partition(b"\n")

@@ -52,7 +52,7 @@ class Login:
     def uri(self) -> str:
         """The URI to connect with.
 
-        Raises SettingsError for a secret that is of no use, SecretUnavailableError where waiting may mend it.
+        Raises SettingsError for a secret that is of no use, SecretUnavailableError if waiting may mend it.
         """
         self._before()
         if self._uri is None:

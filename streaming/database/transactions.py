@@ -64,7 +64,7 @@ class Transactions:
     def run(self, work: Callable[[cursor], T]) -> T:
         """BEGIN, `work`, COMMIT; the result of `work`.
 
-        Delivery: at least once. All of it is tried again, for ever, on transient errors, also where the answer to
+        Delivery: at least once. All of it is tried again, for ever, on transient errors, even if the answer to
         COMMIT was lost: `work` must find out itself what is there. Raises DatabaseError for permanent errors,
         StoppedError if `stop` is set while waiting; a StockETLError of `work` passes through after ROLLBACK.
         """

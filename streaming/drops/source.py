@@ -73,7 +73,7 @@ class DropReader(DataSourceStreamReader):
         return EMPTY_OFFSET
 
     def latestOffset(self) -> dict[str, Any]:  # noqa: N802 (named by Spark)
-        """Lists the prefix and admits what is new, up to the batch limit; the same offset where nothing is.
+        """Lists the prefix and admits what is new, up to the batch limit; the same offset if nothing is.
 
         Before the first drop it does not answer at all: Spark would plan a batch of nothing, for which a drop that
         comes meanwhile would have to wait. A storage that does not answer for the moment is asked again, and so is one

@@ -61,7 +61,7 @@ def database(settings: Settings) -> Iterator[Login]:
 
 
 def refuse_missing_database(settings: Settings) -> None:
-    """Raises NoDatabaseError where the embedded server would have to be made."""
+    """Raises NoDatabaseError if the embedded server would have to be made."""
     if not settings.embedded:
         return
     with as_plain_errors(settings.postgres_data):
@@ -75,7 +75,7 @@ def refuse_missing_database(settings: Settings) -> None:
 def reading(settings: Settings) -> Iterator[connection]:
     """A read-only connection that sees one moment of the database all the time.
 
-    Raises NoDatabaseError where no job has run yet, DatabaseError where PostgreSQL cannot be reached.
+    Raises NoDatabaseError if no job has run yet, DatabaseError if PostgreSQL cannot be reached.
     """
     refuse_missing_database(settings)
     import psycopg2  # noqa: PLC0415 (`--help` needs none of it)

@@ -36,7 +36,7 @@ class Journal:
 
 
 def read_journal(settings: Settings) -> Journal | None:
-    """The journal of a rebuild that is not finished. Raises CheckpointError where it cannot be read."""
+    """The journal of a rebuild that is not finished. Raises CheckpointError if it cannot be read."""
     path = settings.home / JOURNAL
     try:
         found = Journal(**json.loads(path.read_bytes()))
@@ -76,7 +76,7 @@ def input_again(settings: Settings, stamp: str) -> Path:
 
 
 def refuse_other_runs(settings: Settings) -> None:
-    """Raises CheckpointError where a rebuild of this home is not finished, unless this is its own run."""
+    """Raises CheckpointError if a rebuild of this home is not finished, unless this is its own run."""
     journal = read_journal(settings)
     if journal is not None and settings.input != str(input_again(settings, journal.stamp)):
         msg = (

@@ -47,7 +47,7 @@ _SESSIONS = """
 
 @dataclass(frozen=True)
 class Job:
-    """What is known of the newest job. alive: None where it cannot be told, and `why` says why.
+    """What is known of the newest job. alive: None if it cannot be told, and `why` says why.
 
     seen_at: its last sign of life, seen_seconds ago; waits: what it waits for, as `waiting.HeldUp` has it.
     """

@@ -75,7 +75,7 @@ def sign_of_life(settings: Settings) -> Iterator[None]:
 
 
 def read_document(home: Path) -> dict[str, Any] | None:
-    """What the last job of this home wrote last; None if that is not whole. Raises OSError where it may not be read."""
+    """What the last job of this home wrote last; None if that is not whole. Raises OSError if it may not be read."""
     try:
         document = json.loads((home / DOCUMENT).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -84,7 +84,7 @@ def read_document(home: Path) -> dict[str, Any] | None:
 
 
 def is_locked(home: Path) -> bool | None:
-    """Whether a living job holds the lock of this home; None where the file system has no locks. Raises OSError."""
+    """Whether a living job holds the lock of this home; None if the file system has no locks. Raises OSError."""
     try:
         handle = os.open(home / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
@@ -99,7 +99,7 @@ def is_locked(home: Path) -> bool | None:
 
 
 def as_last_run(settings: Settings, named: Collection[str] = ()) -> Settings:
-    """The settings with the places that the last job of this home used, each where none is given.
+    """The settings, with the place that the last job of this home used wherever none is given.
 
     What lay in the home is looked for in the home, which may have been moved since. named: settings that were given,
     whatever their value is.

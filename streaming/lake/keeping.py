@@ -79,7 +79,7 @@ class LakeKeeping:
     def work(self, still_writer: Callable[[], None] = lambda: None) -> None:
         """Does what is due. What fails is told and tried again later; the rest is done all the same.
 
-        still_writer: raises where a newer job has taken over; asked before each change.
+        still_writer: raises if a newer job has taken over; asked before each change.
         """
         if not self._looked and not self._succeeds(self._look):
             return

@@ -78,7 +78,7 @@ class _Kept:
 class LakeOutbox(Follower):
     """Takes the rows of each batch and brings them to the lake, oldest first, until `stop` is set.
 
-    still_writer: raises where a newer job has taken over; asked before each append. keeping: what is done to the lake
+    still_writer: raises if a newer job has taken over; asked before each append. keeping: what is done to the lake
     while no rows wait.
     """
 
@@ -185,7 +185,7 @@ class LakeOutbox(Follower):
         return batches
 
     def _bring(self, batches: list[_Kept]) -> bool:
-        """Appends the batches and takes them out of the outbox; False where it must be tried again."""
+        """Appends the batches and takes them out of the outbox; False if it must be tried again."""
         last = batches[-1].batch_id
         self._still_writer()
         if last > self._appended:  # else: the replay of a batch that this process has appended
@@ -242,7 +242,7 @@ class LakeOutbox(Follower):
             raise self._damaged(key) from error
 
     def _refuse_damaged(self, batches: list[_Kept]) -> None:
-        """Raises CheckpointError where waiting does not help: what should be appended is not there any more."""
+        """Raises CheckpointError if waiting does not help: what should be appended is not there any more."""
         with contextlib.suppress(StorageError):  # that is what waiting helps against
             for kept in batches:
                 for file in [*kept.files[TICKS], *kept.files[REJECTS]]:

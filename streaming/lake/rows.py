@@ -39,7 +39,7 @@ def write(place: Place, name: str, batch_id: int, rows: pa.Table) -> RowsFile:
 
 
 def is_whole(place: Place, file: RowsFile) -> bool:
-    """Whether the file is there with every row that was written. Raises StorageError where this cannot be known."""
+    """Whether the file is there with every row that was written. Raises StorageError if this cannot be known."""
     data = place.get(file.key)
     try:
         found = pq.read_table(pa.BufferReader(data or b""), page_checksum_verification=True)

@@ -33,7 +33,7 @@ class Lake:
         self._app = f"stocketl-{checkpoint_id}"
 
     def append(self, batch_id: int, files: dict[str, list[str]]) -> None:
-        """One append a table, of the rows of Parquet files with its columns; nothing where this batch is in already.
+        """One append a table, of the rows of Parquet files with its columns; nothing if this batch is in already.
 
         files: locations by table. batch_id: the last batch that they hold. Parquet because Spark takes it twice as
         fast as Arrow, and on its executors (2 M rows: 3 s; 6 to 9 s by way of the driver).

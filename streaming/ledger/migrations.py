@@ -31,7 +31,7 @@ def version(cur: cursor) -> int:
 
 
 def refuse_newer(cur: cursor) -> None:
-    """Raises DatabaseError where a newer stocketl has used the database."""
+    """Raises DatabaseError if a newer stocketl has used the database."""
     found = version(cur)
     if found > latest():
         msg = (

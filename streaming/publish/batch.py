@@ -146,7 +146,7 @@ def first_rejects(batch: Batch) -> dict[int, list[Reject]]:
 
 
 def loaded_table(batch: Batch) -> pa.Table:
-    """Columns seq, date, id, price, volume, as the lake keeps them; no rows where every drop of the batch failed."""
+    """Columns seq, date, id, price, volume, as the lake keeps them; no rows if every drop of the batch failed."""
     return pa.concat_tables(batch.loaded or [Loaded(np.empty(0, np.int64), Ticks.empty()).to_table()])
 
 

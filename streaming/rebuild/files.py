@@ -1,6 +1,6 @@
 """The files' part of `stocketl rebuild`: what is kept where, and every loaded file as input again, in its old order.
 
-Nothing is deleted and nothing copied where a link will do. Each function may be called again after a crash.
+Nothing is deleted, and if a link will do, nothing is copied. Each function may be called again after a crash.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Delivery:
         self._wait.given_up()
 
     def write(self, batch_id: int) -> None:
-        """The receipts of drops of batches up to this one. Raises StorageError where the place does not answer."""
+        """The receipts of drops of batches up to this one. Raises StorageError if the place does not answer."""
         faults.reach("committed")
         rows = self._transactions.run(lambda cur: outbox.unwritten_receipts(cur, self._checkpoint_id, batch_id))
         bodies = [(receipt_name(row.seq), json.dumps(row.body, indent=1).encode()) for row in rows]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Destinations:
-    """Where receipts and files go; `move` is False where the monitor moves the files."""
+    """Where receipts and files go; `move` is False if the monitor moves the files."""
 
     input: Place
     receipts: Place
@@ -30,7 +30,7 @@ class Destinations:
 def destinations(settings: Settings, stop: threading.Event) -> Destinations:
     """As the settings name them; waits for disks that are full.
 
-    Raises SettingsError where a place is not there or may not be used.
+    Raises SettingsError if a place is not there or may not be used.
     """
     to = Destinations(
         input=open_place(settings.input),

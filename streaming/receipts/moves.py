@@ -27,7 +27,7 @@ def move(source: Place, version: Version, seq: int, target: Place, name: str) ->
     """Moves a claimed version to a key of the target that `free_name` gave; False if its bytes are gone everywhere.
 
     Overwrites nothing, verifies the copy, then removes exactly this version (a newer file under its key stays) and the
-    claim. Raises `StorageError` where another file has taken the name.
+    claim. Raises `StorageError` if another file has taken the name.
     """
     there = target.head(name)
     if there is None:

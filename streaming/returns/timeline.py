@@ -39,7 +39,7 @@ class Timeline:
     codes: ticker to code, in order of first appearance; last_date, earlier_date: int32 [tickers], the newest and the
     second newest date of each, `NEVER` if there is none; last_price, earlier_price: float64 [tickers]; chunks: `ROW`
     [slots]; held: uint8 [slots, tickers / 8], bit `code % 8` of byte `code // 8`; next_number: the next chunk's;
-    fingerprint: of all cells, None where an older stocketl has written the index.
+    fingerprint: of all cells, None if an older stocketl has written the index.
     """
 
     codes: dict[str, int]

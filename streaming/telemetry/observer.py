@@ -25,7 +25,7 @@ class Written:
 class Published:
     """One batch, once its rows can be seen and wait for the lake.
 
-    written: None where the batch was in the database already; seconds: by the name of what they were spent on;
+    written: None if the batch was in the database already; seconds: by the name of what they were spent on;
     visible: since when its rows can be seen; held: what each Java has open in which a part of the state was worked on.
     """
 

@@ -137,7 +137,7 @@ def test_undeploy_wants_the_name_and_keeps_the_files(place: Place, tmp_path: Pat
 
 
 def test_undeploy_deletes_every_version_when_told_to(place: Place, tmp_path: Path) -> None:
-    """With --delete-data no bucket is left, also where something is dropped while the stack goes."""
+    """With --delete-data no bucket is left, even if something is dropped while the stack goes."""
     begin(place, tmp_path)
     outputs = place.stack("stocketl").outputs()
     for body in (b"1", b"2"):

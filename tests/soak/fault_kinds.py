@@ -23,7 +23,7 @@ _END_SESSIONS = """
 
 
 def at_once(world: World) -> dict[str, Callable[[World], object]]:
-    """By name; each returns False where there was nothing to do it to."""
+    """By name; each returns False if there was nothing to do it to."""
     del world
     return {
         "kill the command": _kill_command,
@@ -41,7 +41,7 @@ def at_once(world: World) -> dict[str, Callable[[World], object]]:
 
 
 def lasting(world: World) -> dict[str, Callable[[World], Callable[[], None] | None]]:
-    """By name; each begins a fault and returns what ends it, or None where there was nothing to do it to."""
+    """By name; each begins a fault and returns what ends it, or None if there was nothing to do it to."""
     kinds = {
         "PostgreSQL stopped at once": lambda world: _stop_server(world, signal.SIGQUIT),
         "PostgreSQL stopped": lambda world: _stop_server(world, signal.SIGINT),

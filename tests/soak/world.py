@@ -144,7 +144,7 @@ class World:
             self.told(f"end of {name}")
 
     def _mounted(self, place: str) -> str | None:
-        """One of the job's places on a small disk of its own; None where this user may not mount one."""
+        """One of the job's places on a small disk of its own; None if this user may not mount one."""
         folder = self.home / place
         folder.mkdir(parents=True)
         if os.geteuid() != 0:

@@ -93,7 +93,7 @@ def test_s3_names_that_are_no_drops(s3: S3Server) -> None:
 
 
 def test_s3_lists_more_than_a_page(s3: S3Server) -> None:
-    """Listings and versions of more than 1,000 objects are complete, also where a key's versions span two pages."""
+    """Listings and versions of more than 1,000 objects are complete, even if a key's versions span two pages."""
     bucket = s3.bucket()
     keys = [f"in/{number:04d}.csv" for number in range(1_001)]
     with ThreadPoolExecutor(4) as pool:

@@ -206,7 +206,7 @@ def _is_decimal(text: str) -> bool:
 
 
 def _float(text: str) -> float:
-    """The nearest float64 by exact rational arithmetic; 0 where the number is far out of range anyway."""
+    """The nearest float64 by exact rational arithmetic; 0 if the number is far out of range anyway."""
     mantissa, _, exponent = text.lower().partition("e")
     if len(exponent.lstrip("+-0")) > 4:
         return 0.0

@@ -89,7 +89,7 @@ def _rows(content: bytes, *, text_ids: bool) -> Iterable[tuple[dt.date, str, flo
 
 
 def _tick(date: str, ticker: str, price: str, volume: str, *, text_ids: bool) -> tuple[dt.date, str, float, int] | None:
-    """None where a value is not one of the contract's."""
+    """None if a value is not one of the contract's."""
     ticker = ticker.strip()
     good = (
         re.fullmatch(r"\d{4}-\d{2}-\d{2}", date, re.ASCII)

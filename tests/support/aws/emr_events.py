@@ -45,7 +45,7 @@ _FIRST_WAITING = "Amazon EMR cluster {cluster} was created at {now} and is ready
 
 
 def step_event(cluster: Cluster, step: Step, now: float, random: Random) -> dict[str, Any] | None:
-    """The document of a step's new state; None where EMR publishes none."""
+    """The document of a step's new state; None if EMR publishes none."""
     if step.state not in _STEP_EVENTS:
         return None
     severity, message = _STEP_EVENTS[step.state]
@@ -68,7 +68,7 @@ def step_event(cluster: Cluster, step: Step, now: float, random: Random) -> dict
 
 
 def cluster_event(cluster: Cluster, now: float, random: Random, *, first: bool = False) -> dict[str, Any] | None:
-    """The document of a cluster's new state; None where EMR publishes none. first: it has run no step yet."""
+    """The document of a cluster's new state; None if EMR publishes none. first: it has run no step yet."""
     if cluster.state not in _CLUSTER_EVENTS:
         return None
     message = _FIRST_WAITING if first and cluster.state == "WAITING" else _CLUSTER_EVENTS[cluster.state]

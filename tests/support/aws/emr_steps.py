@@ -53,7 +53,7 @@ class SparkSubmitSteps:
     Python …). env: what the processes find in their environment, beside HOME, LANG, PATH and the like; SPARK_HOME may
     be set in it, else it is pip's pyspark. logs: below it lie `<cluster>/steps/<step>/stdout`, `stderr`, `controller`
     and the step's working folder. runner: a process around each step takes its signals and passes none on, the worst
-    that command-runner.jar may do. Calling it raises OSError where the program does not exist.
+    that command-runner.jar may do. Calling it raises OSError if the program does not exist.
     """
 
     def __init__(self, conf_dir: Path, env: Mapping[str, str], logs: Path, *, runner: bool = False) -> None:

@@ -43,7 +43,7 @@ class LambdaProcess:
         self.kills = 0
 
     def invoke(self, event: dict[str, Any], *, seconds: float = 60.0) -> Any:
-        """The answer. Raises FailedError, or KilledError where it was killed or took longer than `seconds`."""
+        """The answer. Raises FailedError, or KilledError if it was killed or took longer than `seconds`."""
         process = self._running()
         timeout = threading.Timer(seconds, process.kill)
         timeout.start()
