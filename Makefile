@@ -19,14 +19,14 @@ demo: setup ## start everything, load the ten files of stocks/, show the tables,
 	@$(BIN)/stocketl demo
 
 ifdef T
-test: setup ## run all tests (up to an hour; some start Spark and PostgreSQL); T=ticks: those of one package
+test: setup ## the tests (up to 12 minutes; some start Spark and PostgreSQL); T=ticks: those of one package
 	@$(BIN)/python -m pytest tests/$(T) -n 2 --dist loadfile
 else
 test: quick
 	@$(BIN)/python -m pytest -m spark -n 2 --dist loadfile
 endif
 
-check: lint quick ## lint, types and the tests that need no Spark (four minutes)
+check: lint quick ## lint, types and the tests that need no Spark (three minutes)
 
 lint: setup ## ruff, mypy, the floors of the imports, shellcheck
 	@$(BIN)/ruff check
@@ -45,11 +45,12 @@ test-postgres: setup ## the SQL on another PostgreSQL: make test-postgres POSTGR
 test-aws: setup ## the whole system on a local AWS while parts of it are killed; SEEDS=10 for ten random orders
 	@SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/soak/test_aws_system.py --log-level=INFO --log-cli-level=INFO
 
-soak: setup ## thousands of batches, random faults, torn checkpoints, the system on a local AWS (hours)
+soak: setup ## kills at each point, random faults, torn checkpoints, a local AWS, thousands of batches (hours)
 	@SOAK=$(SOAK) $(BIN)/python -m pytest tests/soak --log-level=INFO --log-cli-level=INFO $(ARGS)
 
-soak-short: setup ## the short form of the same, two tests at a time (half an hour)
-	@SOAK=short SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/soak -n 2
+soak-short: setup ## the short form of the same, two files at a time (a quarter of an hour with SEEDS=1)
+	@SOAK=short SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/soak -n 2 --dist loadfile
+	@SOAK=short $(BIN)/python -m pytest -m thorough -n 2
 
 bench: setup ## measure beside polars + COPY, print the table with its targets (under 40 minutes)
 	@$(BIN)/python -m bench $(ARGS)

@@ -53,7 +53,7 @@ COVERED: dict[str, tuple[str, str]] = {
     "spark/download.py": ("spark/test_jars.py", "fetches the jars"),
     "spark/jvm.py": ("job/test_stop.py", "the Java process, which ends with its job"),
     "spark/maven.py": ("spark/test_jars.py", "where the jars are"),
-    "spark/properties.py": ("job/test_artifact.py", "read by Spark at the start of a job"),
+    "spark/properties.py": ("soak/test_artifact.py", "read by Spark at the start of a job"),
     "spark/session.py": ("job/test_job.py", "the session of a job"),
     "spark/trust.py": ("spark/test_jars.py", "whom a download trusts"),
     "spark/worker_daemon.py": ("job/test_workers_killed.py", "the process above the workers of a job"),

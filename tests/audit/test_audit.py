@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
-from job_process import Job, drop, noise, run_once
+from job_process import Job, drop, noise
 from outcome import rows
 
 if TYPE_CHECKING:
@@ -38,15 +38,3 @@ def test_what_is_changed_behind_the_jobs_back_is_told(tmp_path: Path, database: 
         assert job.wait_exit() == 1
         assert "is not the one that the tables were written from: bucket" in job.output
         assert noise(job.output) == []
-
-
-def test_runs_that_end_by_themselves_compare_too(tmp_path: Path, database: str) -> None:
-    """Started by a timer, they never have a quiet moment; what was changed between two of them is told."""
-    home = tmp_path / "home"
-    drop(home / "input", "a.csv", CONTENT, 1)
-    run_once(home, database, "--lake", "none")
-    change(database, "UPDATE prices SET \"stk_A\" = 12 WHERE date = '2024-01-03'")
-    drop(home / "input", "b.csv", CONTENT.replace(b",B,", b",C,"), 2)
-    output = run_once(home, database, "--lake", "none")
-    assert "audit: the tables are not what was loaded: " in output
-    assert noise(output) == []

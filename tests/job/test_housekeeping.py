@@ -1,4 +1,4 @@
-"""A job that only starts, loads and ends keeps its lake and its receipts small all the same."""
+"""A job that only starts, loads and ends keeps lake and receipts small and compares its tables all the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
-from job_process import command, drop, run_once
+from job_process import command, drop, noise, run_once
 from lake_reader import folder_rows
 from outcome import rows
 
@@ -16,20 +16,30 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.spark
 
+HEADER = b"date,id,price,trade_volume\n"
+
 
 def test_a_job_that_is_started_for_each_file_joins_and_removes_what_is_due_before_it_ends(
     tmp_path: Path, database: str
 ) -> None:
-    """By the record of a long time ago: small files become one, receipts of old moves go, the tables are as before."""
+    """By the record of a long time ago: small files become one, receipts of old moves go, the tables are as before.
+
+    Such a job has no quiet moment, and yet it tells what was changed between two starts.
+    """
     home = tmp_path / "home"
     kept = ("--keep-receipts", "90d", "--lake-retention", "24h")
-    for number in (1, 2):
-        drop(home / "input", f"{number}.csv", f"date,id,price,trade_volume\n2024-01-0{number},A,1.5,10\n".encode())
-        run_once(home, database, *kept)
+    drop(home / "input", "1.csv", HEADER + b"2024-01-01,A,1.5,10\n")
+    run_once(home, database, *kept)
+    _change(database, 'UPDATE prices SET "stk_A" = 12')
+    drop(home / "input", "2.csv", HEADER + b"2024-01-02,A,1.5,10\n")
+    output = run_once(home, database, *kept)
+    assert ("audit: the tables are not what was loaded: " in output, noise(output)) == (True, []), output
+    _change(database, 'UPDATE prices SET "stk_A" = 1.5')
     (home / "lake" / "housekeeping.json").write_text(
         json.dumps({"compacted": {"ticks": -100}, "cleaned": "2020-01-01T00:00:00+00:00"})
     )
-    _let_a_year_pass(database)
+    # for what was moved so far, a year passes
+    _change(database, "UPDATE stocketl.receipts SET moved_at = moved_at - interval '1 year'")
     run_once(home, database, *kept)
     done = json.loads((home / "lake" / "housekeeping.json").read_text())
     assert done["compacted"]["ticks"] == 0
@@ -48,9 +58,8 @@ def test_a_job_that_is_started_for_each_file_joins_and_removes_what_is_due_befor
     assert agreed.returncode == 0, agreed.stdout + agreed.stderr
 
 
-def _let_a_year_pass(database: str) -> None:
-    """For what was moved so far."""
+def _change(database: str, statement: str) -> None:
     connected = psycopg2.connect(database)
     with connected, connected.cursor() as cur:
-        cur.execute("UPDATE stocketl.receipts SET moved_at = moved_at - interval '1 year'")
+        cur.execute(statement)
     connected.close()

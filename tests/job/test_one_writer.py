@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
-from job_process import Job, drop, noise, on_terminal, run_once, try_once
+from job_process import Job, assert_superseded, drop, noise, on_terminal, run_once, try_once
 from outcome import folders, receipts, rows
-from table_lock import locked
 from tables import assert_same, expected, stored
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ DROPS = [
     HEADER + b"2024-01-02,A,10,100\n2024-01-02,B,20,200\n",
     HEADER + b"2024-01-04,A,30,300\n",
     HEADER + b"2024-01-03,A,15,\n2024-01-03,B,25,250\n",
-    HEADER + b"2024-01-02,B,21,\n",
 ]
 NO_LAKE = ("--lake", "none")
 
@@ -45,44 +43,14 @@ def test_a_second_job_takes_over_and_the_first_stops(tmp_path: Path, database: s
         with Job(home, database, *NO_LAKE) as second:
             second.wait_for("its epoch", lambda: _epoch(database) == 2)
             drop(home / "input", "1.csv", DROPS[1])
-            _assert_superseded(first)
+            assert_superseded(first)
             second.wait_for("the second receipt", lambda: len(receipts(home)) == 2)
             drop(home / "input", "2.csv", DROPS[2])
             second.wait_for("the third receipt", lambda: len(receipts(home)) == 3)
             second.wait_for("an empty input", lambda: not folders(home, "input"))
             assert second.running
-    assert_same(stored(database), expected(DROPS[:3]))
-    assert _epochs_of_drops(database) == [1, 2, 2]
-
-
-def test_frozen_jobs_hold_nobody_up_and_stop_when_they_wake(tmp_path: Path, database: str) -> None:
-    """One was frozen while idle, one in the middle of its transaction; when they wake they write nothing more."""
-    home = tmp_path / "home"
-    with Job(home, database, *NO_LAKE) as idle:
-        drop(home / "input", "0.csv", DROPS[0])
-        idle.wait_for("the first receipt", lambda: receipts(home))
-        idle.wait_for("an empty input", lambda: not folders(home, "input"))
-        idle.freeze()
-        with Job(home, database, *NO_LAKE) as busy:
-            drop(home / "input", "1.csv", DROPS[1])
-            busy.wait_for("the second receipt", lambda: len(receipts(home)) == 2)
-            with locked(database) as waiters:
-                drop(home / "input", "2.csv", DROPS[2])
-                busy.wait_for("a transaction that waits", waiters)
-                busy.freeze()
-            with Job(home, database, *NO_LAKE) as newest:
-                newest.wait_for("the third receipt", lambda: len(receipts(home)) == 3)
-                idle.wake()
-                busy.wake()
-                drop(home / "input", "3.csv", DROPS[3])
-                _assert_superseded(idle)
-                _assert_superseded(busy)
-                newest.wait_for("the fourth receipt", lambda: len(receipts(home)) == 4)
-                newest.wait_for("an empty input", lambda: not folders(home, "input"))
-                assert newest.running
     assert_same(stored(database), expected(DROPS))
-    assert _epochs_of_drops(database) == [1, 2, 3, 3]
-    assert sorted(folders(home)) == [f"success/{number}.csv" for number in range(4)]
+    assert _epochs_of_drops(database) == [1, 2, 2]
 
 
 @dataclass(frozen=True)
@@ -170,10 +138,3 @@ def _epochs_of_drops(database: str) -> list[int]:
         ORDER BY d.seq
     """
     return [row["writer"] for row in rows(database, query)]
-
-
-def _assert_superseded(job: Job) -> None:
-    """It has ended by itself, and says why in plain words."""
-    assert job.wait_exit() not in {0, -15, -9}, job.output
-    assert re.search("newer|another job|took over|superseded", job.output), job.output
-    assert noise(job.output) == []

@@ -7,6 +7,7 @@ import itertools
 import random
 
 import pytest
+from extent import extent
 from history_oracle import Bucket, Oracle, Packet, Row, fingerprint, loaded, plain, ticks
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,8 +35,9 @@ def check(bucket: Bucket, oracle: Oracle, packets: list[Packet], open_seq: int |
     assert (applied.before, applied.after) == (before, fingerprint(oracle.tables))
 
 
+@pytest.mark.thorough
 @given(parts=drops, cuts=st.sets(st.integers(0, 17)), chunk_cells=st.sampled_from([1, 2, 3, 5, 8, 1000]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=extent(60, 200), deadline=None)
 def test_any_list_of_drops_in_any_batches_equals_pandas(
     parts: list[list[list[Row]]], cuts: set[int], chunk_cells: int
 ) -> None:
@@ -49,7 +51,8 @@ def test_any_list_of_drops_in_any_batches_equals_pandas(
         check(bucket, oracle, packets[begin:end], following if is_open else None)
 
 
-@pytest.mark.parametrize("chunk_cells", [1, 6, 40, 16_384])
+@pytest.mark.thorough
+@pytest.mark.parametrize("chunk_cells", extent([6, 40], [1, 6, 40, 16_384]))
 def test_a_long_life_of_daily_late_and_corrected_drops_equals_pandas(chunk_cells: int) -> None:
     """Chunks that grow, merge by level, split and fill gaps never change what comes out."""
     chance, bucket, oracle = random.Random(7), Bucket(chunk_cells), Oracle()  # noqa: S311 (a seed, not a secret)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import subprocess
 import sys
 import threading
 import time
@@ -40,15 +41,17 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "very-secret-pass-word"  # noqa: S105 - of no real database; it must be in no log
-DEADLINE = 240.0  # seconds
+# All seconds here are those of two idle cores; a busy machine gets more of each (`slowness`).
+DEADLINE = 240.0
+_FRESH = 8.0
+_IMPORTS = 1.5
 LIVE = ("PENDING", "RUNNING", "CANCEL_PENDING")
 _VERSION = "1.0.0-test"
 _LAMBDA_SECONDS = {"trigger_emr": 20.0, "monitor_emr": 150.0}
 # Minutes of real life in seconds; what one waits for is at least as long as here compared with what it waits for.
 _PACE = {
-    "STALE_SECONDS": "12", "START_SECONDS": "90", "PENDING_SECONDS": "30", "CANCEL_SECONDS": "5",
-    "MAX_STARTS_PER_HOUR": "60", "FIRST_PAUSE_SECONDS": "1", "LONGEST_PAUSE_SECONDS": "4",
-    "WAITING_LIMIT_SECONDS": "60",
+    "STALE_SECONDS": 12, "START_SECONDS": 90, "PENDING_SECONDS": 30, "CANCEL_SECONDS": 5,
+    "FIRST_PAUSE_SECONDS": 1, "LONGEST_PAUSE_SECONDS": 4, "WAITING_LIMIT_SECONDS": 60,
 }  # fmt: skip
 _STEP_PACE = {"STOCKETL_HEARTBEAT_EVERY": "2s", "STOCKETL_TRIGGER": "500ms"}
 _SCHEDULE = {"trigger_emr": 2.0, "monitor_emr": 3.0}
@@ -58,14 +61,15 @@ _WAITING_EVENTS = 20
 class World:
     """The system while the context lasts. faults: of EMR; chance: of all else; dropped: bytes by version id.
 
-    steps: all that EMR has run; losing: the share of S3 events that are lost, and as many are repeated; counts: of
-    what happened, by a name for people.
+    steps: all that EMR has run; slowness: what all limits are multiplied by; losing: the share of S3 events that are
+    lost, and as many are repeated; counts: of what happened, by a name for people.
     """
 
     def __init__(self, folder: Path, s3: S3Server, database: str, seed: int) -> None:
         self.folder, self.s3, self.database = folder, s3, database
         self.chance = Random(seed)  # noqa: S311 - the same faults again for the same seed
         self.faults = Faults(seed)
+        self.slowness = slowness()
         self.counts: Counter[str] = Counter()
         self.dropped: dict[str, bytes] = {}
         self.input, self.success, self.failed, self.state, self.artifacts = (
@@ -127,7 +131,10 @@ class World:
     def beating_step(self) -> Step | None:
         """The running step whose heartbeat is fresh."""
         beat = self.heartbeat()
-        if beat is None or (datetime.now(UTC) - datetime.fromisoformat(beat["time"])).total_seconds() > 8:
+        if (
+            beat is None
+            or (datetime.now(UTC) - datetime.fromisoformat(beat["time"])).total_seconds() > _FRESH * self.slowness
+        ):
             return None
         return next((step for step in self.emr.steps("RUNNING") if step.id == beat["step"]), None)
 
@@ -149,8 +156,9 @@ class World:
         pages = self.s3.client.get_paginator("list_object_versions").paginate(Bucket=self.input)
         return [entry["Key"] for page in pages for entry in page.get("Versions", [])]
 
-    def wait_for(self, what: str, condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
+    def wait_for(self, what: str, condition: Callable[[], Any]) -> Any:
         """Polls until the condition holds; what it gave."""
+        deadline = DEADLINE * self.slowness
         end = time.monotonic() + deadline
         while not (found := condition()):
             assert not self._errors, self._errors
@@ -184,7 +192,9 @@ class World:
         self._threads[-1].start()
 
     def _functions(self, name: str) -> list[LambdaProcess]:
-        env = self.s3.env | self._server.env | _PACE | {
+        pace = {name: str(round(seconds * self.slowness)) for name, seconds in _PACE.items()}
+        env = self.s3.env | self._server.env | pace | {
+            "MAX_STARTS_PER_HOUR": "60",
             "STATE_BUCKET": self.state, "INPUT_BUCKET": self.input, "INPUT_PREFIX": "in",
             "SUCCESS_BUCKET": self.success, "FAILED_BUCKET": self.failed, "ARTIFACTS_BUCKET": self.artifacts,
             "ARTIFACT_VERSION": _VERSION, "LOGS_BUCKET": "logs", "CLUSTER_NAME": "stocketl", "STEP_NAME": "stocketl",
@@ -207,7 +217,7 @@ class World:
             with contextlib.suppress(queue.Empty):
                 event = self._events[name].get(timeout=0.2)
                 try:
-                    function.invoke(event, seconds=_LAMBDA_SECONDS[name])
+                    function.invoke(event, seconds=_LAMBDA_SECONDS[name] * self.slowness)
                     self.counts[f"{name} answered"] += 1
                 except KilledError:
                     self.counts[f"{name} killed"] += 1
@@ -247,6 +257,13 @@ class World:
             text = (ROOT / "deploy" / name).read_text()
             text = text.replace("/var/tmp/stocketl", str(self.folder / "home"))  # noqa: S108 - what the document says
             client.put_object(Bucket=self.artifacts, Key=f"{prefix}/{name}", Body=text.encode())
+
+
+def slowness() -> float:
+    """How often longer than on two idle cores the job's imports take now; 1 at least."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import streaming.job"], cwd=ROOT, check=True)
+    return max(1.0, (time.monotonic() - began) / _IMPORTS)
 
 
 def _secret(s3: S3Server, name: str) -> str:

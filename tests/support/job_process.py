@@ -203,6 +203,13 @@ def on_terminal(*arguments: str) -> tuple[int, str]:
         return process.wait(DEADLINE), shown.decode().replace("\r\n", "\n")
 
 
+def assert_superseded(job: Job) -> None:
+    """It has ended by itself, and says in plain words that a newer one took over."""
+    assert job.wait_exit() not in {0, -signal.SIGTERM, -signal.SIGKILL}, job.output
+    assert re.search("newer|another job|took over|superseded", job.output), job.output
+    assert noise(job.output) == []
+
+
 def noise(output: str) -> list[str]:
     """Lines that no person should see: stack traces of Python and Java, Spark's chatter."""
     return [line for line in output.splitlines() if _NOISE.search(line)]

@@ -6,6 +6,7 @@ import itertools
 import pytest
 from csv_oracle import Fate, fate_of
 from csv_strategies import damaged, files
+from extent import extent
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from streaming.ticks import by_line as rows
 from streaming.ticks import fields, lines
 from streaming.ticks import parse as ticks
 
-pytestmark = pytest.mark.usefixtures("both_ways")
+pytestmark = [pytest.mark.usefixtures("both_ways"), pytest.mark.thorough]
 
 
 def seen(parsed: ticks.Parsed, *, line: int = 0) -> Fate:
@@ -46,14 +47,14 @@ def agree(data: bytes, *, text_ids: bool = False) -> None:
 
 
 @given(files(), st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=extent(50, 200), deadline=None)
 def test_strange_rows_have_the_oracles_fate(data: bytes, text_ids: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
     """Files of good and strange rows give the oracle's ticks, rejects and counts, to the bit and in its order."""
     agree(data, text_ids=text_ids)
 
 
 @given(damaged())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=extent(50, 200), deadline=None)
 def test_damaged_files_have_the_oracles_fate(data: bytes) -> None:
     """A good file with bytes changed, added or lost anywhere has the fate that the oracle states."""
     agree(data)
@@ -62,7 +63,7 @@ def test_damaged_files_have_the_oracles_fate(data: bytes) -> None:
 @given(st.binary(max_size=200))
 @example(b"\x1f\x8b")
 @example(b"\xef\xbb\xbf")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=extent(50, 150), deadline=None)
 def test_any_bytes_have_the_oracles_fate(data: bytes) -> None:
     """Bytes of no format at all never raise."""
     agree(data)
@@ -71,7 +72,7 @@ def test_any_bytes_have_the_oracles_fate(data: bytes) -> None:
 
 @given(files(), st.integers(0, 300), st.binary(max_size=4))
 @example(b"date,id,price,volume\n", 3, b"\x20")  # a reserved flag: RFC 1952 asks for an error
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=extent(50, 150), deadline=None)
 def test_damaged_gzip_has_the_oracles_fate(data: bytes, at: int, junk: bytes) -> None:
     """A gzip with bytes overwritten loads whole or not at all."""
     packed = bytearray(gzip.compress(data, mtime=0) + gzip.compress(b"", mtime=0))
@@ -84,7 +85,7 @@ def test_damaged_gzip_has_the_oracles_fate(data: bytes, at: int, junk: bytes) ->
 @given(
     st.text(alphabet="0123456789.eE+-x_ ", min_size=1, max_size=12), st.text(alphabet="0123456789.+- xe", max_size=22)
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=extent(50, 200), deadline=None)
 def test_any_number_is_read_as_the_oracle_reads_it(price: str, volume: str) -> None:
     """Prices and volumes of the letters that numbers are made of, in a column alone and beside plain numbers."""
     agree(f"date,id,price,volume\n2020-01-01,A,{price},{volume}\n".encode())
@@ -92,7 +93,7 @@ def test_any_number_is_read_as_the_oracle_reads_it(price: str, volume: str) -> N
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=extent(50, 150), deadline=None)
 def test_any_cut_into_ranges_gives_the_same_rows(data: st.DataObject) -> None:
     """Cut at any bytes and read in pieces of any size, the splits add up to the whole: ticks, rejects, counts."""
     whole = data.draw(st.one_of(files(), damaged()))
@@ -125,7 +126,7 @@ def test_any_cut_into_ranges_gives_the_same_rows(data: st.DataObject) -> None:
 
 
 @given(files(), st.integers(1, 40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=extent(20, 60), deadline=None)
 def test_buckets_share_out_every_row_once(data: bytes, buckets: int) -> None:
     """Each row lands in one bucket with its own values and order, and a bucket knows no other ids than its rows'."""
     parsed = parse(data)

@@ -6,8 +6,10 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from emr_records import Delays
+from extent import extent
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -272,10 +274,10 @@ class TriggerMachine(RuleBasedStateMachine):
         return f"{what}: {seen} {stage.s3.objects.get((BUCKET, MEMORY))}"
 
 
-TestTrigger = TriggerMachine.TestCase
+TestTrigger = pytest.mark.thorough(TriggerMachine.TestCase)
 # the same examples each time; TRIGGER_EXAMPLES=1000 looks for others
 TestTrigger.settings = settings(
-    max_examples=int(os.environ.get("TRIGGER_EXAMPLES", "30")),
+    max_examples=int(os.environ.get("TRIGGER_EXAMPLES", extent(8, 30))),
     derandomize="TRIGGER_EXAMPLES" not in os.environ,
     stateful_step_count=40,
     deadline=None,

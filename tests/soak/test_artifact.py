@@ -29,7 +29,7 @@ from streaming.spark.java import java_home
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.spark
+pytestmark = pytest.mark.soak
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = "date,id,price,trade_volume\n"

@@ -12,7 +12,7 @@ from tables import assert_same, expected, stored
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.spark
+pytestmark = pytest.mark.soak
 
 OPTIONS = ("--lake", "none")
 HEADER = "date,id,price,trade_volume\n"

@@ -1,0 +1,62 @@
+"""A replay that reads other bytes than the first time is refused before Spark commits it, however often it is tried."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from job_process import drop, kill_at, noise, run_once, try_once
+from tables import assert_same, expected, stored
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.soak
+
+HEADER = b"date,id,price,trade_volume\n"
+BEFORE = HEADER + b"".join(b"2023-12-%02d,%c,%d,1\n" % (day, 65 + n, 5 + n) for day in range(1, 32) for n in range(9))
+LARGE = HEADER + b"".join(b"2024-01-%02d,%c,%d,9\n" % (day, 65 + n, day + n) for day in range(1, 32) for n in range(26))
+SPLIT = ("--lake", "none", "--max-batch-bytes", "5000", "--split-bytes", "2500")
+
+
+def _kill_in_batch_of(home: Path, database: str, marker: Path) -> None:
+    """Killed when the first part of the large drop is in the database and Spark has not committed it."""
+    drop(home / "input", "before.csv", BEFORE, 1)
+    run_once(home, database, *SPLIT)
+    drop(home / "input", "large.csv", LARGE, 2)
+    kill_at("published", marker, home, database, *SPLIT)
+
+
+def _remove_its_bytes(home: Path) -> None:
+    (home / "input" / "large.csv").unlink()
+    for claim in (home / "input" / ".claims").iterdir():
+        claim.unlink()
+
+
+def _change_its_bytes(home: Path) -> None:
+    """The claim is damaged: as long, with the same time of modification, and other prices."""
+    for claim in (home / "input" / ".claims").iterdir():
+        status = claim.stat()
+        claim.write_bytes(claim.read_bytes().replace(b",12,9\n", b",77,9\n"))
+        os.utime(claim, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_a_part_of_a_drop_that_no_longer_reads_the_same_ends_the_job(tmp_path: Path, database: str) -> None:
+    """Nothing is committed, however often it is tried; with the bytes back in their place the job goes on, right."""
+    home = tmp_path / "home"
+    _kill_in_batch_of(home, database, tmp_path / "marker")
+    committed = sorted(path.name for path in (home / "checkpoint" / "commits").iterdir())
+    shutil.copytree(home / "input", tmp_path / "kept")
+    for damage in (_change_its_bytes, _remove_its_bytes):
+        damage(home)
+        code, output = try_once(home, database, *SPLIT)
+        assert (code, noise(output)) == (1, []), output
+        assert "'large.csv') no longer reads the same: expected rows_read" in output
+        assert "INPUT/.claims/2" in output
+        assert sorted(path.name for path in (home / "checkpoint" / "commits").iterdir()) == committed
+    shutil.rmtree(home / "input")
+    shutil.copytree(tmp_path / "kept", home / "input")
+    run_once(home, database, *SPLIT)
+    assert_same(stored(database), expected([BEFORE, LARGE]))
