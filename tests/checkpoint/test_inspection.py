@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from damages import DAMAGES, a_folder, emptied, flipped, halved
 from spark_checkpoint import CHANGES, DESCRIPTION, OPEN_CHANGES, SCHEMA, SHARED, SNAPSHOT, lines, make, put
 
 from streaming.checkpoint.checkpoint import open_checkpoint
@@ -23,26 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _halved(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def _emptied(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def _flipped(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def _a_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-DAMAGES = [_halved, _emptied, _flipped, _a_folder, Path.unlink]
 NEEDED = ["offsets/2", "offsets/1", "commits/1", CHANGES, SHARED, DESCRIPTION, SCHEMA]
 
 
@@ -70,7 +51,7 @@ def test_a_damaged_file_that_a_start_needs_is_named_with_the_way_out(
     assert named in str(caught.value)
 
 
-@pytest.mark.parametrize("damage", [_halved, _emptied, _flipped, Path.unlink])
+@pytest.mark.parametrize("damage", [halved, emptied, flipped, Path.unlink])
 def test_a_damaged_snapshot_is_named(damage: Callable[[Path], None], tmp_path: Path) -> None:
     """Spark would begin with it; without the first one of all it ends with a NullPointerException."""
     damage(make(tmp_path) / SNAPSHOT)
@@ -78,7 +59,7 @@ def test_a_damaged_snapshot_is_named(damage: Callable[[Path], None], tmp_path: P
         inspect(str(tmp_path))
 
 
-@pytest.mark.parametrize("damage", [_halved, _emptied])
+@pytest.mark.parametrize("damage", [halved, emptied])
 @pytest.mark.parametrize("key", [CHANGES, SNAPSHOT, SHARED, SCHEMA, DESCRIPTION, "offsets/2", "commits/1"])
 def test_a_file_that_is_cut_off_is_named_though_its_checksums_are_gone(
     key: str, damage: Callable[[Path], None], tmp_path: Path
@@ -108,7 +89,7 @@ def test_a_schema_whose_columns_have_changed_is_named(tmp_path: Path) -> None:
 def test_what_nobody_needs_any_more_may_be_damaged(key: str, damage: Callable[[Path], None], tmp_path: Path) -> None:
     """Old logs, and the files of a batch that was killed before its commit; a folder is no file at all, though."""
     damage(make(tmp_path) / key)
-    if damage is _a_folder:
+    if damage is a_folder:
         with pytest.raises(CheckpointError, match="is a folder"):
             inspect(str(tmp_path))
     else:
@@ -125,7 +106,7 @@ def test_a_folder_with_the_name_of_a_file_is_named(key: str, tmp_path: Path) -> 
         inspect(str(tmp_path))
 
 
-@pytest.mark.parametrize("damage", [_halved, _emptied, _flipped, Path.unlink])
+@pytest.mark.parametrize("damage", [halved, emptied, flipped, Path.unlink])
 def test_the_name_that_nothing_refers_to_is_written_anew(damage: Callable[[Path], None], tmp_path: Path) -> None:
     """Spark alone would end with a stack trace."""
     damage(make(tmp_path) / "metadata")
@@ -134,7 +115,7 @@ def test_the_name_that_nothing_refers_to_is_written_anew(damage: Callable[[Path]
     assert not (tmp_path / ".metadata.crc").exists()
 
 
-@pytest.mark.parametrize("damage", [_halved, _emptied, Path.unlink])
+@pytest.mark.parametrize("damage", [halved, emptied, Path.unlink])
 @pytest.mark.parametrize("key", [CHANGES, SCHEMA, "commits/1"])
 def test_damaged_checksums_never_let_a_start_through_that_fails_later(
     key: str, damage: Callable[[Path], None], tmp_path: Path
@@ -239,7 +220,7 @@ def test_a_description_that_nobody_needs_stays_as_it_is(tmp_path: Path) -> None:
     make(tmp_path / "a")
     put(tmp_path / "a", "state/0/_metadata/v2/1", (tmp_path / "a" / DESCRIPTION).read_bytes())
     moved = (tmp_path / "a").rename(tmp_path / "b")
-    _halved(moved / DESCRIPTION)
+    halved(moved / DESCRIPTION)
     inspect(str(moved))
     relocate(str(moved))
     newest = (moved / "state" / "0" / "_metadata" / "v2" / "1").read_bytes()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import inputs
 import pytest
+from damages import DAMAGES
 from job_process import drop, kill_at, noise, run_once, try_once
 from soak_form import form
 from tables import assert_same, expected, stored
@@ -61,26 +62,6 @@ KINDS = [
 ]
 
 
-def _halved(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def _emptied(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def _flipped(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def _a_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-DAMAGES: list[Callable[[Path], None]] = [_halved, _emptied, Path.unlink, _flipped, _a_folder]
 CASES = [(kind, damage) for kind in KINDS for damage in DAMAGES]
 CHOSEN = form(long=CASES, short=random.Random(12).sample(CASES, 6))  # noqa: S311 (the same ones each time)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -93,17 +92,27 @@ def test_s3_names_that_are_no_drops(s3: S3Server) -> None:
 
 
 def test_s3_lists_more_than_a_page(s3: S3Server) -> None:
-    """Listings and versions of more than 1,000 objects are complete, even if a key's versions span two pages."""
+    """Listings and versions are complete, even if a key's versions span two pages; a page here holds ten."""
     bucket = s3.bucket()
-    keys = [f"in/{number:04d}.csv" for number in range(1_001)]
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda key: s3.client.put_object(Bucket=bucket, Key=key, Body=b"x"), keys))
-    s3.client.put_object(Bucket=bucket, Key="in/0999.csv", Body=b"newer")
-    place = open_place(f"s3://{bucket}/in")
-    expected = sorted([*(f"{number:04d}.csv" for number in range(1_001)), "0999.csv"])
-    assert sorted(version.key for version in place.versions()) == expected
-    assert [version.size for version in place.versions() if version.key == "0999.csv"] == [1, 5]
-    assert len(place.keys()) == 1_001
+    for number in range(11):
+        s3.client.put_object(Bucket=bucket, Key=f"in/{number:02d}.csv", Body=b"x")
+    s3.client.put_object(Bucket=bucket, Key="in/09.csv", Body=b"newer")
+    place, pages = open_place(f"s3://{bucket}/in"), []
+
+    def ten(params: dict[str, Any], **_: object) -> None:
+        pages.append(params)
+        params["MaxKeys"] = 10
+
+    events = aws_client.client().meta.events
+    events.register("before-parameter-build.s3", ten)
+    try:
+        expected = sorted([*(f"{number:02d}.csv" for number in range(11)), "09.csv"])
+        assert sorted(version.key for version in place.versions()) == expected
+        assert [version.size for version in place.versions() if version.key == "09.csv"] == [1, 5]
+        assert len(place.keys()) == 11
+    finally:
+        events.unregister("before-parameter-build.s3", ten)
+    assert len(pages) == 6
 
 
 def test_s3_reads_ranges_and_empty_objects(s3: S3Server) -> None:

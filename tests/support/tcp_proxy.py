@@ -7,9 +7,9 @@ import socket
 import threading
 import urllib.parse
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-import psycopg2.extensions
+from listening import Listening
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -36,14 +36,11 @@ class _Connection:
                 end.shutdown(socket.SHUT_RDWR)
 
 
-class TcpProxy:
-    """Listens on the loopback while it is entered; `target` is a PostgreSQL URI, over TCP or a Unix socket."""
+class TcpProxy(Listening):
+    """Between a client and the target, to which it passes on all bytes."""
 
     def __init__(self, target: str) -> None:
-        self._target = psycopg2.extensions.parse_dsn(target)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._connections: list[_Connection] = []
-        self._threads: list[threading.Thread] = []
+        super().__init__(target)
         self._flowing = threading.Event()
         self._flowing.set()
         self._refusing = False
@@ -53,11 +50,10 @@ class TcpProxy:
     @property
     def uri(self) -> str:
         """The target's URI with the proxy as its host."""
-        host, port = self._listener.getsockname()
         user, password, database = (
             urllib.parse.quote(self._target.get(name, ""), safe="") for name in ("user", "password", "dbname")
         )
-        return f"postgresql://{user}{password and ':'}{password}@{host}:{port}/{database}"
+        return f"postgresql://{user}{password and ':'}{password}@{self.address}/{database}"
 
     def lose_commit(self, of_transaction_with: bytes) -> None:
         """The next transaction whose bytes hold this text commits, but its client gets a cut connection, no answer."""
@@ -72,15 +68,6 @@ class TcpProxy:
         """Ends `refuse`."""
         self._refusing = False
 
-    def lead_to(self, target: str) -> None:
-        """New connections go to another server, as if the name had another address."""
-        self._target = psycopg2.extensions.parse_dsn(target)
-
-    def cut(self) -> None:
-        """Cuts what is open."""
-        for connection in self._connections:
-            connection.close()
-
     def pause(self) -> None:
         """Holds all bytes back, in both directions."""
         self._flowing.clear()
@@ -89,57 +76,23 @@ class TcpProxy:
         """Ends `pause`: the bytes held back go on."""
         self._flowing.set()
 
-    def __enter__(self) -> Self:
-        self._start(self._listen)
-        return self
+    def serve(self, client: socket.socket) -> None:
+        try:
+            server = None if self._refusing else self.connect()
+        except OSError:
+            server = None
+        if server is None:
+            client.close()
+            return
+        connection = _Connection(client, server)
+        self.start(self._pump, connection, server, client)
+        self._pump(connection, client, server)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
         self.resume()
-        self.cut()
-        for thread in self._threads:
-            thread.join(10)
-        self._listener.close()
-        for connection in self._connections:
-            connection.client.close()
-            connection.server.close()
-
-    def _start(self, work: object, *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:  # closed: the end
-                return
-            try:
-                server = None if self._refusing else self._connect()
-            except OSError:
-                server = None
-            if server is None:
-                client.close()
-                continue
-            connection = _Connection(client, server)
-            self._connections.append(connection)
-            self._start(self._pump, connection, client, server)
-            self._start(self._pump, connection, server, client)
-
-    def _connect(self) -> socket.socket:
-        host, port = self._target.get("host", "127.0.0.1"), int(self._target.get("port", 5432))
-        if not host.startswith("/"):
-            return socket.create_connection((host, port))
-        server = socket.socket(socket.AF_UNIX)
-        try:
-            server.connect(f"{host}/.s.PGSQL.{port}")
-        except OSError:
-            server.close()
-            raise
-        return server
+        super().__exit__(kind, error, trace)
 
     def _pump(self, connection: _Connection, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -8,15 +8,13 @@ from __future__ import annotations
 import contextlib
 import queue
 import select
-import socket
 import struct
-import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-import psycopg2.extensions
+from listening import Listening
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    import socket
 
 # https://www.postgresql.org/docs/current/protocol-message-formats.html
 _VERSION_3, _SSL, _GSS = 196608, 80877103, 80877104
@@ -49,62 +47,30 @@ class _Session:
         return bool(self._rest)
 
 
-class TransactionPooler:
-    """Listens on the loopback while it is entered. server: a PostgreSQL URI over a Unix socket, no password asked."""
+class TransactionPooler(Listening):
+    """server: a PostgreSQL URI over a Unix socket, no password asked; sessions: how many it has there."""
 
     def __init__(self, server: str, sessions: int = 1) -> None:
-        self._server = psycopg2.extensions.parse_dsn(server)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        super().__init__(server)
         self._free: queue.Queue[_Session | None] = queue.Queue()
         for _ in range(sessions):
             self._free.put(None)  # opened when first needed
         self._welcome = b""
-        self._threads: list[threading.Thread] = []
-        self._ends: list[socket.socket] = []
 
     @property
     def uri(self) -> str:
         """The server's URI with the pooler as its host."""
-        host, port = self._listener.getsockname()
-        return f"postgresql://{self._server['user']}@{host}:{port}/{self._server['dbname']}"
+        return f"postgresql://{self._target['user']}@{self.address}/{self._target['dbname']}"
 
-    def lead_to(self, server: str) -> None:
+    def lead_to(self, target: str) -> None:
         """The next transactions find another server behind the same connections of theirs."""
-        self._server = psycopg2.extensions.parse_dsn(server)
+        super().lead_to(target)
         for _ in range(self._free.qsize()):
             if (session := self._free.get()) is not None:
                 session.end.close()
             self._free.put(None)
 
-    def __enter__(self) -> Self:
-        self._start(self._listen)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        for end in self._ends:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(10)
-        for end in (self._listener, *self._ends):
-            end.close()
-
-    def _start(self, work: object, *arguments: object) -> None:
-        thread = threading.Thread(target=work, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _listen(self) -> None:
-        with contextlib.suppress(OSError):  # closed: the end
-            while True:
-                client, _ = self._listener.accept()
-                self._ends.append(client)
-                self._start(self._serve, client)
-
-    def _serve(self, end: socket.socket) -> None:
+    def serve(self, end: socket.socket) -> None:
         client = _Session(end)
         with contextlib.suppress(OSError, EOFError), contextlib.closing(end):
             while (first := client.exactly(8)) in _NEITHER:
@@ -148,10 +114,8 @@ class TransactionPooler:
             raise
 
     def _logged_in(self) -> _Session:
-        end = socket.socket(socket.AF_UNIX)
-        self._ends.append(end)
-        end.connect(f"{self._server['host']}/.s.PGSQL.{self._server['port']}")
-        names = f"user\0{self._server['user']}\0database\0{self._server['dbname']}\0\0".encode()
+        end = self.connect()
+        names = f"user\0{self._target['user']}\0database\0{self._target['dbname']}\0\0".encode()
         end.sendall(struct.pack("!ii", 8 + len(names), _VERSION_3) + names)
         session, told = _Session(end), b""
         while not told.endswith(_READY_IDLE):
