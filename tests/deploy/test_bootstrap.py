@@ -82,6 +82,7 @@ def node(tmp_path: Path) -> Node:
     return made
 
 
+@pytest.mark.spark  # it makes environments with pip, which takes as long as a start of Spark
 def test_the_environment_is_made_once_and_of_exactly_what_was_built(node: Node) -> None:
     """A second run fetches the list only; another list makes it anew, but not with a wheel of another hash."""
     first = node.bootstrap()

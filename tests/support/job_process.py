@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-DEADLINE = 240.0  # seconds; generous: a start takes seven on two idle cores, and a minute on busy ones
+DEADLINE = 900.0  # seconds, so that what hangs ends: a start takes seven on two idle cores, and minutes on busy ones
 _POLL = 0.05
 _COMMAND = [str(Path(sys.executable).with_name("stocketl"))]
 _NOISE = re.compile(r"Traceback|^\s+at \S+\(|Exception in thread|py4j|\bWARN\b|KeyboardInterrupt", re.IGNORECASE)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from emr_records import Delays
+from extent import extent
 from stage import PERIOD, Stage
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def ends_and_an_invocation_dies(stage: Stage) -> float:
     return limit + PENDING
 
 
-@pytest.mark.parametrize("offset", [1.0, 20.0, 40.0, 59.0])
+@pytest.mark.thorough
+@pytest.mark.parametrize("offset", extent([1.0, 59.0], [1.0, 20.0, 40.0, 59.0]))
 @pytest.mark.parametrize(
     "trouble",
     [ends, freezes, never_beats, loses_its_cluster, ends_and_emr_does_not_answer, ends_and_an_invocation_dies],
