@@ -36,7 +36,7 @@ lint: setup ## ruff, mypy, the floors of the imports, shellcheck
 	@$(BIN)/shellcheck --severity=style deploy/bootstrap.sh .ci/run
 
 quick: setup ## the tests that need no Spark
-	@$(BIN)/python -m pytest -m "not spark" -n 3 -q
+	@$(BIN)/python -m pytest -m "not spark" -n 3 --dist loadfile -q
 
 test-postgres: setup ## the SQL on another PostgreSQL: make test-postgres POSTGRES_BIN=/usr/lib/postgresql/15/bin
 	@POSTGRES_BIN=$(POSTGRES_BIN) $(BIN)/python -m pytest -m "not spark" tests/database tests/ledger tests/publish \

@@ -13,16 +13,14 @@ import pytest
 import yaml
 from botocore.awsrequest import AWSResponse
 from moto import mock_aws
-from moto.cloudformation.models import ChangeSet
-from moto.cloudformation.utils import yaml_tag_constructor
-from moto.iam.access_control import PermissionResult
-from moto.s3.models import FakeBucket
 from rich.console import Console
 
 from deploy.place import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from moto.cloudformation.models import ChangeSet
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 BUCKET = f"stocketl-artifacts-{ACCOUNT}-{REGION}"
@@ -37,22 +35,29 @@ def an_account() -> Iterator[Place]:
             patched.setenv(name, "testing")
         for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EMR", "AWS_SESSION_TOKEN"):
             patched.delenv(name, raising=False)
-        # moto heeds a Deny, but not its condition: TLS, which no request of a test lacks
-        patched.setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
-        # … and knows of no DeletionPolicy: each of our buckets has one
-        patched.setattr(FakeBucket, "delete_from_cloudformation_json", lambda *_: None)
-        patched.setattr(yaml, "Loader", _QuickLoader)
-        patched.setattr(ChangeSet, "apply", _applied(ChangeSet.apply))
+        _teach_moto(patched)
         with mock_aws():
             session = boto3.session.Session(region_name=REGION)
             yield Place(session, ACCOUNT, REGION, Console(file=io.StringIO(), width=200), sleep=_at_once)
 
 
-class _QuickLoader(yaml.CLoader):
-    """moto reads a template again for each question: with libyaml in a tenth of the time."""
+def _teach_moto(patched: pytest.MonkeyPatch) -> None:
+    """Imported here: moto's CloudFormation brings all of its services along, which takes a second or two."""
+    from moto.cloudformation.models import ChangeSet  # noqa: PLC0415
+    from moto.cloudformation.utils import yaml_tag_constructor  # noqa: PLC0415
+    from moto.iam.access_control import PermissionResult  # noqa: PLC0415
+    from moto.s3.models import FakeBucket  # noqa: PLC0415
 
+    class QuickLoader(yaml.CLoader):
+        """moto reads a template again for each question: with libyaml in a tenth of the time."""
 
-_QuickLoader.add_multi_constructor("", yaml_tag_constructor)
+    QuickLoader.add_multi_constructor("", yaml_tag_constructor)
+    # moto heeds a Deny, but not its condition: TLS, which no request of a test lacks
+    patched.setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.NEUTRAL)
+    # … and knows of no DeletionPolicy: each of our buckets has one
+    patched.setattr(FakeBucket, "delete_from_cloudformation_json", lambda *_: None)
+    patched.setattr(yaml, "Loader", QuickLoader)
+    patched.setattr(ChangeSet, "apply", _applied(ChangeSet.apply))
 
 
 def _at_once(_seconds: float) -> None:
