@@ -1,4 +1,4 @@
-"""How a command answers: its console, foreign text made harmless, ages and numbers as a person says them, JSON."""
+"""How a command answers: its console, harmless foreign text, ages and numbers as people say them, JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 PIPED_COLUMNS = 10_000
-"""A program reads what is not written to a terminal: a line stays a line."""
+"""If the answer does not go to a terminal, a program reads it: a line stays a line."""
 
 
 def screen() -> Console:
@@ -21,7 +21,7 @@ def screen() -> Console:
 
 
 def shown(text: str) -> str:
-    """Foreign text without the characters that would move a terminal's cursor."""
+    """Foreign text, with the characters that would move a terminal's cursor as escapes."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 

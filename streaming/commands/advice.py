@@ -1,4 +1,4 @@
-"""What to do about a drop that failed: one table, from the beginning of its reason to a sentence."""
+"""What to do about a drop that failed: a table from the beginning of its reason to a sentence."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import re
 CORRECT_IT = "Correct the file and drop it again."
 
 _ADVICE = (
-    (r"vanished|changed", "Drop it again, under another name first and then renamed, and leave it until it is moved."),
+    (r"vanished|changed", "Copy it to a name that ends in .tmp, rename it, and leave it alone until it is moved."),
     (r"unreadable", "Let the job read it (rights, encryption, archive class), then drop it again."),
-    (r"poison", "Look at the file: its parser does not survive it. Drop it again without the rows that you suspect."),
+    (r"poison", "Its parser does not survive this file. Take out the rows that you suspect and drop it again."),
     (r"too-large|.*unpack", "Split the file, or raise --unpacked-limit, then drop it again."),
     (r".*symbolic link", "Drop the file itself instead of a link to it."),
     (r".*\.csv", "Give it a name that ends in .csv or .csv.gz and drop it again."),
-    (r".*(gzip|deflate)", "Pack the file again (gzip, once) or drop it unpacked as .csv."),
-    (r".*empty", "If it should hold rows, drop it again with them; else there is nothing to do."),
+    (r".*(gzip|deflate)", "Pack the file again, once, by gzip, or drop it unpacked as .csv."),
+    (r".*empty", "If it should hold rows, drop it again with them. Else there is nothing to do."),
     (r".*(UTF-8|UTF-16|not a CSV)", "Save it as CSV in UTF-8 and drop it again."),
     (r".*header", "Correct the header line (date,id,price,trade_volume) and drop it again."),
-    (r"every row was rejected", "Correct the rows, the first ones are listed with their reasons, and drop it again."),
+    (r"every row was rejected", "Correct the rows and drop it again. The first ones are listed with their reasons."),
 )
 
 

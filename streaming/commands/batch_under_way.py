@@ -1,4 +1,4 @@
-"""The batch that a job is at, by the logs of its checkpoint: the ledger knows of it only once it is committed."""
+"""The batch that a job works on, from the logs of its checkpoint. The ledger knows it only once it is committed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def batch_under_way(settings: Settings) -> dict[str, Any] | None:
 
     None if there is none, or if the checkpoint cannot be read from here: it may be on another machine.
     """
-    checkpoint = Checkpoint(settings.checkpoint, "", 0, text_ids=False)  # its logs alone are asked
+    checkpoint = Checkpoint(settings.checkpoint, "", 0, text_ids=False)  # only its logs are read
     try:
         batch_id = checkpoint.open_batch()
         if batch_id is None:

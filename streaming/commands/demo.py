@@ -1,4 +1,4 @@
-"""The demo: a job as a user starts it, ten files as a producer drops them, the receipts and tables that come of it."""
+"""The demo: a job as a user starts it, ten files as a producer drops them, then the receipts and the tables."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _DATES = 6
 
 
 def run(settings: Settings) -> int:
-    """Shows the whole way of ten files in the home of `settings`; ends by itself and leaves nothing running."""
+    """Shows the whole way of ten files in the home of `settings`. Ends by itself and leaves nothing running."""
     out = screen()
     files = sorted(STOCKS.glob("input_*.csv"), key=lambda path: int(path.stem.partition("_")[2]))
     if not files:

@@ -1,7 +1,7 @@
-"""The tables as pandas makes them from the files in success/, in the ledger's order: what `verify` compares with.
+"""The tables as pandas makes them from the files in success/, in the ledger's order; `verify` compares with them.
 
-Nothing here is shared with the job but the reading of a CSV file (`ticks.parse`): winners and returns are worked out
-once more, from all files at once.
+Only the reading of a CSV file (`ticks.parse`) is shared with the job. Winners and returns are worked out a second
+time, from all files at once.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def read_files(connected: connection, settings: Settings) -> Files:
     for drop in drops:
         name, gaps = f"drop {drop['seq']} ({drop['key']!r})", len(files.gaps)
         if drop["status"] == "loading":
-            files.gaps.append(f"{name} is loaded in part only: it ends in a later batch, verify again then")
+            files.gaps.append(f"{name} is loaded only in part: it ends in a later batch; verify again then")
         elif drop["status"] == "failed" and drop["rows_loaded"]:
             files.gaps.append(f"{name} failed after {drop['rows_loaded']:,} of its rows were loaded: {drop['reason']}")
         elif drop["status"] == "loaded":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: Settings, arguments: list[str]) -> int:
-    """Opens psql with the arguments, waits for its end and returns its exit code; the server stays up as long."""
+    """Opens psql with the arguments and returns its exit code. The server stays up until psql ends."""
     refuse_missing_database(settings)
     with database(settings) as login:
         try:

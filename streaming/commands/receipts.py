@@ -57,10 +57,12 @@ def show_last(drops: list[Facts]) -> None:
 def of_key(settings: Settings, key: str) -> list[Facts]:
     """Every drop of this key, oldest first: its row of the ledger, ignored columns, reasons, first rejects.
 
-    A name that is not UTF-8 is taken as the key that it has. Raises UnknownKeyError, which names keys that look alike,
-    and DatabaseError.
+    A name that is not UTF-8 is taken as the key that it has in the ledger. Raises DatabaseError, and UnknownKeyError,
+    which names similar keys.
     """
-    if any("\udc80" <= character <= "\udcff" for character in key):  # so Python gives such bytes of the command line
+    if any(
+        "\udc80" <= character <= "\udcff" for character in key
+    ):  # how Python hands on such bytes of the command line
         key = key_of(key)
     with reading(settings) as connected:
         drops = _drops(connected, settings, key)
@@ -70,7 +72,7 @@ def of_key(settings: Settings, key: str) -> list[Facts]:
 
 
 def show_drops(drops: list[Facts]) -> None:
-    """Prints one block a drop."""
+    """Prints one block for each drop."""
     console = screen()
     for drop in drops:
         facts = Table.grid(padding=(0, 2))
@@ -145,9 +147,9 @@ def _drops(connected: connection, settings: Settings, key: str) -> list[Facts]:
 
 
 def _find_same(connected: connection, drops: list[Facts]) -> None:
-    """Notes in `same_as` the newest drop before each one that gave the same ticks, whatever its name."""
+    """Notes in `same_as` the newest earlier drop that gave the same ticks, whatever its name."""
     wanted = [drop["content"] for drop in drops if drop.get("content") and drop["rows_loaded"]]
-    if not wanted:  # also a ledger of an older version, which does not know the content
+    if not wanted:  # or the ledger is of an older version, which does not know the content
         return
     with connected.cursor() as cur:
         cur.execute(_SAME_CONTENT, (wanted,))

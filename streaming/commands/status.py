@@ -45,7 +45,7 @@ _TOTALS = """
            coalesce(sum(rows_rejected), 0)::bigint AS rows_rejected
     FROM stocketl.drops
 """
-# of a day, and not made good: no later drop of this key was loaded
+# failed within a day, and no later drop of this key was loaded
 _FAILED_LATELY = """
     SELECT count(*) AS count, min(d.loaded_at) AS first FROM stocketl.drops d
     WHERE d.status = 'failed' AND d.loaded_at > clock_timestamp() - interval '1 day' AND NOT EXISTS
@@ -60,7 +60,7 @@ _STILL_LYING = """
     SELECT d.key, d.etag, d.version_id FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq)
     WHERE r.moved_at IS NULL AND d.key = ANY(%s)
 """
-# a drop that goes on: how far its first and its last batch so far have come, and when
+# drops that go on: how far the first and the last of their batches so far have come, and when
 _LOADING = """
     SELECT d.seq, d.key, d.size, (r.body->>'first_end')::bigint AS first_end, (r.body->>'end')::bigint AS done,
            f.committed_at AS first_at, l.committed_at AS last_at,
@@ -75,9 +75,9 @@ _LOADING = """
 
 
 def status(settings: Settings) -> Facts:
-    """All that the screen shows; `state` is `no-database`, `no-batch`, `ready`, or `unreachable` with what was `said`.
+    """All that the screen shows. `state` is `no-database`, `no-batch`, `ready` or `unreachable`; `said` is the error.
 
-    `verdict` and `exit_code` say how it is, `look_at` why.
+    `verdict` and `exit_code` say how the job is, and `look_at` says why.
     """
     found: Facts = {"home": str(settings.home), "database": settings.shown_database, "input": settings.input}
     versions, trouble = _versions(settings)
@@ -157,7 +157,7 @@ def _audit(connected: connection) -> Facts | None:
 
 
 def _progress(drop: Facts) -> Facts:
-    """Bytes of bytes; seconds left at the pace of its batches so far, None before there are two."""
+    """Bytes done and in all, and the seconds left at the pace of its batches so far (None before the second)."""
     done, took = drop["done"], drop["took_seconds"] or 0.0
     left = None
     if done is not None and took > 0 and done > drop["first_end"]:
@@ -201,14 +201,14 @@ def _versions(settings: Settings) -> tuple[list[Version] | None, str | None]:
 
 
 def _waiting(connected: connection, versions: list[Version]) -> list[Version]:
-    """Versions in the input that are no drop of the ledger; one that was moved away and lies there again is new."""
+    """Versions in the input that the ledger does not know. A file that was moved away and put back is new."""
     keys = sorted({version.key for version in versions})
     known = {(row["key"], row["etag"], row["version_id"]) for row in _rows(connected, _STILL_LYING, (keys,))}
     return [version for version in versions if (version.key, version.etag, version.version) not in known]
 
 
 def _oldest(settings: Settings, waiting: list[Version] | None) -> float | None:
-    """For how many seconds the oldest drop has waited: since it came, where a file in a folder may be old itself."""
+    """For how many seconds the oldest drop has waited. In a folder its arrival counts: the file may be older."""
     if not waiting:
         return None
     since = [_came(settings, version) for version in waiting[:100]]  # in order of their times

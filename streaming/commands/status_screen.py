@@ -1,4 +1,4 @@
-"""The facts of `status` and lists of drops as a person reads them, on narrow terminals too."""
+"""The facts of `status`, and lists of drops, as a person reads them; on narrow terminals too."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def show(facts: Facts) -> None:
 
 
 def drops_table(drops: list[Facts]) -> Table:
-    """Drops with their fate, one a row."""
+    """Drops with their fate, one in a row."""
     table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
     table.add_column("drop", justify="right")
     table.add_column("key", overflow="fold", ratio=2)
@@ -55,7 +55,7 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
     lines += [("  at work on", _under_way_line(facts["under_way"]))] if facts["under_way"] else []
     lines += [("  look at", sentence) for sentence in facts["look_at"] if not sentence.startswith("no job is running")]
     drops = facts["drops"]
-    waiting = "waiting drops not known" if drops["waiting"] is None else f"{drops['waiting']:,} waiting"
+    waiting = "waiting: not known" if drops["waiting"] is None else f"{drops['waiting']:,} waiting"
     waiting = f"{waiting} in {facts['input']}"
     if facts["state"] in {"no-database", "unreachable"}:
         said = facts["said"] if facts["state"] == "no-database" else "cannot be read"
@@ -101,7 +101,7 @@ def _job_line(job: Facts) -> str:
     seen = job.get("seen_seconds")
     last = f", last seen {age(seen)} ago ({who})" if seen is not None else f": {job['why']}"
     if job["running"] is None:
-        return f"it cannot be told whether one is running: {job['why']}" + (last if seen is not None else "")
+        return f"not known whether one is running: {job['why']}" + (last if seen is not None else "")
     return f"NOT running{last}; start it: {job['start']}"
 
 

@@ -1,4 +1,4 @@
-"""How a job is, in one word and an exit code for scripts, from the facts of `status`, and what needs a look."""
+"""How a job is, from the facts of `status`: one word, an exit code for scripts, and what needs a look."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ WELL, NEEDS_A_LOOK, CANNOT_TELL = 0, 3, 1
 _WORDS = {WELL: "well", NEEDS_A_LOOK: "needs-a-look", CANNOT_TELL: "cannot-tell"}
 
 LONG_WAIT_SECONDS = 600.0
-"""A drop that has waited for so long while no batch was committed needs a look."""
+"""If a drop has waited for this long and no batch was committed meanwhile, it needs a look."""
 HELD_UP_SECONDS = 30.0
-"""So long may a job wait for something: a restart of the database, a lock."""
+"""A job may wait for this long for something, such as a restart of the database or a lock."""
 
 
 def judged(facts: Facts) -> Facts:
     """The facts with `verdict`, `exit_code` and `look_at` (sentences).
 
-    0: a job runs and nothing needs a look. 1: the database cannot be read. 3: see `look_at`; without any, 1 if it
-    cannot be told whether a job runs.
+    0: a job runs and nothing needs a look. 3: see `look_at`. 1: the database cannot be read, or nothing needs a look
+    but nobody can tell whether a job runs.
     """
     look_at = [*_of_job(facts["job"]), *_of_drops(facts), *_of_tables(facts)]
     code = NEEDS_A_LOOK if look_at else WELL if facts["job"]["running"] else CANNOT_TELL
@@ -57,7 +57,7 @@ def _of_drops(facts: Facts) -> list[str]:
     if failed and failed["count"]:
         since = moment(failed["first"])
         drops = "1 drop has failed" if failed["count"] == 1 else f"{many(failed['count'], 'drop')} have failed"
-        told.append(f"{drops} since {since} and nothing that was loaded since has their names: stocketl receipts NAME")
+        told.append(f"{drops} since {since}, and no later drop of the same name was loaded: stocketl receipts NAME")
     oldest = facts["oldest_waiting_seconds"]
     batch = facts.get("last_batch")
     since_batch = batch["age_seconds"] if batch else float("inf")

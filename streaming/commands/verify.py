@@ -1,4 +1,4 @@
-"""`stocketl verify`: every cell of the database against the oracle of `streaming.commands.oracle`. Changes nothing."""
+"""`stocketl verify`: compares every cell of the database with `streaming.commands.oracle`. Changes nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that is not as it should be; `-` stands for a cell, row or column that is not there."""
+    """One thing that differs; `-` stands for a cell, row or column that is not there."""
 
     table: str
     date: str
@@ -42,10 +42,10 @@ class Difference:
 
 @dataclass
 class Report:
-    """What was compared and what differs: all of it counted, the first ones kept; gaps: drops not recomputed.
+    """What was compared and what differs: all differences are counted, the first ones kept.
 
-    unknown: first and last day of what each gap leaves unknown; follow: differences that may follow from it, which are
-    neither counted nor kept with the others.
+    gaps: drops that were not recomputed; unknown: first and last day that each gap leaves unknown; follow: differences
+    that may follow from a gap, which are neither counted nor kept with the others.
     """
 
     drops: int = 0
@@ -72,7 +72,7 @@ class Report:
             self.first.append(Difference(table, ABSENT if day is None else _iso(day), ticker, expected, found))
 
     def may_follow(self, table: str, days: Int32) -> npt.NDArray[np.bool_]:
-        """Which cells of these days may come from a drop that was not recomputed; a return also from one before."""
+        """Which cells of these days may come from a drop that was not recomputed; a return may from one before, too."""
         found = np.zeros(len(days), bool)
         for first, last in self.unknown:
             found |= (days >= first) & ((days <= last) | table.startswith("returns"))
@@ -111,7 +111,7 @@ def show(report: Report) -> bool:
     for gap in report.gaps:
         console.print(f"[yellow]not recomputed:[/] {escape(shown(gap))}", soft_wrap=True)
     if report.follow:
-        told = f"{many(report.follow, 'difference')} may follow from what was not recomputed, and are not listed"
+        told = f"{many(report.follow, 'difference')} may follow from what was not recomputed (not listed)"
         console.print(f"[yellow]{told}[/]", soft_wrap=True)
     if report.first:
         table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
@@ -168,7 +168,7 @@ def _compare_group(connected: connection, table_no: int, columns: dict[str, str]
 
 
 def _grid(cur: cursor, name: str, columns: dict[str, str], dtype: npt.DTypeLike, report: Report) -> Grid:
-    """The table as it stands; filled columns that nobody knows, and columns that are not there, are told."""
+    """The table as it stands. Filled columns that no ticker has, and columns that are missing, are differences."""
     grid, have = read_grid(cur, name, columns, dtype)
     # an empty one may have been made for a batch that is still to come
     for column in filled(cur, name, sorted(have - {"date"} - set(columns.values()))):

@@ -1,7 +1,7 @@
 """The database of a home for as long as a command needs it.
 
-An embedded server that a command has started is stopped by the last command that used it. One that was up before, or
-that `stocketl database` was asked for, stays up.
+If a command has started the embedded server, the last command that uses it stops it. If the server was up before, or
+if `stocketl database` was asked for it, it stays up.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class NoDatabaseError(DatabaseError):
 
 @contextlib.contextmanager
 def database(settings: Settings) -> Iterator[Login]:
-    """How to log in to the database; the embedded server is made and started if need be. Raises DatabaseError."""
+    """How to log in to the database. If need be, makes and starts the embedded server. Raises DatabaseError."""
     if settings.database is not None or settings.database_secret is not None:
         yield Login(settings.database, settings.database_secret)
         return
-    from streaming.database import embedded  # noqa: PLC0415 (psutil; a command with a database of its own needs none of it)
+    from streaming.database import embedded  # noqa: PLC0415 (psutil, which a command with another database does not need)
 
     data = settings.postgres_data
     with contextlib.ExitStack() as stack:
@@ -61,7 +61,7 @@ def database(settings: Settings) -> Iterator[Login]:
 
 
 def refuse_missing_database(settings: Settings) -> None:
-    """Raises NoDatabaseError if the embedded server would have to be made."""
+    """Raises NoDatabaseError if there is no embedded server yet."""
     if not settings.embedded:
         return
     with as_plain_errors(settings.postgres_data):
@@ -73,7 +73,7 @@ def refuse_missing_database(settings: Settings) -> None:
 
 @contextlib.contextmanager
 def reading(settings: Settings) -> Iterator[connection]:
-    """A read-only connection that sees one moment of the database all the time.
+    """A read-only connection that sees the database as it is at one moment.
 
     Raises NoDatabaseError if no job has run yet, DatabaseError if PostgreSQL cannot be reached.
     """
@@ -103,14 +103,14 @@ def refuse_forgotten_database(settings: Settings) -> None:
     used = (read_document(settings.home) or {}).get("database", EMBEDDED)
     if settings.embedded and not used.startswith(EMBEDDED):
         msg = (
-            f"the job of {settings.home} uses the database {used}: give it with --database. If its data should go into "
-            f"a database of the home from now on, remove {settings.home / DOCUMENT} first"
+            f"the job of {settings.home} uses the database {used}: give it with --database. If a database in the home "
+            f"should take its place, remove {settings.home / DOCUMENT} first"
         )
         raise SettingsError(msg)
 
 
 def start_and_leave_up(settings: Settings) -> tuple[str, bool]:
-    """The URI of the embedded server, which from now on only `stop` ends, and whether a new one was made."""
+    """The URI of the embedded server, and whether it was made now. From now on only `stop` ends it."""
     from streaming.database import embedded  # noqa: PLC0415 (as above)
 
     data = settings.postgres_data
@@ -133,20 +133,20 @@ def stop(settings: Settings, *, force: bool = False) -> bool:
         if embedded.running(data) is None:
             return False
         if not force and (job := _job(settings)) is not None:
-            msg = f"{job.where} uses this server as its job; end the job first (kill {job.process_id}), or give --force"
+            msg = f"the job ({job.where}) uses this server; end the job first (kill {job.process_id}), or give --force"
             raise DatabaseError(msg)
         embedded.stop(data)
     return True
 
 
 def tell_new_input(settings: Settings) -> None:
-    """Says that the input is a new folder, which may be a slip of the finger.
+    """If the input is a new folder, says so: the name may be misspelt.
 
-    Raises SettingsError with `once`, which would load nothing and call that a success; a home that is there may be new.
-    And for a home that is no folder.
+    Raises SettingsError if the home is not a folder. Also with `once`, which would load nothing and call that a
+    success, unless the input is that of a home that was just made.
     """
     if settings.home.exists() and not settings.home.is_dir():
-        msg = f"home: expected a folder, but {settings.home} is none; correct --home"
+        msg = f"home: {settings.home} is not a folder; correct --home"
         raise SettingsError(msg)
     if is_s3(settings.input) or Path(settings.input).exists():
         return
@@ -155,7 +155,7 @@ def tell_new_input(settings: Settings) -> None:
         msg = f"input: there is no folder {settings.input}, so --once has nothing to load; make it, or correct --input"
         raise SettingsError(msg)
     log.warning(
-        "there was no folder %s: it is made now and watched; if that is not meant, correct --input", settings.input
+        "there was no folder %s: it is made now and watched; if you meant another one, correct --input", settings.input
     )
 
 
@@ -180,7 +180,7 @@ def _no_database(settings: Settings) -> str:
 
 
 def _start_again(data: Path) -> None:
-    """Brings up a server that has ended though nobody has stopped it; if that fails, the next login tries it again."""
+    """Starts a server that has ended though nobody stopped it. If that fails, the next login tries again."""
     from streaming.database import embedded  # noqa: PLC0415 (as above)
 
     with contextlib.suppress(DatabaseError, OSError):
@@ -189,17 +189,17 @@ def _start_again(data: Path) -> None:
             embedded.start(data)
             if of_a_command:
                 _users(data).write_text(_identity(data))
-            log.warning("the embedded PostgreSQL had ended though nobody has stopped it: it is up again")
+            log.warning("the embedded PostgreSQL had ended though nobody stopped it: it is up again")
 
 
 def _users(data: Path) -> Path:
-    """A file that every user of the server holds a shared lock on; in it, which server a command has started."""
+    """A file on which each user of the server holds a shared lock. It says which server a command has started."""
     return data.with_name(f".{data.name}.users")
 
 
 @contextlib.contextmanager
 def _user_of(data: Path) -> Iterator[IO[str]]:
-    """One more user of the server of this directory: waits while the last one before stops it."""
+    """One more user of the server of this directory. Waits while an earlier user stops it."""
     data.parent.mkdir(parents=True, exist_ok=True)
     with _users(data).open("a+") as users:
         fcntl.flock(users, fcntl.LOCK_SH)

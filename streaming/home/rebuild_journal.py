@@ -1,4 +1,4 @@
-"""How far a rebuild of a home has come: `rebuild.json` in it, from the first change until all is compared."""
+"""How far a rebuild of a home has come: its `rebuild.json`, from the first change until all is compared."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def read_journal(settings: Settings) -> Journal | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        msg = f"{path}, which says how far a rebuild has come, cannot be read: {error.strerror}. Make it readable"
+        msg = f"{path} says how far a rebuild has come, but cannot be read: {error.strerror}. Make it readable"
         raise CheckpointError(msg) from error
     except (ValueError, TypeError):
         pass
@@ -53,7 +53,7 @@ def read_journal(settings: Settings) -> Journal | None:
 
 
 def text_ids_of(settings: Settings) -> bool:
-    """How tickers are read, as the checkpoint was begun, if it still says so."""
+    """How ids are read: as the checkpoint says, else as the settings say."""
     try:
         return bool(json.loads(open_place(settings.checkpoint).get("stocketl.json") or b"")["text_ids"])
     except (ValueError, KeyError, TypeError):
@@ -71,7 +71,7 @@ def folder_aside(settings: Settings, stamp: str) -> Path:
 
 
 def input_again(settings: Settings, stamp: str) -> Path:
-    """The input of the loading: not the real one, where producers go on."""
+    """The input of the rebuild. It is not the real one, where producers go on."""
     return folder_aside(settings, stamp) / "again"
 
 
@@ -81,7 +81,7 @@ def refuse_other_runs(settings: Settings) -> None:
     if journal is not None and settings.input != str(input_again(settings, journal.stamp)):
         msg = (
             f"a rebuild of {settings.home} is not finished: `stocketl rebuild` with the same options goes on with it. "
-            f"To give it up while nothing has been changed yet, remove {settings.home / JOURNAL}"
+            f"If nothing has been changed yet, you can give it up: remove {settings.home / JOURNAL}"
         )
         raise CheckpointError(msg)
 
@@ -92,7 +92,7 @@ def _damaged(settings: Settings, path: Path) -> str:
     stamp = begun[-1].removeprefix("old-") if begun else "STAMP"
     whole = json.dumps(asdict(Journal(stamp, BEGUN, text_ids_of(settings))))
     return (
-        f"{path}, which says how far a rebuild has come, is damaged. If there is neither an unfinished folder "
+        f"{path} says how far a rebuild has come, but is damaged. If there is neither an unfinished folder "
         f"{settings.home}/old-{stamp} nor a schema {schema_aside(stamp)} in the database, nothing was changed: remove "
         f"it. Else write this into it and run `stocketl rebuild` again: {whole}"
     )

@@ -1,4 +1,4 @@
-"""Whether a command may and can use a home: what the system refuses is told in one plain line, with a way out."""
+"""Whether a command may use a home. What the system refuses becomes one plain line with a way out."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from streaming.settings import Settings
 
 _ADVICE = {
-    errno.EROFS: "the embedded server writes there also to be read: make the file system writable, or copy the home",
+    errno.EROFS: "the embedded server must write there even to read: make the file system writable, or copy the home",
     errno.ENOSPC: "make room there",
     errno.EDQUOT: "make room there, or raise the quota",
-    errno.ENOTDIR: "a file stands where a folder is expected: correct --home, or move the file away",
-    errno.EISDIR: "a folder stands where a file is expected: correct --home, or move it away",
-    errno.EEXIST: "a file stands where a folder is expected: correct --home, or move the file away",
+    errno.ENOTDIR: "expected a folder, found a file: correct --home, or move the file away",
+    errno.EISDIR: "expected a file, found a folder: correct --home, or move the folder away",
+    errno.EEXIST: "expected a folder, found a file: correct --home, or move the file away",
     errno.ELOOP: "symbolic links go round in circles: correct --home",
     errno.ENAMETOOLONG: "use a home with a shorter path",
 }
 
 
 def refuse_missing_home(settings: Settings, *, named: bool) -> None:
-    """Raises SettingsError for a home that is not there, if the command was given one or has its database there."""
+    """Raises SettingsError if the home is missing and the command needs it: it was given, or holds the database."""
     home = settings.home
     if not (named or settings.embedded):
         return
@@ -38,7 +38,7 @@ def refuse_missing_home(settings: Settings, *, named: bool) -> None:
             return
         there = os.path.lexists(home)
     if there:
-        msg = f"home: expected a folder, but {home} is none; correct --home"
+        msg = f"home: {home} is not a folder; correct --home"
     else:
         msg = f"home: there is no folder {home}; correct --home, or begin with `stocketl run --home {home}`"
     raise SettingsError(msg)
@@ -59,13 +59,13 @@ def as_plain_errors(path: Path) -> Iterator[None]:
 
 def _advice(error: OSError, path: Path) -> str:
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return f"run as {_owner(path)}, or have a --database that both users may log in to"
-    return _ADVICE.get(error.errno or 0, "see whether the disk is well, or correct --home")
+        return f"run as {_owner(path)}, or use a --database that both users may log in to"
+    return _ADVICE.get(error.errno or 0, "check the disk, or correct --home")
 
 
 def _owner(path: Path) -> str:
     """The user to whom the path belongs, or the nearest folder above it that may be seen."""
     for place in (path, *path.parents):
         with contextlib.suppress(OSError, KeyError):
-            return f"the user to whom {place} belongs ({pwd.getpwuid(place.stat().st_uid).pw_name})"
-    return "the user to whom it belongs"
+            return f"the owner of {place} ({pwd.getpwuid(place.stat().st_uid).pw_name})"
+    return "its owner"

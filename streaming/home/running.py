@@ -1,7 +1,7 @@
-"""Whether a job runs: by its sign in the home, by the ledger and its sessions in the database, by its heartbeat.
+"""Whether a job runs: from its sign in the home, its sessions in the database and its heartbeat.
 
-Each source is asked for itself and gives what it knows as a `Job`; `most_alive` puts them together. A job of another
-home, of another machine or of a cluster is seen in the database and by its heartbeat.
+Each source gives what it knows as a `Job`, and `most_alive` puts them together. If a job has another home, or runs on
+another machine or a cluster, the database and the heartbeat show it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from streaming.settings import Settings
 
 SILENT_SECONDS = 60.0
-"""A job that has given no sign for so long is frozen, cut off or gone; it gives one every second or few."""
+"""A job gives a sign every few seconds. If it has given none for this long, it is frozen, cut off or gone."""
 _CLOCK_SECONDS = 5.0  # by how much the clocks of the database and of this machine may differ
 _BEATS = 4
 
@@ -47,7 +47,7 @@ _SESSIONS = """
 
 @dataclass(frozen=True)
 class Job:
-    """What is known of the newest job. alive: None if it cannot be told, and `why` says why.
+    """What is known of the newest job. alive: None if nobody can tell; `why` says why.
 
     seen_at: its last sign of life, seen_seconds ago; waits: what it waits for, as `waiting.HeldUp` has it.
     """
@@ -110,7 +110,7 @@ def of_home(home: Path) -> Job | None:
 
 
 def of_ledger(cur: cursor) -> Job | None:
-    """The newest writer of the database: whether its sessions are there and in use, or its process on this machine.
+    """The newest writer of the database, by its sessions, or by its process if it is on this machine.
 
     None if no job has taken the database over yet. Reads only.
     """
@@ -140,7 +140,7 @@ def of_ledger(cur: cursor) -> Job | None:
         alive = _is_alive(process_id, started_at)
         return replace(job, alive=alive, why=f"its process {'is' if alive else 'is not'} on this machine")
     if standby:
-        return replace(job, alive=None, why="this is a standby, and the job's sessions are on the server that writes")
+        return replace(job, alive=None, why="this is a standby; the job's sessions are on the server that writes")
     if sessions:
         why = f"its sessions are open in the database, but it has not used them for {idle_seconds:.0f} s"
         return replace(job, alive=None, why=why)
@@ -177,9 +177,9 @@ def of_heartbeat(settings: Settings) -> Job | None:
 
 
 def most_alive(*jobs: Job | None) -> Job | None:
-    """The job that runs, if one of the sources sees one; else whether that cannot be told; else the one seen last.
+    """The running job, if a source sees one; else a job of which nobody can tell; else the one seen last.
 
-    Of several sources that see one running, the first one is told, with the newest sign of life of all.
+    If several sources see it running, the first one counts, with the newest sign of life of all.
     """
     known = [job for job in jobs if job is not None]
     if not known:
@@ -208,7 +208,7 @@ def _without_locks(job: Job) -> Job:
 
 
 def _is_alive(process_id: int, started_at: datetime) -> bool:
-    """Whether the process that said so at this time still is there: its number may be another program's by now."""
+    """Whether the process of that time is still there: by now another program may have its number."""
     import psutil  # noqa: PLC0415 (0.1 s to load, and `--help` needs none of it)
 
     try:

@@ -1,10 +1,10 @@
 """The sign of life that a job leaves in its home: who runs, since when, what it waits for now.
 
-Two small files. `.job.lock` is locked for as long as the job lives: the system frees it when the process ends, however
-that happens, so a process id that another program has by now deceives nobody. `.job.json` says who holds it and is
+Two small files. `.job.lock` is locked for as long as the job lives. However the process ends, the system frees the
+lock, so a process id that another program has by now deceives nobody. `.job.json` says who holds the lock, and is
 written again every few seconds. Both work while the database is down.
 
-Delivery: none is promised. A home that cannot be written costs a warning and the sign, never the job.
+Delivery: none is promised. If the home cannot be written, the job gives a warning and goes on without the sign.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def sign_of_life(settings: Settings) -> Iterator[None]:
     writer = _Writer(settings, ended)
     try:
         with contextlib.suppress(OSError):  # a file system without locks: the document alone remains
-            # shared: a job that takes over holds it beside the one that ends
+            # shared: a job that takes over holds it beside the job that ends
             fcntl.fcntl(handle, fcntl.F_OFD_SETLK, _flock(fcntl.F_RDLCK))
         writer.start()
         yield
@@ -121,7 +121,7 @@ def as_last_run(settings: Settings, named: Collection[str] = ()) -> Settings:
 
 
 class _Writer(threading.Thread):
-    """Writes the document now, every few seconds, and a last time with `ended_at`."""
+    """Writes the document now, then every few seconds, and a last time with `ended_at`."""
 
     def __init__(self, settings: Settings, ended: threading.Event) -> None:
         super().__init__(name="sign of life", daemon=True)
@@ -160,7 +160,7 @@ class _Writer(threading.Thread):
             self._told = False
 
     def _put(self, data: bytes) -> None:
-        """As a whole; on a full disk into the room that the old one has, since `status` must tell just then."""
+        """As a whole. If the disk is full, overwrites the old one in place, since just then `status` must tell."""
         fresh = self._home / f"{DOCUMENT}.{os.getpid()}.tmp"
         try:
             fresh.write_bytes(data)

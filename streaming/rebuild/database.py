@@ -1,6 +1,6 @@
-"""The database's part of `stocketl rebuild`: what was loaded in which order, and tables and ledger set aside.
+"""The database's part of `stocketl rebuild`: tells what was loaded in which order, sets tables and ledger aside.
 
-Nothing is dropped: the ledger's schema gets another name and takes the wide tables with it, in one transaction.
+Nothing is dropped. In one transaction the ledger's schema gets another name and takes the wide tables with it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _GRANTS = """
 
 @dataclass(frozen=True)
 class LoadedDrop:
-    """A drop of the ledger; etag: of a folder, so it holds mtime and size."""
+    """A drop of the ledger. etag: that of a folder, which holds mtime and size."""
 
     seq: int
     key: str
@@ -67,7 +67,7 @@ class Tables:
 
 
 def drops(cur: cursor, stamp: str) -> list[LoadedDrop] | None:
-    """What was loaded, in order of seq, by the ledger, set aside already or not; None if there is no ledger."""
+    """What was loaded, in order of seq, by the ledger, whether it is set aside or not. None if there is no ledger."""
     for schema in (schema_aside(stamp), LEDGER):
         if not _has_ledger(cur, schema):
             continue
@@ -83,7 +83,8 @@ def drops(cur: cursor, stamp: str) -> list[LoadedDrop] | None:
 def changed(cur: cursor, stamp: str, names: Mapping[int, str]) -> list[str]:
     """Files that no longer hold what was loaded from them the first time.
 
-    names: under which a drop was loaded again, by the seq that it had. Drops of a version that noted no content pass.
+    names: the name under which a drop was loaded again, by the seq that it had. If the content was not noted, by an
+    older version, the drop passes.
     """
     if not names or not _has_ledger(cur, aside := schema_aside(stamp)):
         return []
@@ -111,10 +112,10 @@ def tables(cur: cursor) -> Tables:
 
 
 def set_aside(cur: cursor, stamp: str) -> None:
-    """Moves ledger and wide tables to the schema of this stamp; nothing if that has been done.
+    """Moves ledger and wide tables to the schema of this stamp, unless that has been done.
 
-    An empty schema `stocketl` with the old one's grants takes its place. Raises DatabaseError, with what the owner of
-    the database has to do, if this role may not.
+    An empty schema `stocketl` with the old one's grants takes its place. If this role may not, raises DatabaseError,
+    which says what the owner of the database has to do.
     """
     aside = schema_aside(stamp)
     cur.execute("SELECT to_regnamespace(%s) IS NOT NULL", (aside,))
@@ -146,7 +147,7 @@ def set_aside(cur: cursor, stamp: str) -> None:
         raise DatabaseError(_for_the_owner(cur, str(error), found, aside)) from None
     except errors.LockNotAvailable:
         msg = (
-            "tables are in use by other sessions and cannot be set aside: end them (who they are: SELECT pid, usename, "
+            "other sessions use the tables, so they cannot be set aside: end them (who they are: SELECT pid, usename, "
             "application_name, state FROM pg_stat_activity), then run `stocketl rebuild` again. Nothing was changed."
         )
         raise DatabaseError(msg) from None

@@ -1,4 +1,4 @@
-"""The files' part of `stocketl rebuild`: what is kept where, and every loaded file as input again, in its old order.
+"""The files' part of `stocketl rebuild`: sets folders aside, makes each loaded file input again, in the old order.
 
 Nothing is deleted, and if a link will do, nothing is copied. Each function may be called again after a crash.
 """
@@ -28,7 +28,7 @@ _CLAIMS = ".claims"
 
 @dataclass(frozen=True)
 class Asides:
-    """Where things go: below `HOME/old-<stamp>` what is in the home, beside itself what is not."""
+    """Where things go: what is in the home goes below `HOME/old-<stamp>`, what is not stays beside its old place."""
 
     settings: Settings
     stamp: str
@@ -40,11 +40,11 @@ class Asides:
 
     @property
     def again(self) -> Path:
-        """The input of the loading: not the real one, where producers go on."""
+        """The input of the rebuild. It is not the real one, where producers go on."""
         return input_again(self.settings, self.stamp)
 
     def of(self, place: str, name: str) -> Path:
-        """Where a place is kept. name: of what it is."""
+        """Where a place is kept. name: what it holds."""
         inside = Path(place).is_relative_to(self.settings.home)
         return self.folder / name if inside else Path(f"{place}-old-{self.stamp}")
 
@@ -68,7 +68,7 @@ class Asides:
 
     @property
     def claims(self) -> Path:
-        """Copies of files that were being loaded."""
+        """Copies of files that were just being loaded."""
         return self.of(f"{self.settings.input}/{_CLAIMS}", "claims")
 
     @property
@@ -93,7 +93,7 @@ class Order:
 
 
 def order(asides: Asides, drops: list[LoadedDrop] | None) -> Order:
-    """By the ledger, or by the files' times if there is none. Looks at the files where they are now."""
+    """By the ledger. If there is none, by the files' times. Looks at the files where they are now."""
     success = asides.success if asides.success.exists() else Path(asides.settings.success)
     found = _files(success)
     made = Order(in_part=[drop for drop in drops or () if drop.status == "failed" and drop.rows_loaded])
@@ -128,7 +128,7 @@ def move(asides: Asides) -> None:
         except OSError as error:
             msg = (
                 f"cannot move {source} to {target}: {error.strerror}. Make that possible (a mount point cannot be "
-                "renamed: move what is in it), then run `stocketl rebuild` again: it goes on where it stopped."
+                "renamed: move what is in it), then run `stocketl rebuild` again: it goes on from here."
             )
             raise StorageError(msg) from error
 
@@ -147,7 +147,7 @@ def fill(asides: Asides, made: Order) -> None:
 
 
 def settle_input(asides: Asides, drops: list[LoadedDrop] | None) -> None:
-    """Takes out of the input what is loaded again, and puts back what only a claim still holds."""
+    """Takes out of the input what is loaded again. If only a claim still holds a file, puts it back."""
     source = Path(asides.settings.input)
     waiting = {_stamp(path): path for path in _files(source).values()}
     loaded = {drop.seq: drop for drop in drops or () if drop.status == "loaded"}
@@ -178,7 +178,7 @@ def _file_of(drop: LoadedDrop, asides: Asides, found: dict[str, Path]) -> Path |
     claims = [asides.claims / str(drop.seq), source / _CLAIMS / str(drop.seq)]
     places = [*claims, *(Path(path_of(str(folder), drop.key)) for folder in (asides.input, source))]
     exact = [path for path in places if path.is_file() and _stamp(path) == _stamp_of(drop)]
-    # a home that was copied without its times: nobody but the job writes claims
+    # if a home was copied without its times: only the job writes claims
     alike = [path for path in claims if path.is_file() and _stamp(path)[1] == _stamp_of(drop)[1]]
     return next(iter([*exact, *alike]), None)
 
@@ -198,7 +198,7 @@ def _unlistable(path: str, error: OSError) -> None:
 
 
 def _times(ordered: list[tuple[str, Path]]) -> list[int]:
-    """Microseconds: each file's own where these are in order, else a little more; all past."""
+    """Microseconds: each file's own if these are in order, else a little more; all in the past."""
     times: list[int] = []
     before: tuple[int, str] | None = None
     for name, path in ordered:
@@ -208,13 +208,13 @@ def _times(ordered: list[tuple[str, Path]]) -> list[int]:
         before = own, name
         times.append(own)
     now = time.time_ns() // 1000
-    if times and times[-1] >= now:  # a clock was wrong: a file of the future is admitted late
+    if times and times[-1] >= now:  # a clock was wrong: a file from the future would be admitted late
         return [now - 10_000_000 - len(times) + number for number in range(len(times))]
     return times
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """What a claim has in common with its file."""
+    """What a claim shares with its file."""
     status = path.lstat()
     return status.st_mtime_ns, status.st_size
 

@@ -1,9 +1,9 @@
-"""`stocketl rebuild`: everything anew from the files in success/, with a new checkpoint and new tables.
+"""`stocketl rebuild`: starts again from the files in success/, with a new checkpoint and new tables.
 
-Nothing is deleted. What there is is set aside: folders by one rename each, tables and ledger into another schema by one
-transaction. The loaded files become the input of a run of their own, in the order in which the ledger has them; what
-waits in the real input stays there. `HOME/rebuild.json` says how far this has come: after a crash at any point the same
-command goes on, and until it is through no other run begins in this home.
+Nothing is deleted. What is there is set aside: each folder by one rename, tables and ledger by one transaction into
+another schema. The loaded files become the input of a run of their own, in the order of the ledger; what waits in the
+real input stays there. `HOME/rebuild.json` says how far this has come. After a crash at any point the same command
+goes on, and until it is through no other run begins in this home.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _Plan:
 
 
 def run(settings: Settings, *, yes: bool, dry_run: bool, without_missing: bool) -> int:
-    """Says what will be done, asks, does it, compares every cell; 0 if all is well. Raises StockETLError."""
+    """Says what will be done, asks, does it and compares every cell. 0: all is well. Raises StockETLError."""
     _refuse_buckets(settings)
     refuse_forgotten_database(settings)
     journal = read_journal(settings)
@@ -87,7 +87,7 @@ def run(settings: Settings, *, yes: bool, dry_run: bool, without_missing: bool) 
             return 1
         journal = Journal(plan.asides.stamp, BEGUN, text_ids_of(settings)).note(settings, BEGUN)
     else:
-        typer.echo(f"A rebuild was begun and not finished ({journal.phase}): it goes on.")
+        typer.echo(f"An earlier rebuild was not finished ({journal.phase}): it goes on.")
         if dry_run:
             return 0
     return _go_on(settings, journal)
@@ -122,16 +122,18 @@ def _go_on(settings: Settings, journal: Journal) -> int:
 
 def _load(settings: Settings, asides: rebuild_files.Asides, *, text_ids: bool) -> None:
     """Runs the job on the files until all are loaded; goes on where it was stopped."""
-    from streaming import job  # noqa: PLC0415 (Spark, which a plan needs nothing of)
+    from streaming import job  # noqa: PLC0415 (Spark, which a plan does not need)
 
     again = open_place(str(asides.again))
     own = {"input": str(asides.again), "once": True, "settle": 0.0, "text_ids": text_ids, "heartbeat": None}
     code = 0
-    if again.versions() or Path(settings.checkpoint).exists():  # the latter: begun, and perhaps not all told and moved
+    if (
+        again.versions() or Path(settings.checkpoint).exists()
+    ):  # a checkpoint: begun, and perhaps receipts and moves are left
         of_job = settings.model_copy(update=own)
         code = until_stopped(lambda stop: job.run(of_job, stop), settings.home / "logs")
     if left := again.versions():
-        msg = f"stopped with {len(left):,} files still to be loaded: `stocketl rebuild` goes on with them"
+        msg = f"stopped with {len(left):,} files still to be loaded; run `stocketl rebuild` again to go on"
         raise StockETLError(msg)
     if code:  # told to end while the last file was loaded
         raise typer.Exit(code)
@@ -144,7 +146,7 @@ def _verified(settings: Settings) -> bool:
 
 
 def _unchanged(settings: Settings, asides: rebuild_files.Asides) -> bool:
-    """Whether each file still holds what was loaded from it the first time; names those that do not."""
+    """Whether each file still holds what was first loaded from it. Names those that do not."""
     with _database(settings) as cur:
         names = rebuild_files.order(asides, rebuild_database.drops(cur, asides.stamp)).names
         others = rebuild_database.changed(cur, asides.stamp, names)
@@ -162,7 +164,7 @@ def _planned(settings: Settings, stamp: str) -> _Plan:
     asides = rebuild_files.Asides(settings, stamp)
     places = (settings.success, settings.checkpoint, settings.input)
     if not any(open_place(place).keys() for place in places):  # before a server is made for a home that is none
-        msg = f"there is nothing to rebuild: {', '.join(places)} are empty or not there. Check --home and the places"
+        msg = f"there is nothing to rebuild: {', '.join(places)} are empty or missing. Check --home and the places"
         raise StockETLError(msg)
     with _database(settings) as cur:
         _refuse_running(settings, cur)
@@ -178,7 +180,7 @@ def _told(plan: _Plan) -> Iterator[str]:
         names = ", ".join(["the ledger (schema stocketl)", *plan.tables.wide])
         yield f"1. In the database {asides.settings.shown_database}"
         yield f"   {names}: to the schema {schema_aside(stamp)}."
-        yield "   Until step 4 has loaded them again, the tables are not there for their readers."
+        yield "   Until step 4 has loaded them again, readers find no tables."
     else:
         yield f"1. The database {asides.settings.shown_database} holds nothing to set aside."
     if plan.tables.views:
@@ -192,10 +194,10 @@ def _told(plan: _Plan) -> Iterator[str]:
         yield f"   The last {order.extra:,} of them lie in success/ but are not in the ledger."
     yield from _exceptions("   NOT loaded again, the file is gone", order.missing)
     yield from _exceptions(
-        "   NOT loaded again, it failed after rows were loaded; correct it, drop it again", order.in_part
+        "   NOT loaded again, it failed after rows were loaded; correct it and drop it again", order.in_part
     )
     yield f"4. They are loaded, moved to {asides.settings.success}, and every cell is compared with them."
-    yield f"What waits in {asides.settings.input} and what failed stay where they are."
+    yield f"What waits in {asides.settings.input}, and what failed, stays where it is."
 
 
 def _exceptions(why: str, drops: list[rebuild_database.LoadedDrop]) -> Iterator[str]:
@@ -206,7 +208,7 @@ def _exceptions(why: str, drops: list[rebuild_database.LoadedDrop]) -> Iterator[
 
 
 def _refuse_buckets(settings: Settings) -> None:
-    """On S3 times cannot be set and nothing can be renamed, so a person decides what goes where."""
+    """On S3 no times can be set and nothing can be renamed, so a person decides what goes where."""
     names = ("input", "success", "receipts", "checkpoint", "lake")
     on_s3 = [name for name in names if (place := getattr(settings, name)) is not None and is_s3(place)]
     if on_s3:

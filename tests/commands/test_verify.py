@@ -120,7 +120,7 @@ def test_a_file_that_is_gone_changed_or_half_loaded_is_said(home: LoadedHome, tm
         "drop 1 ('a/first.csv'): its file is gone; looked for 'a/first.csv' in success",
         "drop 2 ('late.csv'): its file no longer reads as it did",
         "drop 4 ('cut.csv') failed after 1 of its rows were loaded: vanished",
-        "drop 5 ('open.csv') is loaded in part only: it ends in a later batch, verify again then",
+        "drop 5 ('open.csv') is loaded only in part: it ends in a later batch; verify again then",
     ]
     assert not show(report)
 

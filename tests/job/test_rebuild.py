@@ -324,7 +324,7 @@ def test_a_damaged_journal_is_told_with_what_belongs_into_it(settings: Settings,
     for name, left in (("old-20250101_000000", "rebuild.json"), (f"old-{STAMP}", "input")):
         (settings.home / name).mkdir()
         (settings.home / name / left).touch()
-    with pytest.raises(CheckpointError, match=r"rebuild\.json, which says how far .* remove it\. Else write") as caught:
+    with pytest.raises(CheckpointError, match=r"rebuild\.json says how far .* remove it\. Else write") as caught:
         rebuild.run(settings, yes=True, dry_run=False, without_missing=False)
     with pytest.raises(CheckpointError, match="is damaged"):
         refuse_other_runs(settings)
