@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 class Follower(threading.Thread):
-    """Does its work in `follow` until `stop` is set. error: what ended it early, for whoever watches it.
+    """Works in `follow` until `stop` is set. error: what ended it early, for the thread that watches it.
 
-    daemon: a slow storage or a long query in it must not keep an ended job alive.
+    daemon: for a follower whose storage may be slow or whose query may be long. It does not keep an ended job alive.
     """
 
     def __init__(self, name: str, stop: threading.Event, *, daemon: bool = False) -> None:
@@ -21,19 +21,19 @@ class Follower(threading.Thread):
         self.error: BaseException | None = None
 
     def run(self) -> None:
-        """What the thread does: `follow`, and keeps its error."""
+        """Runs `follow` and keeps its error."""
         try:
             self.follow()
-        except BaseException as error:  # noqa: BLE001 (handed to the thread that watches this one)
+        except BaseException as error:  # noqa: BLE001 (the thread that watches this one gets it)
             self.error = error
 
     def follow(self) -> None:
-        """The work; returns when the stop event is set, raises what waiting does not mend."""
+        """The work. Returns when the stop event is set; raises an error that waiting does not mend."""
         raise NotImplementedError
 
 
 def raise_error_of(followers: Sequence[Follower]) -> None:
-    """Raises what ended a follower early, if any."""
+    """If a follower ended early, raises its error."""
     for follower in followers:
         if follower.error is not None:
             raise follower.error

@@ -47,7 +47,7 @@ _ISOLATE_FROM_START = 3
 
 
 def run(settings: Settings, stop: Stop) -> None:
-    """Runs the job until it is told to stop, or with `once` until the input is drained. Raises StockETLError."""
+    """Runs the job until it is told to stop, with `once` until the input is drained. Raises StockETLError."""
     with contextlib.ExitStack() as stack:
         stop.begin("the start of PostgreSQL")
         stack.enter_context(sign_of_life(settings))
@@ -84,7 +84,7 @@ def run(settings: Settings, stop: Stop) -> None:
         starts = itertools.count()
 
         def start(isolate: bool) -> StreamingQuery:  # noqa: FBT001 (the one argument of a callback)
-            if next(starts):  # before the first one `open_checkpoint` has looked
+            if next(starts):  # before the first start `open_checkpoint` has inspected it
                 inspect(settings.checkpoint)
             fates = supervisor.run(lambda cur: fates_of_open_batch(checkpoint, cur))
             tasks = parse_tasks(spark)
@@ -111,7 +111,7 @@ def run(settings: Settings, stop: Stop) -> None:
 
 
 def query(spark: SparkSession, settings: Settings, options: SourceOptions, publish: Publish) -> StreamingQuery:
-    """The query, started: the picture above up to Spark's commit."""
+    """Starts the query: the picture above up to Spark's commit."""
     packets = drops.stream(spark, options)
     changes = returns.changes(packets, checkpoint_url=settings.checkpoint, with_loaded=settings.lake is not None)
     writer = changes.writeStream.foreachBatch(publish).queryName("stocketl")

@@ -1,7 +1,7 @@
-"""A wait for something outside of the job that does not answer: told at once, then again and again until it is over.
+"""A wait for something outside of the job: told at once, then again and again until it is over.
 
-A wait that is told only once looks like an idle job. So each one repeats its line, first often, then once a minute:
-what is waited for, for how long, how many tries there were, what the last one met, and what to do.
+If a wait were told only once, the job would look idle. So each wait repeats its line, first often, then once a minute:
+what the job waits for, for how long, after how many tries, what the last try met, and what to do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class HeldUp:
-    """A wait under way: what for, since how many seconds, how many tries, what the last one met."""
+    """A wait under way: for what, for how many seconds, after how many tries, what the last one met."""
 
     what: str
     seconds: float
@@ -34,7 +34,7 @@ class HeldUp:
 class Waiting:
     """One thing that may have to be waited for again and again. For several threads.
 
-    what: its name at the beginning of a line, `PostgreSQL`; clock: seconds.
+    what: its name at the beginning of a line, such as `PostgreSQL`; clock: seconds.
     """
 
     def __init__(self, what: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -46,9 +46,9 @@ class Waiting:
         self._reason = ""
 
     def failed(self, reason: str, advice: str = "") -> None:
-        """Another try has failed: tells it if the last line is long enough ago.
+        """Another try has failed. Tells it if the last line is long enough ago.
 
-        reason: one line with the SQLSTATE, errno or code; advice: what a person can do, a whole sentence.
+        reason: one line with the SQLSTATE, errno or code; advice: a whole sentence that says what a person can do.
         """
         with self._lock:
             now = self._clock()
@@ -66,7 +66,7 @@ class Waiting:
         log.warning("waiting for %s%s, nothing is lost: %s", self._what, so_far, _joined(reason, advice), extra=told)
 
     def over(self) -> None:
-        """It answers again, or is no longer wanted: says so if there was a wait."""
+        """It answers again, or nobody needs it any more. If there was a wait, says so."""
         with self._lock:
             if not self._tries:
                 return
@@ -89,13 +89,13 @@ class Waiting:
 
 
 def under_way() -> list[HeldUp]:
-    """Every wait of this process, the longest first: what a heartbeat or a status may show."""
+    """Every wait of this process, the longest first, for heartbeat and status."""
     with _registry_lock:
         waits = list(_registry)
     return sorted((wait.held_up() for wait in waits), key=lambda held: -held.seconds)
 
 
-_registry: weakref.WeakSet[Waiting] = weakref.WeakSet()  # a wait that its owner has given up with itself is none
+_registry: weakref.WeakSet[Waiting] = weakref.WeakSet()  # a wait that went away with its owner is over
 _registry_lock = threading.Lock()
 
 

@@ -1,6 +1,6 @@
-"""When `--once` is done: what lay in the input at the start is receipted, moved and in the lake, no batch is open.
+"""When `--once` is done: what lay in the input at the start has its receipt, is moved and in the lake.
 
-A file that may not be read, or not be moved, is left for the next run.
+If a file may not be read or moved, it is left for the next run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LOOK_SECONDS = 0.25
 
 
 class Drained:
-    """Called again and again; True once nothing that was there when it was made is left to do."""
+    """Called again and again. True once nothing is left of what lay in the input when this was made."""
 
     def __init__(
         self,
@@ -49,8 +49,8 @@ class Drained:
         self._told = False
 
     def __call__(self) -> bool:
-        """Looks at the input (and, where files stay there, at the ledger) at most four times a second."""
-        # the lake last: what is moved was in its outbox before
+        """Looks at the input at most four times a second; if files stay there, at the ledger too."""
+        # the lake last: before a file is moved, its rows are in the outbox
         return self._moved_or_ended() and (self._lake is None or self._lake.idle)
 
     def _moved_or_ended(self) -> bool:
@@ -60,7 +60,7 @@ class Drained:
         try:
             left = {digest(version): version for version in self._place.versions()}
             is_open = self._checkpoint.is_open()
-        except (StorageError, SettingsError):  # the latter: a right that was taken away meanwhile
+        except (StorageError, SettingsError):  # SettingsError: a right that was taken away meanwhile
             return False
         refused = self._receipts.refused
         waiting = [
@@ -77,7 +77,7 @@ class Drained:
         return all((version.key, version.etag, version.version) in ended for version in waiting)
 
     def _left(self, waiting: list[Version]) -> bool:
-        """Whether nothing can be done about any of these: files that may not be read are for the next run."""
+        """Whether none of these can be read: such files are for the next run."""
         why = ""
         for version in waiting:
             try:

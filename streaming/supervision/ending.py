@@ -1,6 +1,6 @@
-"""How a command ends: whatever ends it, the terminal shows plain lines and no stack trace, the exit code says the rest.
+"""How a command ends: the terminal shows plain lines and no stack trace, whatever the end is.
 
-0 well, 1 an error, 2 misuse, 128 and the signal's number (130 for Ctrl-C, 143 for SIGTERM) when it was told to end.
+Exit code 0: well, 1: an error, 2: misuse. After a signal it is 128 and the signal's number (Ctrl-C 130, SIGTERM 143).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def end_plainly(command: Callable[[], object]) -> NoReturn:
-    """Runs a command, which ends with SystemExit as typer's do, and ends the process."""
+    """Runs a command, which ends with SystemExit as typer's commands do, and ends the process."""
     _open_streams()
     with _ended_by_signals(), _no_traces_of_threads():
         code = _code_of(command)
@@ -44,7 +44,7 @@ def end_plainly(command: Callable[[], object]) -> NoReturn:
 
 
 def keep_details(error: BaseException, folder: Path | None = None) -> str:
-    """Adds the stack trace to `errors.log` in the folder, else in a new one; where that is, for a message."""
+    """Adds the stack trace to `errors.log` in the folder, or in a new one. Returns the path, for a message."""
     text = "".join(traceback.format_exception(error))
     try:
         folder = folder or Path(tempfile.mkdtemp(prefix="stocketl-"))
@@ -52,7 +52,7 @@ def keep_details(error: BaseException, folder: Path | None = None) -> str:
         with (folder / DETAILS).open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')}\n{text}\n")
     except OSError as refused:
-        return f"its stack trace, which could not be written to a file ({refused.strerror})"
+        return f"its stack trace (which could not be written to a file: {refused.strerror})"
     return str(folder / DETAILS)
 
 
@@ -65,27 +65,27 @@ def _code_of(command: Callable[[], object]) -> int | str | None:
         return 128 + signal.SIGINT
     except StockETLError as error:
         return _failed(str(error))
-    except BrokenPipeError:  # `stocketl receipts | head`: who has read enough has closed the pipe
+    except BrokenPipeError:  # `stocketl receipts | head`: `head` has read enough and closed the pipe
         _point_at_nothing(sys.stdout)
         return 128 + signal.SIGPIPE
-    except Exception as error:  # noqa: BLE001 (mostly a fault of ours: one line for the person, the trace for us)
+    except Exception as error:  # noqa: BLE001 (a fault of this program: a line for the person, the trace for its authors)
         return _failed(_fault(error))
     return 0
 
 
 def _fault(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in _FULL:
-        _point_at_nothing(sys.stdout)  # it may be what is full
+        _point_at_nothing(sys.stdout)  # its disk may be the full one
         return _no_room(error)
     first = next(iter(_words_of(error).strip().splitlines()), "")[:300]
     shown = f"{type(error).__name__}: {first}" if first else type(error).__name__
-    return f"something that should not happen: {shown}. Please report it with {keep_details(error)}"
+    return f"this should not happen: {shown}. Please report it with {keep_details(error)}"
 
 
 def _words_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 (pyspark asks Java for the words of its errors, and Java may be gone)
+    except Exception:  # noqa: BLE001 (pyspark asks Java for the text of its errors, and Java may be gone)
         return ""
 
 
@@ -101,9 +101,9 @@ def _failed(told: str) -> int:
 
 
 def _open_streams() -> None:
-    """What the caller has closed (`>&-`) leads nowhere: else the next file that is opened would get its number.
+    """If the caller has closed a stream (`>&-`), it leads nowhere. Else the next file opened would get its number.
 
-    A character that the terminal has no code for is written as its number.
+    If the terminal has no code for a character, the character is written as its number.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is not None:
@@ -119,7 +119,7 @@ def _open_streams() -> None:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal end a command as Ctrl-C does: what it has begun is ended too."""
+    """SIGTERM and a closed terminal end a command as Ctrl-C does, with all that it has started."""
     before: dict[signal.Signals, Any] = {}
     for number in (signal.SIGTERM, signal.SIGHUP):
         if threading.current_thread() is threading.main_thread() and signal.getsignal(number) is signal.SIG_DFL:
@@ -137,7 +137,7 @@ def _end(number: int, _frame: FrameType | None) -> NoReturn:
 
 @contextlib.contextmanager
 def _no_traces_of_threads() -> Iterator[None]:
-    """Python prints what ends a thread, or the removal of an object, on its own: each goes to a file instead."""
+    """Python itself prints errors that end a thread or the removal of an object: they go to a file instead."""
     before = threading.excepthook, sys.unraisablehook
     kept: list[Path] = []
 
@@ -154,6 +154,6 @@ def _no_traces_of_threads() -> Iterator[None]:
 
 
 def _point_at_nothing(stream: Any) -> None:
-    """What is still to be written there goes nowhere: Python's own flush at the end would tell of it again."""
+    """What is still to be written there goes nowhere. Else Python's own flush at the end would fail again."""
     with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w", encoding="utf-8") as nothing:
         os.dup2(nothing.fileno(), stream.fileno())

@@ -1,4 +1,4 @@
-"""What may end the query and pass: by the text that Spark hands on, how it is told and how often it is tried again."""
+"""What may end the query and pass by itself: its signs in Spark's text, its advice, and how often it is tried again."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from streaming.errors import StockETLError, StorageError
 
 
 class QueryFailedError(StockETLError):
-    """Spark ended the query for a reason that is not one of ours."""
+    """Spark ended the query, and none of our own errors is the reason."""
 
 
 @dataclass(frozen=True)
 class Mishap:
-    """A kind of end that another start may mend.
+    """A kind of end after which another start may succeed.
 
-    what: what is waited for; signs: parts of Spark's text. tries: how often a batch may meet it; None: there is no
-    limit, since it says nothing of the batch. isolates: whether a drop may be the cause, so that the drops of the batch
-    are parsed in processes of their own from its second time on.
+    what: what the job waits for; signs: parts of Spark's text. tries: how often one batch may meet it; None: without
+    limit, since the batch is not the cause. isolates: a drop may be the cause, so from the second time on the drops of
+    the batch are parsed in processes of their own.
     """
 
     what: str
@@ -28,15 +28,15 @@ class Mishap:
     isolates: bool = False
 
 
-DISK_FULL = ("No space left on device", "Disk quota exceeded")  # where Java writes: the checkpoint, its own files
-# what Java meets where the checkpoint is: a network's file system, S3 by Hadoop's client
+DISK_FULL = ("No space left on device", "Disk quota exceeded")  # of the checkpoint or of Java's own files
+# what Java meets at the checkpoint: a file system of the network, S3 by Hadoop's client
 _DISK_AWAY = ("Stale file handle", "Input/output error", "Transport endpoint is not connected", "Host is down")
 _S3_AWAY = ("AWSClientIOException", "AWSServiceThrottledException", "AWSStatus500Exception", "AWSServiceIOException")
 _S3_NOT_NOW = ("ExpiredToken", "RequestTimeTooSkewed", "SlowDown", "ServiceUnavailable")
 STORAGE = Mishap(
     "the storage", (*_DISK_AWAY, *_S3_AWAY, *_S3_NOT_NOW), "Is it up, and may the job read and write there?"
 )
-# in order: the first one whose sign is in the text counts
+# in this order: the first one with a sign in the text counts
 MISHAPS = (
     Mishap(
         "room on the disk",
@@ -47,13 +47,13 @@ MISHAPS = (
     Mishap(
         "free file descriptors",
         ("Too many open files",),
-        "Raise the limit of the service (`ulimit -n`, LimitNOFILE=); if it comes again, start the job again.",
+        "Raise the limit of the service (`ulimit -n`, LimitNOFILE=). If this comes again, start the job again.",
         tries=3,
     ),
     Mishap(
         "free ports",
         ("Cannot assign requested address", "Address already in use"),
-        "Something on this machine holds too many connections open (`ss -s`); if it comes again, start the job again.",
+        "Something on this machine holds too many connections open (`ss -s`). If this comes again, restart the job.",
         tries=3,
     ),
     Mishap(
@@ -65,7 +65,7 @@ MISHAPS = (
     Mishap(
         "a parser that lives",
         ("Python worker exited unexpectedly",),
-        "Was memory short? If one drop is the cause, it is found and fails alone.",
+        "Was memory short? If a drop is the cause, it is found and fails alone.",
         tries=3,
         isolates=True,
     ),
@@ -75,7 +75,7 @@ MISHAPS = (
             "failed to connect back", "java.io.EOFException", "Stream closed", "Broken pipe",
             "Cannot run program", "Cannot allocate memory", "Resource temporarily unavailable",
         ),
-        "They start too slowly, not at all, or were killed: is the machine busy, or short of memory or processes?",
+        "They start slowly or not at all, or were killed. Is the machine busy, or short of memory or processes?",
     ),
     Mishap(
         "Spark's executors",
@@ -84,7 +84,7 @@ MISHAPS = (
             "No route to host", "Connection refused", "Connection reset", "Failed to connect to", "RpcTimeoutException",
             "UnknownHostException", "Lost executor",
         ),
-        "Is the network of the cluster well, and are its nodes up?",
+        "Check the network of the cluster, and whether its nodes are up.",
         isolates=True,
     ),
     Mishap(
@@ -99,9 +99,10 @@ _STORAGE_ERROR = "StorageError"
 
 
 def mishap_of(reason: BaseException) -> Mishap | None:
-    """The mishap that a query ended with; None if another start would not mend it.
+    """The mishap that a query ended with; None if another start would not help.
 
-    An error of ours that a worker raised comes as text too, and only a storage that does not answer is worth a wait.
+    If a worker raised one of our own errors, it comes as text too. Of these, only a storage that does not answer is
+    worth a wait.
     """
     if isinstance(reason, StockETLError) and not isinstance(reason, QueryFailedError):
         return STORAGE if isinstance(reason, StorageError) else None
@@ -112,6 +113,6 @@ def mishap_of(reason: BaseException) -> Mishap | None:
 
 
 def signs_in(text: str) -> list[str]:
-    """What of a long text with stack traces says how it is told, and whether it is worth another start."""
+    """The parts of a long text with stack traces that say which mishap it is."""
     own = [f"streaming.errors.{name}" for name in dict.fromkeys(_OWN.findall(text))]
     return own or [sign for mishap in MISHAPS for sign in mishap.signs if sign in text]

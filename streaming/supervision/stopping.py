@@ -1,7 +1,7 @@
-"""The end of a job that is asked to stop: told at once, in order, and in bounded time.
+"""The end of a job that is asked to stop: told at once, in order, and within a minute.
 
-A signal is taken by a thread that a pipe wakes. In a Python handler it would wait for the main thread, which may be in
-the middle of a statement of PostgreSQL or of a call of Java, or may hold a lock that the handler needs.
+A thread that a pipe wakes takes the signals. A Python handler would wait for the main thread, which may be in the
+middle of a PostgreSQL statement or a call of Java, or may hold a lock that the handler needs.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 END_SECONDS = 60.0
-"""How long an orderly end may take: then the job ends its own processes and goes."""
+"""An orderly end may take this long. After that the job kills its own processes and itself."""
 _TIMES = 3
 _RELATED_SECONDS = 1.0
 _OVER = 0
 
 
 class AskedToStopError(StockETLError):
-    """The job is to end, so the next part of its start is not begun."""
+    """The job was asked to stop, so the next part of its start is not begun."""
 
 
 class Stop(threading.Event):
-    """Set once the job is to end. signal: which one has asked for it; None if it was something else, or nothing yet."""
+    """Set once the job is to end. signal: the one that asked for it, None if something else or nothing did."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Stop(threading.Event):
 
     @property
     def code(self) -> int:
-        """The exit code of a job that ended in order: 0, or what shells expect after a signal (SIGTERM: 143)."""
+        """The exit code of a job that ended in order: 0, or what shells expect after a signal (143 for SIGTERM)."""
         return 0 if self.signal is None else 128 + self.signal
 
     @property
@@ -61,11 +61,11 @@ class Stop(threading.Event):
         return self._expendable
 
     def now(self, doing: str) -> None:
-        """Says what is under way from here on; a noun, `the start of Spark`."""
+        """Says what is under way from here on. doing: a noun, such as `the start of Spark`."""
         self._doing, self._expendable = doing, False
 
     def begin(self, doing: str, *, expendable: bool = False) -> None:
-        """Says the same of what is still to be begun. Raises AskedToStopError if the job is to end."""
+        """The same, before it begins. Raises AskedToStopError if the job is to end."""
         if self.is_set():
             msg = f"asked to stop before {doing}"
             raise AskedToStopError(msg)
@@ -73,23 +73,23 @@ class Stop(threading.Event):
 
 
 def until_stopped(run: Callable[[Stop], None], logs: Path) -> int:
-    """Runs a job to its end; its exit code. Raises what it raises, unless that came of its being stopped.
+    """Runs a job to its end and returns its exit code. Raises what the job raises, unless the stop caused it.
 
-    logs: the folder for the details of what a person need not see.
+    logs: the folder for details that a person need not see.
     """
     stop = Stop()
     with stop_on_signals(stop):
         try:
             run(stop)
-        except KeyboardInterrupt:  # Spark has a handler of its own for a moment while it starts
+        except KeyboardInterrupt:  # while Spark starts, it has a handler of its own for a moment
             stop.signal = stop.signal or signal.SIGINT
         except Exception as error:
-            # a signal to all processes at once may end Java or PostgreSQL before this one hears of it
+            # if all processes get the signal at once, Java or PostgreSQL may end before this one hears of it
             stop.wait(0 if isinstance(error, AskedToStopError) else _RELATED_SECONDS)
             if stop.signal is None and not isinstance(error, AskedToStopError):
                 raise
             keep_details(error, logs)
-        for thread in threading.enumerate():  # Python itself would wait for them, but without an end
+        for thread in threading.enumerate():  # Python itself would wait for them without a limit
             if not thread.daemon and thread is not threading.main_thread():
                 stop.now(f"the end of the thread {thread.name!r}")
                 thread.join()
@@ -98,9 +98,9 @@ def until_stopped(run: Callable[[Stop], None], logs: Path) -> int:
 
 @contextlib.contextmanager
 def stop_on_signals(stop: Stop, *, seconds: float = END_SECONDS) -> Iterator[None]:
-    """SIGTERM, Ctrl-C and a closed terminal set the event; a second one is told what the end waits for.
+    """SIGTERM, Ctrl-C and a closed terminal set the event. After a second signal, a line tells what the end waits for.
 
-    seconds: after so many, or at a third signal, this process and its children are killed.
+    seconds: after this time, or at a third signal, this process and its children are killed.
     """
     numbers = [signal.SIGTERM, signal.SIGINT]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else it was started by nohup
@@ -147,8 +147,8 @@ def _watch(woken: socket.socket, stop: Stop, seconds: float) -> None:
         elif asked < _TIMES:
             passed = time.monotonic() - since
             log.warning(
-                "stopping already, for %.0f s: waits for %s. Another signal ends it at once, else it ends in %.0f s at "
-                "the latest. Nothing is lost, by kill -9 neither", passed, stop.doing, max(seconds - passed, 0),
+                "already stopping for %.0f s: waits for %s. Another signal ends the job at once, else it ends in %.0f "
+                "s at the latest. Nothing is lost, even by kill -9", passed, stop.doing, max(seconds - passed, 0),
             )  # fmt: skip
         else:
             _go(stop, f"was asked {asked} times")
@@ -157,7 +157,7 @@ def _watch(woken: socket.socket, stop: Stop, seconds: float) -> None:
 def _begin(stop: Stop, number: signal.Signals) -> None:
     expendable, doing = stop.expendable, stop.doing
     does = f"cuts {doing} short" if expendable else f"waits for {doing}"
-    log.info("stopping (%s): %s; what is not committed yet is loaded at the next start", number.name, does)
+    log.info("stopping (%s): %s; what is not committed yet is loaded after the next start", number.name, does)
     stop.signal = number
     stop.set()
     if expendable and stop.expendable:
@@ -165,14 +165,14 @@ def _begin(stop: Stop, number: signal.Signals) -> None:
 
 
 def _go(stop: Stop, why: str) -> None:
-    """Ends the processes that this one has started, and this one, as they are."""
-    log.warning("ends at once, since it %s: it waited for %s. Nothing is lost", why, stop.doing)
+    """Ends this process, and the processes that it has started, as they are."""
+    log.warning("the job ends at once, since it %s: it was waiting for %s. Nothing is lost", why, stop.doing)
     _kill_children()
     os._exit(stop.code)
 
 
 def _kill_children() -> None:
-    import psutil  # noqa: PLC0415 (most jobs never come here)
+    import psutil  # noqa: PLC0415 (most jobs never need it)
 
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):

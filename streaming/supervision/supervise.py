@@ -1,4 +1,4 @@
-"""Keeps the query up while that makes sense, ends it when the job is to end, and says plainly why it ended."""
+"""Keeps the query up while that makes sense, ends it when the job is to end, says plainly why it ended."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.1
 _RESTART_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
-_WELL_SECONDS = 60.0  # a query that has lived for so long has met nothing of what ended the one before
+_WELL_SECONDS = 60.0  # if a query has lived for this long, it has not met what ended the one before
 _PYTHON_ERROR = re.compile(r"(?!pyspark|py4j)[\w.]+(Error|Exception|Exit|Interrupt): ")
 
 
@@ -42,10 +42,10 @@ def supervise(
     stop: Stop,
     spark_log: Path,
 ) -> None:
-    """Runs the query until `stop` is set or `drained()` says that all is done; restarts it if that may help.
+    """Runs the query until `stop` is set or `drained()` says that all is done. If that may help, restarts it.
 
-    start: begins the query, with drops parsed in isolation or not. Raises what `publish`, a follower or `superseded`
-    raised, or QueryFailedError.
+    start: begins the query; its argument says whether drops are parsed in isolation. Raises what `publish`, a follower
+    or `superseded` raised, or QueryFailedError.
     """
     restarts = _Restarts(publish, isolate=isolate)
     query = start(isolate)
@@ -79,7 +79,7 @@ def supervise(
 
 
 class _Restarts:
-    """Counts the mishaps of one batch and tells them; `isolate`: whether the next start parses drops in isolation."""
+    """Counts the mishaps of one batch and tells them. isolate: whether the next start parses drops in isolation."""
 
     def __init__(self, publish: Publish, *, isolate: bool) -> None:
         self.isolate = isolate
@@ -109,7 +109,7 @@ class _Restarts:
         self._started = time.monotonic()
 
     def look(self) -> None:
-        """Whether it goes on: a batch has been published since, so that the next mishap is another one."""
+        """If a batch has been published since, the waits are over, and the next mishap counts anew."""
         if self._publish.batches > self._published:
             self._count, self._published = 0, self._publish.batches
             self._by_mishap.clear()
@@ -121,9 +121,9 @@ class _Restarts:
 
 
 def _end(query: StreamingQuery, followers: Sequence[Follower], stop: Stop) -> None:
-    """Ends the query; gives each follower, which has seen `stop`, some seconds for what it is doing."""
+    """Ends the query. Each follower has seen `stop`, and gets some seconds to finish."""
     stop.now("the end of the query")
-    with contextlib.suppress(Exception):  # Java may be gone already; what matters is that nothing runs on
+    with contextlib.suppress(Exception):  # Java may be gone already; nothing may go on running, that is all
         query.stop()
     for follower in followers:
         stop.now(f"the thread {follower.name!r}")
@@ -131,7 +131,7 @@ def _end(query: StreamingQuery, followers: Sequence[Follower], stop: Stop) -> No
 
 
 def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], None], spark_log: Path) -> BaseException:
-    """Why the query is no longer active: our own error if there is one, else Spark's in one line."""
+    """Why the query is no longer active: our own error if there is one, else one line of Spark's."""
     if isinstance(publish.error, StockETLError):
         return publish.error
     try:
@@ -146,7 +146,7 @@ def _reason(query: StreamingQuery, publish: Publish, superseded: Callable[[], No
 
 
 def _query_failed(text: str, told: str, spark_log: Path) -> QueryFailedError:
-    """text: has the line that a person needs; told: has the signs of what it is."""
+    """text: has the line for a person; told: has the signs of the mishap."""
     said = _first_line(text)
     signs = "".join(f" {sign}" for sign in signs_in(told) if sign not in said)
     full = " and ".join(full_disks()) if any(sign in f"{said}{signs}" for sign in DISK_FULL) else ""
@@ -155,14 +155,14 @@ def _query_failed(text: str, told: str, spark_log: Path) -> QueryFailedError:
 
 
 def _told_by(query: StreamingQuery) -> str:
-    """Spark's text. Without a message (EOFException: the reader of the input is gone) an exception has still a name."""
+    """Spark's text. If an exception has no message (EOFException: the source is gone), its name is used."""
     error: Any = query.exception()
     text = str(error or "")
     return f"{error._cause}\n{text}" if text.startswith("null") else text  # noqa: SLF001 (pyspark shows it nowhere)
 
 
 def _first_line(text: object) -> str:
-    """What a person needs of a text that may hold stack traces: Python's word on the error, else the first line."""
+    """The line for a person in a text that may hold stack traces: Python's error, else the first line."""
     lines = [line.strip() for line in str(text).splitlines() if line.strip()]
     python = [line for line in lines if _PYTHON_ERROR.match(line)]
     return (python or lines or [""])[0][:300]

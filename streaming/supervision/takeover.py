@@ -1,4 +1,4 @@
-"""One writer at a time: a job that starts takes over from the one before, which writes nothing from then on."""
+"""One writer at a time: a job that starts takes over, and from then on the older job writes nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class OtherJobError(StockETLError):
 def take_over(
     transactions: Transactions, checkpoint: Checkpoint, settings: Settings, login: Login, stop: threading.Event
 ) -> int:
-    """The next epoch. A job that must refuse its checkpoint raises CheckpointError and leaves the older one alone."""
+    """The next epoch. If the checkpoint must be refused, raises CheckpointError and leaves the older job alone."""
     refuse_other_runs(settings)
     transactions.run(writer.create)
     if not settings.take_over and started_by_a_person():
@@ -57,21 +57,21 @@ def take_over(
 def refuse_beside(other: Job | None) -> None:
     """Raises OtherJobError if another job runs, or may run, on the database."""
     is_this = other is not None and (other.process_id, other.host) == (os.getpid(), socket.gethostname())
-    if other is None or other.alive is False or is_this:  # a job that begins anew keeps its process
+    if other is None or other.alive is False or is_this:  # if a job begins anew, it keeps its process
         return
     since = f" since {other.started_at:%Y-%m-%d %H:%M:%S %Z}" if other.started_at else ""
     msg = (
         f"another job {'runs' if other.alive else 'may run'} on this database: {other.where}{since} ({other.why}). "
-        "This one would end it, since there is one job per database. If that is what you want, add --take-over; "
-        "else leave it alone: `stocketl status` shows what it does"
+        "A database has one job, so this one would end it. If that is what you want, add --take-over. Else leave it "
+        "alone: `stocketl status` shows what it does"
     )
     raise OtherJobError(msg)
 
 
 def started_by_a_person() -> bool:
-    """Whether somebody sits at a terminal; service managers and spark-submit replace a job without being asked.
+    """Whether a person sits at a terminal. Service managers and spark-submit replace a job without being asked.
 
-    Where the log goes says nothing: `2>&1 | tee log` is a person's too.
+    The log's target says nothing: a person may write `2>&1 | tee log` too.
     """
     return sys.stdin.isatty() and "PYSPARK_GATEWAY_PORT" not in os.environ
 
@@ -114,18 +114,21 @@ def agree_with_ledger(checkpoint: Checkpoint, cur: cursor) -> None:
 
 
 def refuse_leftovers(checkpoint: Checkpoint, lake: str | None, receipts: str) -> None:
-    """Raises CheckpointError if a new checkpoint would number its drops into what an older one has left."""
+    """Raises CheckpointError if the checkpoint is new, but the lake or the receipts hold another one's output.
+
+    Drops would be numbered from 1 again and collide with it.
+    """
     if checkpoint.planned():
         return
-    # the first one is removed from a log of some age, which then has the second one
+    # Delta removes the first one from a log of some age, which then has the second one
     log = ("ticks/_delta_log/00000000000000000000.json", "ticks/_delta_log/_last_checkpoint")
     left = [(lake, "--lake", key) for key in log] if lake else []
-    first = ((receipts, "--receipts", f"{folder}{receipt_name(1)}") for folder in ("", "done/"))  # the monitor's
+    first = ((receipts, "--receipts", f"{folder}{receipt_name(1)}") for folder in ("", "done/"))  # done/: the monitor's
     for url, option, key in (*left, *first):
         if open_place(url).exists(key):
             msg = (
-                f"the checkpoint {checkpoint.url} is new, but {url} holds what another one has written, and drops are "
-                f"counted from 1 again. Move it away, or give another {option}. {START_AGAIN}."
+                f"the checkpoint {checkpoint.url} is new, but {url} holds what another one has written. Drops would be "
+                f"numbered from 1 again. Move it away, or give another {option}. {START_AGAIN}."
             )
             raise CheckpointError(msg)
 
@@ -137,17 +140,17 @@ def _compare_digests(checkpoint: Checkpoint, recorded: dict[int, str], planned: 
         except CheckpointError:
             if batch_id >= planned[-1] - 1:
                 raise
-            continue  # damaged, and so old that nobody needs it any more
+            continue  # damaged, but so old that nobody needs it
         if found != recorded[batch_id]:
             msg = (
                 f"batch {batch_id}: the offset log of {checkpoint.url} lists other drops (digest {found[:12]}) than "
-                f"the ledger ({recorded[batch_id][:12]}). Two jobs may have used one checkpoint; a file could be "
-                f"missing from the tables. See `stocketl verify`, then start anew: {START_AGAIN}."
+                f"the ledger ({recorded[batch_id][:12]}). Two jobs may have used one checkpoint, so a file could be "
+                f"missing from the tables. Run `stocketl verify`, then start anew: {START_AGAIN}."
             )
             raise CheckpointError(msg)
 
 
 def fates_of_open_batch(checkpoint: Checkpoint, cur: cursor) -> dict[int, str]:
-    """Why drops of the open batch have failed, by seq, if the ledger has the batch already."""
+    """If the ledger already has the open batch: why drops of it have failed, by seq."""
     open_batch = checkpoint.open_batch()
     return {} if open_batch is None else recorded_fates(cur, checkpoint.id, open_batch)

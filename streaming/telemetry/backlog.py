@@ -1,4 +1,4 @@
-"""How many drops wait in the input, and for how long the oldest has: looked at now and then, beside the work."""
+"""How many drops wait in the input, and for how long the oldest one has."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Waiting(NamedTuple):
-    """drops: how many wait; oldest_seconds: for how long the oldest has, 0 without one."""
+    """drops: how many wait; oldest_seconds: for how long the oldest has waited, 0 if none waits."""
 
     drops: int
     oldest_seconds: float
@@ -33,9 +33,9 @@ class Waiting(NamedTuple):
 class Backlog(Follower):
     """Looks at the input, keeps what waits there in `waiting`, and tells `metrics`.
 
-    committed: the last batch whose receipts are written, -1 before the first. What waits are the versions in the input
-    that no batch up to it has taken, and a large drop that goes on. waiting: None before the first look, and after one
-    that failed.
+    committed: the last batch whose receipts are written, -1 before the first. The versions in the input that no batch
+    up to this one has taken wait, and so does a large drop that goes on. waiting: None before the first look, and after
+    a look that failed.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Backlog(Follower):
                 began = time.monotonic()
                 self._look()
                 self._metrics.flush()
-                # of an input that takes long to list, half of the time is enough
+                # if listing the input takes long, it may take half of the time
                 if self._stop_event.wait(max(self._every, time.monotonic() - began)):
                     break
         finally:
@@ -78,7 +78,7 @@ class Backlog(Follower):
             CheckpointError,
         ) as error:  # the last: its offset is purged
             self.waiting = None
-            log.warning("what waits is not known this time: %s", error)
+            log.warning("how many drops wait is not known this time: %s", error)
         else:
             self._metrics.waiting(*self.waiting)
 

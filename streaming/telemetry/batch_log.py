@@ -1,4 +1,4 @@
-"""What the log says of batches: one line when each is done; while one takes long, what it reads and how far it is."""
+"""What the log says of batches: a line when each is done. If one takes long, what it reads and how far it is."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class _UnderWay:
 
 
 class BatchLog(Follower):
-    """A follower that tells of batches that take long; what publishes them tells it.
+    """A follower that tells of batches that take long. `Publish` calls it at the beginning and the end of each batch.
 
-    lake_since: since when an append to the lake is under way (seconds of `clock`), None if none is; bar: on a terminal,
-    in the place of lines.
+    lake_since: since when an append to the lake is under way (seconds of `clock`), None if none is; bar: shown on a
+    terminal instead of lines.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class BatchLog(Follower):
         self._under_way = _UnderWay(batch_id, now, now + LONG_SECONDS)
 
     def breaks_off(self) -> None:
-        """It has failed; why is told elsewhere."""
+        """The batch has failed. The supervisor tells why."""
         self._under_way = None
         self.hide_bar()
 
@@ -152,7 +152,7 @@ class BatchLog(Follower):
         try:
             drops = self._drops_of(batch)
         except StockETLError as error:
-            return f"what it reads cannot be told: {error}"
+            return f"what it reads is not known: {error}"
         parts = [drop for drop in drops if drop.bytes < drop.version.size]
         return f"reading {_all_of(drops)}" + "".join(f"; {self._progress(drop, drop.start)}" for drop in parts)
 
@@ -162,7 +162,7 @@ class BatchLog(Follower):
         return batch.drops
 
     def _rest_of(self, facts: list[Fact], since: float) -> str:
-        """How far the drop is that the next batch goes on with. since: when this batch began."""
+        """If the next batch goes on with a drop: how far it is. since: when this batch began."""
         last = max(facts, key=lambda fact: (fact.seq, fact.end), default=None)
         if last is None or last.last:
             self._begun.clear()

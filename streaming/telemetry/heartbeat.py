@@ -1,8 +1,8 @@
-"""A small object that says now and then that the job lives, and how far it is: whoever keeps it alive reads it.
+"""A small object that says, every few seconds, that the job lives and how far it is. Who keeps the job alive reads it.
 
-Beside it may lie the object `stop`: then the job ends itself, since a signal may reach only the process around it.
+If the object `stop` lies beside it, the job ends itself: a signal may reach only the process around the job.
 
-Delivery: at least once; a storage that does not answer costs a warning and a beat.
+Delivery: at least once. If the storage does not answer, there is a warning instead of a beat.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ HEARTBEAT, STOP = "heartbeat.json", "stop"
 class Heartbeat(Follower):
     """Writes `heartbeat.json` to `place` every so many seconds; sets `stop` once that marker is there.
 
-    committed: the last batch whose receipts are written, -1 before the first; drops: what was seen last to wait in
-    the input; held: the most descriptors that a process of the last batch had open.
-    Nothing else is done here: whatever takes long beside it would make a job look dead that is well.
+    committed: the last batch whose receipts are written, -1 before the first; drops: how many were last seen to wait
+    in the input; held: the most descriptors that a process of the last batch had open.
+    Nothing else is done in this thread: if something took long here, the job would look dead though it is well.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Heartbeat(Follower):
         held: Callable[[], Descriptors | None],
         stop: threading.Event,
     ) -> None:
-        super().__init__("heartbeat", stop, daemon=True)  # a storage that is slow must not keep an ended job alive
+        super().__init__("heartbeat", stop, daemon=True)  # a slow storage must not keep an ended job alive
         self._place = place
         self._every = every
         self._epoch = epoch
@@ -70,17 +70,17 @@ class Heartbeat(Follower):
     def _beat(self) -> None:
         try:
             self._place.put(HEARTBEAT, json.dumps(self._document()).encode(), durable=False)
-        except (StorageError, SettingsError) as error:  # the latter too may be over by the next beat
+        except (StorageError, SettingsError) as error:  # SettingsError: it too may be over by the next beat
             log.warning("no heartbeat this time: %s", error)
 
     def _look_for_stop(self) -> None:
         try:
             there = self._place.get(STOP) is not None
-        except StockETLError as error:  # also one without the right to see it: no reason to end
+        except StockETLError as error:  # or the right to see it is missing: no reason to end
             log.warning("whether to stop is not known this time: %s", error)
             return
         if there and not self._stop_event.is_set():
-            log.info("%s/%s is there", self._place.url, STOP)
+            log.info("%s/%s is there: the job ends", self._place.url, STOP)
             self._stop_event.set()
 
     def _document(self) -> dict[str, Any]:

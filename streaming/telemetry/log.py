@@ -1,4 +1,4 @@
-"""What a person sees of the job: one line a log record, as text or as JSON."""
+"""What a person sees of the job: one line for each log record, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -36,33 +36,33 @@ def log_to_terminal(log_format: str) -> None:
 
 
 def terminal() -> Console | None:
-    """The terminal that the log is written to; None if it goes anywhere else, or to one that cannot move its cursor."""
+    """The terminal to which the log goes. None if it goes elsewhere, or if the terminal cannot move its cursor."""
     consoles = (to.console for to in logging.getLogger().handlers if isinstance(to, _TerminalHandler))
     return next((console for console in consoles if not console.is_dumb_terminal), None)
 
 
 class _TerminalHandler(logging.Handler):
-    """Writes by way of a console, so that a progress bar can stand below the lines."""
+    """Writes through a console, so that a progress bar can stand below the lines."""
 
     def __init__(self) -> None:
         super().__init__()
         self.console = Console(stderr=True, highlight=False)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One line, never wrapped by hand."""
+        """One line; only the terminal wraps it."""
         try:
             self.console.print(Text(self.format(record)), soft_wrap=True)
-        except Exception:  # noqa: BLE001 (as each handler of the standard library does)
+        except Exception:  # noqa: BLE001 (as every handler of the standard library does)
             self.handleError(record)
 
 
 def _is_for_people(record: logging.LogRecord) -> bool:
-    """The bridge to Java writes some of its stack traces past its own logger."""
+    """False for the bridge to Java, which writes some of its stack traces past its own logger."""
     return "py4j" not in Path(record.pathname).parts
 
 
 class TextLines(logging.Formatter):
-    """Time of day, level, message; of an error its last line, without the stack trace."""
+    """Time of day, level, message. An error shows its last line, without the stack trace."""
 
     default_time_format = "%H:%M:%S"
     default_msec_format = "%s.%03d"
@@ -77,7 +77,7 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a record."""
+    """One JSON object for each record."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One record."""

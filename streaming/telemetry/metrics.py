@@ -1,7 +1,7 @@
-"""What the job measures of itself, and CloudWatch as the place where the figures go.
+"""What the job measures of itself, and how it sends the figures to CloudWatch.
 
-Delivery: at least once while the job lives: what CloudWatch does not take goes with the next flush, up to 100,000
-distinct values of a metric. Nothing waits for them.
+Delivery: at least once while the job lives. If CloudWatch does not take figures, they go with the next flush, up to
+100,000 distinct values of a metric. Nothing waits for them.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _KEPT_VALUES = 100_000
 
 
 class Metrics(Observer, Protocol):
-    """Takes figures, also of each batch; many within a moment are fine. Raises nothing."""
+    """Takes figures, also those of each batch, as many at once as there are. Raises nothing."""
 
     def waiting(self, drops: int, oldest_seconds: float) -> None:
         """How many drops wait, and how long the oldest has."""
 
     def descriptors(self, share: float) -> None:
-        """How much of its limit a process of a batch has open at the most, 0 to 1."""
+        """The largest share of its limit that a process of a batch has open, 0 to 1."""
 
     def flush(self) -> None:
         """Sends what has gathered."""
@@ -80,11 +80,11 @@ class CloudWatch:
         """Nothing yet."""
 
     def breaks_off(self) -> None:
-        """Nothing: it is told by the log."""
+        """Nothing: the log tells it."""
 
     def published(self, batch: Published) -> None:
         """Keeps the figures of one batch and of each drop that ended in it for the next flush."""
-        if batch.written is not None:  # else it was told by the job that wrote it, if that came so far
+        if batch.written is not None:  # else the job that wrote it has told it, if it came so far
             for figures in _of_batch(batch, batch.written.ended):
                 self.add(figures)
 
@@ -112,7 +112,7 @@ class CloudWatch:
             try:
                 self._put(Namespace=NAMESPACE, MetricData=part)
             except StockETLError as error:
-                log.warning("figures wait: %s", error)
+                log.warning("figures wait for the next time: %s", error)
                 self._keep(part)
 
     def _keep(self, part: list[dict[str, Any]]) -> None:
@@ -141,7 +141,7 @@ def _data(values: dict[str, Counter[float]], now: datetime) -> Iterator[dict[str
 def _of_batch(batch: Published, ended: list[Body]) -> list[dict[str, float]]:
     """The figures of one batch, then one for each drop that ended in it.
 
-    Rows that a drop gives again in a later batch count as loaded.
+    If a drop gives a row again in a later batch, the row counts as loaded twice.
     """
     failed = sum(drop["fate"] == "failed" for drop in ended)
     figures: dict[str, float] = {

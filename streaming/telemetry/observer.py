@@ -1,4 +1,4 @@
-"""What `Publish` tells those who watch it: that a batch begins, that it broke off, and what it has come to."""
+"""What `Publish` tells its observers: a batch begins, it broke off, or it is done, with what came of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a transaction has done. cells: their number; ended: the receipts of the drops that end in the batch."""
+    """What a transaction has done. cells: how many it wrote; ended: the receipts of the drops that end in the batch."""
 
     cells: int
     ended: list[Body]
@@ -25,8 +25,8 @@ class Written:
 class Published:
     """One batch, once its rows can be seen and wait for the lake.
 
-    written: None if the batch was in the database already; seconds: by the name of what they were spent on;
-    visible: since when its rows can be seen; held: what each Java has open in which a part of the state was worked on.
+    written: None if the batch was in the database already; seconds: by the name of the step; visible: since when its
+    rows can be seen; held: what each Java that worked on the state has open.
     """
 
     batch_id: int
@@ -38,13 +38,13 @@ class Published:
 
 
 class Observer(Protocol):
-    """Raises nothing, and takes no time."""
+    """Its methods raise nothing and take no time."""
 
     def begins(self, batch_id: int) -> None:
         """A batch is worked on from here on."""
 
     def breaks_off(self) -> None:
-        """It has failed; why is told elsewhere."""
+        """It has failed. The supervisor tells why."""
 
     def published(self, batch: Published) -> None:
         """It is done."""

@@ -18,7 +18,7 @@ _PART_OF_THE_WIDTH = 6
 
 
 class ProgressBar:
-    """Shown and hidden from several threads. console: the one that the lines of the log go to as well."""
+    """Several threads show and hide it. console: the one that the log writes to as well."""
 
     def __init__(self, console: Console) -> None:
         what = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
@@ -39,14 +39,14 @@ class ProgressBar:
 
     @property
     def in_front(self) -> bool:
-        """Whether the terminal is this job's own now: in the background (`&`) a bar would overwrite what is typed."""
+        """Whether the job is in the foreground. In the background (`&`) a bar would overwrite what a person types."""
         try:
             return os.tcgetpgrp(self._file.fileno()) == os.getpgrp()
-        except (OSError, ValueError):  # no terminal that controls processes
+        except (OSError, ValueError):  # it is not a controlling terminal
             return True
 
     def show(self, what: str, *, done: int, of: int | None, far: str = "") -> None:
-        """Shows, or shows anew. done, of: bytes; of: None while nobody knows how far it is; far: the same in words.
+        """Shows it, or changes it. done, of: bytes, `of` None while nobody knows; far: the same in words.
 
         In a narrow window `what` is cut, not `far`.
         """
@@ -58,7 +58,7 @@ class ProgressBar:
             self._progress.tasks[0].total = of
 
     def hide(self) -> None:
-        """Takes it away and gives the cursor back; nothing if it is not shown."""
+        """If it is shown, takes it away and gives the cursor back."""
         with self._lock:
             if self._task is not None:
                 self._progress.stop()

@@ -1,4 +1,4 @@
-"""Everything that watches the job: the log of its batches, its figures, its heartbeat, its wear."""
+"""All that watches the job: the log of its batches, its figures, its heartbeat, its wear."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def test_a_fault_of_ours_is_one_line_and_its_trace_is_in_a_file(capsys: pytest.C
     """A person sees what it was, and what to send us."""
     code, told = ended(lambda: {}["price"], capsys)
     assert code == 1
-    found = re.fullmatch(r"stocketl: something that should not happen: KeyError: 'price'. .* with (\S+)\n", told)
+    found = re.fullmatch(r"stocketl: this should not happen: KeyError: 'price'. .* with (\S+)\n", told)
     assert found is not None, told
     assert "Traceback" in Path(found[1]).read_text()
 

@@ -105,7 +105,9 @@ def test_a_look_that_fails_leaves_it_unknown(home: Path, caplog: pytest.LogCaptu
 
     backlog, told = _looked(home, Unreadable(), [-1, 5])
     assert (told.waited, backlog.waiting, told.flushes) == ([Waiting(0, 0.0)], None, 3)
-    assert [record.getMessage() for record in caplog.records] == ["what waits is not known this time: no answer"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "how many drops wait is not known this time: no answer"
+    ]
 
 
 def test_an_offset_that_spark_has_purged_leaves_it_unknown(home: Path) -> None:
