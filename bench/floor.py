@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 
+from streaming.checkpoint.offset import EMPTY_OFFSET
 from streaming.drops import source as drops
 from streaming.drops.options import Limits, ReadOptions, SourceOptions
 from streaming.packets import FACTS
@@ -62,7 +63,7 @@ def _source_options(settings: Settings) -> SourceOptions:
         tasks=os.cpu_count() or 1,
         isolate=False,
         every=settings.trigger,
-        resume={},
+        resume=EMPTY_OFFSET,
     )
 
 

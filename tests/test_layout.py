@@ -19,7 +19,6 @@ COVERED: dict[str, tuple[str, str]] = {
     "checkpoint/checksums.py": ("checkpoint/test_inspection.py", "a part of the inspection"),
     "checkpoint/handover.py": ("job/test_kill.py", "passes between two processes of a job"),
     "checkpoint/lineage.py": ("checkpoint/test_inspection.py", "a part of the inspection"),
-    "checkpoint/offset.py": ("checkpoint/test_checkpoint.py", "what the log of a checkpoint holds"),
     "commands/advice.py": ("commands/test_receipts.py", "a table of sentences, which the command prints"),
     "commands/batch_under_way.py": ("commands/test_status.py", "a line of the status"),
     "commands/oracle.py": ("commands/test_verify.py", "the second opinion of `verify`"),

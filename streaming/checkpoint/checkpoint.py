@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streaming.checkpoint.inspection import damaged, inspect
-from streaming.checkpoint.offset import EMPTY_OFFSET
+from streaming.checkpoint.offset import EMPTY_OFFSET, Offset
 from streaming.checkpoint.state_keys import state_keys
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.storage.locations import open_place
@@ -35,16 +35,16 @@ class Checkpoint:
         """The number of the bucket that has this key in the state."""
         return self.keys.index(key) if self.keys else key
 
-    def offset(self, batch_id: int) -> dict[str, Any]:
+    def offset(self, batch_id: int) -> Offset:
         """The source's offset at the end of a batch. Raises CheckpointError if the log cannot be read."""
         data = open_place(self.url).get(f"offsets/{batch_id}")
         try:
-            return dict(json.loads((data or b"").decode().splitlines()[2]))
-        except (ValueError, IndexError) as error:
+            return Offset.from_json(json.loads((data or b"").decode().splitlines()[2]))
+        except (ValueError, LookupError, TypeError) as error:
             msg = f"{self.url}/offsets/{batch_id} is not an offset of this job: {data!r:.200}. {START_AGAIN}."
             raise CheckpointError(msg) from error
 
-    def last_offset(self) -> dict[str, Any]:
+    def last_offset(self) -> Offset:
         """What has been admitted so far."""
         planned = self.planned()
         return self.offset(planned[-1]) if planned else EMPTY_OFFSET

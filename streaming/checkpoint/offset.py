@@ -1,4 +1,7 @@
-"""The source's offset as Spark logs it, and the spans of drops in it."""
+"""The source's offset as Spark logs it, and the spans of drops in it.
+
+Spark compares offsets by their text, and the ledger keeps a digest of it: what is read is written back byte for byte.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streaming.storage.place import Version
 
-EMPTY_OFFSET: dict[str, Any] = {"seq": 0, "drops": [], "lying": {}}
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,35 @@ class Span:
         return cls(seq, Version(key, etag, version, size, datetime.fromisoformat(modified)), start, end, whole)
 
 
-def is_open(offset: dict[str, Any]) -> bool:
-    """Whether the last drop of the batch goes on in the next one."""
-    return bool(offset["drops"]) and not Span.from_json(offset["drops"][-1]).last
+@dataclass(frozen=True)
+class Offset:
+    """How far the source is, and what the batch that ends here reads.
+
+    seq: the last one given; drops: the spans that a replay reads; lying: digest -> seq of every admitted version that
+    may still lie in the prefix.
+    """
+
+    seq: int
+    drops: tuple[Span, ...]
+    lying: Mapping[str, int]
+
+    @property
+    def open(self) -> bool:
+        """Whether the last drop of the batch goes on in the next one."""
+        return bool(self.drops) and not self.drops[-1].last
+
+    def to_json(self) -> dict[str, Any]:
+        """As Spark logs it."""
+        return {"seq": self.seq, "drops": [span.to_json() for span in self.drops], "lying": dict(self.lying)}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Offset:
+        """The inverse of `to_json`. Raises ValueError, KeyError or TypeError for something else."""
+        drops = tuple(Span.from_json(span) for span in fields["drops"])
+        return cls(int(fields["seq"]), drops, dict(fields["lying"]))
+
+
+EMPTY_OFFSET = Offset(0, (), {})
 
 
 def digest(version: Version) -> str:
@@ -68,6 +98,6 @@ def digest(version: Version) -> str:
     return hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
 
 
-def batch_digest(drops: list[list[Any]]) -> str:
+def batch_digest(drops: Iterable[Span]) -> str:
     """SHA-256, in hexadecimal, of the list of drops of a batch as it stands in its offset."""
-    return hashlib.sha256(json.dumps(drops).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([span.to_json() for span in drops]).encode()).hexdigest()

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from streaming.checkpoint.checkpoint import Checkpoint
-from streaming.checkpoint.offset import Span
 from streaming.errors import StockETLError
 from streaming.storage.locations import open_place
 
@@ -26,7 +25,7 @@ def batch_under_way(settings: Settings) -> dict[str, Any] | None:
         batch_id = checkpoint.open_batch()
         if batch_id is None:
             return None
-        spans = [Span.from_json(fields) for fields in checkpoint.offset(batch_id)["drops"]]
+        spans = checkpoint.offset(batch_id).drops
         planned = open_place(f"{settings.checkpoint}/offsets").head(str(batch_id))
     except (StockETLError, OSError):
         return None

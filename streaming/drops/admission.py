@@ -1,19 +1,15 @@
-"""Which drops make the next batch: seq numbers, the batch limit, and what is known of the prefix.
-
-An offset is `{"seq", "drops", "lying"}`: the last seq given, the drops of the batch that ends here (the list that a
-replay reads) and `digest -> seq` of every admitted version that may still lie in the prefix.
-"""
+"""Which drops make the next batch: seq numbers, the batch limit, and what is known of the prefix."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from streaming.checkpoint.offset import Span, digest, is_open
+from streaming.checkpoint.offset import Offset, Span, digest
 from streaming.errors import DropError
 from streaming.ticks.parse import splittable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from streaming.drops.options import Limits
     from streaming.storage.place import Place, Version
@@ -23,13 +19,13 @@ _GZIP_RATIO = 5
 _MAGIC_BYTES = 8
 
 
-def admit(offset: dict[str, Any], place: Place, limits: Limits) -> dict[str, Any]:
+def admit(offset: Offset, place: Place, limits: Limits) -> Offset:
     """The next offset: first what is left of an open drop, then new versions in order; `offset` itself if neither."""
-    seq = offset["seq"]
-    batch = [_continued(offset, limits)] if is_open(offset) else []
+    seq = offset.seq
+    batch = [_continued(offset, limits)] if offset.open else []
     room = limits.batch_bytes - sum(span.bytes for span in batch)
     listed = {digest(version): version for version in place.versions()}
-    lying = _still_lying(offset["lying"], listed, place.claimed())
+    lying = _still_lying(offset.lying, listed, place.claimed())
     for key, version in listed.items():
         if key in lying:
             continue
@@ -44,23 +40,23 @@ def admit(offset: dict[str, Any], place: Place, limits: Limits) -> dict[str, Any
         room -= batch[-1].bytes
     if not batch:
         return offset
-    return {"seq": seq, "drops": [span.to_json() for span in batch], "lying": lying}
+    return Offset(seq, tuple(batch), lying)
 
 
-def spans(offset: dict[str, Any], limits: Limits) -> list[Span]:
+def spans(offset: Offset, limits: Limits) -> list[Span]:
     """The drops of the batch that ends at `offset`, the large ones cut into ranges of `split_bytes`."""
-    return [piece for fields in offset["drops"] for piece in _pieces(Span.from_json(fields), limits.split_bytes)]
+    return [piece for span in offset.drops for piece in _pieces(span, limits.split_bytes)]
 
 
-def _still_lying(lying: dict[str, int], listed: dict[str, Version], claimed: set[int]) -> dict[str, int]:
+def _still_lying(lying: Mapping[str, int], listed: dict[str, Version], claimed: set[int]) -> dict[str, int]:
     """Forgets what was moved away: a file that is put back into a folder is a new drop, though it is the same file."""
     return {
         key: seq for key, seq in lying.items() if key in listed and (listed[key].version is not None or seq in claimed)
     }
 
 
-def _continued(offset: dict[str, Any], limits: Limits) -> Span:
-    done = Span.from_json(offset["drops"][-1])
+def _continued(offset: Offset, limits: Limits) -> Span:
+    done = offset.drops[-1]
     end = min(done.end + _batch_range(limits), done.version.size)
     return Span(done.seq, done.version, done.end, end, whole=False)
 

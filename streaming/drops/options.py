@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from streaming.checkpoint.offset import Offset
 
 if TYPE_CHECKING:
     from streaming.checkpoint.checkpoint import Checkpoint
@@ -50,7 +52,7 @@ class SourceOptions:
     tasks: int
     isolate: bool
     every: float
-    resume: dict[str, Any]
+    resume: Offset
     report: str = ""
 
     @classmethod
@@ -88,11 +90,12 @@ class SourceOptions:
 
     def to_json(self) -> str:
         """The value of the option `stocketl`."""
-        plain = vars(self) | {"limits": vars(self.limits), "read": vars(self.read)}
-        return json.dumps(plain)
+        parts = {"limits": vars(self.limits), "read": vars(self.read), "resume": self.resume.to_json()}
+        return json.dumps(vars(self) | parts)
 
     @classmethod
     def from_json(cls, text: str) -> SourceOptions:
         """The inverse of `to_json`."""
         plain = json.loads(text)
-        return cls(**plain | {"limits": Limits(**plain["limits"]), "read": ReadOptions(**plain["read"])})
+        limits, read = Limits(**plain["limits"]), ReadOptions(**plain["read"])
+        return cls(**plain | {"limits": limits, "read": read, "resume": Offset.from_json(plain["resume"])})

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+Seen = TypeVar("Seen")
 
 ANSWER_SECONDS = 1.0
 """A source that has found nothing answers at least so often, so that Spark is not kept from ending the query."""
@@ -34,7 +36,7 @@ class Pace:
         self._next = clock()
         self._parent = os.getppid()
 
-    def look(self, known: dict[str, Any], look: Callable[[], dict[str, Any]], *, patient: bool) -> dict[str, Any]:
+    def look(self, known: Seen, look: Callable[[], Seen], *, patient: bool) -> Seen:
         """What `look` finds; if that is what is known, only after the pause. A long pause is cut into several answers.
 
         patient: looks again and again until something is new. Raises EOFError if the process that asks has gone

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
 
 from streaming import faults, memory
-from streaming.checkpoint.offset import EMPTY_OFFSET, Span
+from streaming.checkpoint.offset import EMPTY_OFFSET, Offset, Span
 from streaming.drops.admission import admit, spans
 from streaming.drops.input_watch import Report
 from streaming.drops.isolation import parse_isolated
@@ -21,7 +21,7 @@ from streaming.drops.options import SourceOptions
 from streaming.drops.pace import Pace
 from streaming.drops.reading import rows_of
 from streaming.errors import SettingsError, StorageError
-from streaming.packets import PACKET_COLUMNS, PACKET_SCHEMA
+from streaming.packets import PACKET_COLUMNS, PACKET_SCHEMA, Row
 from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ class DropReader(DataSourceStreamReader):
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
         self._place = open_place(options.input, settle=options.settle)
-        self._offset = options.resume or EMPTY_OFFSET
+        self._offset = options.resume
         self._pace = Pace(options.every)
         self._report = Report(options.report)
 
     def initialOffset(self) -> dict[str, Any]:  # noqa: N802 (named by Spark)
         """Before the first drop."""
-        return EMPTY_OFFSET
+        return EMPTY_OFFSET.to_json()
 
     def latestOffset(self) -> dict[str, Any]:  # noqa: N802 (named by Spark)
         """Lists the prefix and admits what is new, up to the batch limit; the same offset if nothing is.
@@ -81,9 +81,9 @@ class DropReader(DataSourceStreamReader):
         back.
         """
         self._offset = self._pace.look(self._offset, self._admitted, patient=self._offset == EMPTY_OFFSET)
-        return self._offset
+        return self._offset.to_json()
 
-    def _admitted(self) -> dict[str, Any]:
+    def _admitted(self) -> Offset:
         try:
             found = admit(self._offset, self._place, self._options.limits)
         except (StorageError, SettingsError) as error:
@@ -97,7 +97,7 @@ class DropReader(DataSourceStreamReader):
         if start == end:
             return []
         faults.reach("offset-logged")
-        todo = spans(end, self._options.limits)
+        todo = spans(Offset.from_json(end), self._options.limits)
         tasks: list[list[Span]] = [[] for _ in range(min(self._options.tasks, len(todo)))]
         sizes = [0] * len(tasks)
         for span in sorted(todo, key=lambda s: s.bytes, reverse=True):
@@ -122,8 +122,8 @@ def stream(spark: SparkSession, options: SourceOptions) -> DataFrame:
     return spark.readStream.format(FORMAT).option("stocketl", options.to_json()).load()
 
 
-def _record_batches(rows: Iterator[tuple[Any, ...]], batch_bytes: int = 8 << 20) -> Iterator[pa.RecordBatch]:
-    held: list[tuple[Any, ...]] = []
+def _record_batches(rows: Iterator[Row], batch_bytes: int = 8 << 20) -> Iterator[pa.RecordBatch]:
+    held: list[Row] = []
     size = total = 0
     for row in rows:
         held.append(row)
@@ -139,7 +139,7 @@ def _record_batches(rows: Iterator[tuple[Any, ...]], batch_bytes: int = 8 << 20)
         memory.give_back()
 
 
-def _record_batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+def _record_batch(rows: list[Row]) -> pa.RecordBatch:
     columns = [
         pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), PACKET_COLUMNS.types, strict=True)
     ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from streaming.checkpoint.offset import batch_digest
+from streaming.checkpoint.offset import Span, batch_digest
 from streaming.descriptors import Descriptors
 from streaming.fingerprint import Fingerprint
 from streaming.lake.rows import RowsFile
@@ -32,8 +33,11 @@ from streaming.packets import (
     Ticks,
     concat_ids,
 )
+from streaming.storage.place import Version
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pyspark.sql import DataFrame
 
     from streaming.checkpoint.handover import Handover
@@ -115,23 +119,17 @@ def _joined(parts: list[Changes]) -> Changes:
     return Changes(ids, code, *columns)
 
 
-def _drops(facts: list[Fact]) -> list[list[Any]]:
-    """The offset's list of drops (`Span.to_json`), the splits of a drop joined again."""
-    drops: dict[int, list[Any]] = {}
+def _drops(facts: list[Fact]) -> Iterable[Span]:
+    """The drops of the offset, the splits of each joined again."""
+    drops: dict[int, Span] = {}
     for fact in facts:
-        listed = [
-            fact.seq,
-            fact.key,
-            fact.etag,
-            fact.version,
-            fact.size,
-            fact.modified,
-            fact.start,
-            fact.end,
-            fact.whole,
-        ]
-        drops.setdefault(fact.seq, listed)[7] = fact.end
-    return list(drops.values())
+        drops[fact.seq] = replace(drops.get(fact.seq) or _span(fact), end=fact.end)
+    return drops.values()
+
+
+def _span(fact: Fact) -> Span:
+    version = Version(fact.key, fact.etag, fact.version, fact.size, datetime.fromisoformat(fact.modified))
+    return Span(fact.seq, version, fact.start, fact.end, fact.whole)
 
 
 def first_rejects(batch: Batch) -> dict[int, list[Reject]]:

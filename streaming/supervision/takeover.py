@@ -136,7 +136,7 @@ def refuse_leftovers(checkpoint: Checkpoint, lake: str | None, receipts: str) ->
 def _compare_digests(checkpoint: Checkpoint, recorded: dict[int, str], planned: list[int]) -> None:
     for batch_id in sorted(recorded.keys() & set(planned)):
         try:
-            found = batch_digest(checkpoint.offset(batch_id)["drops"])
+            found = batch_digest(checkpoint.offset(batch_id).drops)
         except CheckpointError:
             if batch_id >= planned[-1] - 1:
                 raise

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from streaming.checkpoint.offset import EMPTY_OFFSET, digest, is_open
+from streaming.checkpoint.offset import EMPTY_OFFSET, Offset, digest
 from streaming.errors import CheckpointError, SettingsError, StorageError
 from streaming.follower import Follower
 from streaming.storage.locations import open_place
@@ -53,7 +53,7 @@ class Backlog(Follower):
         self._checkpoint = checkpoint
         self._committed = committed
         self._metrics = metrics
-        self._offset: tuple[int, dict[str, Any]] = (-1, EMPTY_OFFSET)
+        self._offset: tuple[int, Offset] = (-1, EMPTY_OFFSET)
         self.waiting: Waiting | None = None
 
     def follow(self) -> None:
@@ -86,8 +86,7 @@ class Backlog(Follower):
         if batch != self._offset[0]:
             self._offset = (batch, self._checkpoint.offset(batch))
         offset = self._offset[1]
-        lying = offset["lying"]
-        waiting = [version for version in self._input.versions() if digest(version) not in lying]
+        waiting = [version for version in self._input.versions() if digest(version) not in offset.lying]
         oldest = min((version.modified for version in waiting), default=None)
         age = 0.0 if oldest is None else max((datetime.now(UTC) - oldest).total_seconds(), 0.0)
-        return Waiting(len(waiting) + is_open(offset), age)
+        return Waiting(len(waiting) + offset.open, age)

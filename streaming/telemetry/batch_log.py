@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from streaming.checkpoint.offset import Span
 from streaming.errors import StockETLError
 from streaming.follower import Follower
 from streaming.screen import many
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from streaming.checkpoint.checkpoint import Checkpoint
+    from streaming.checkpoint.offset import Span
     from streaming.packets import Fact
     from streaming.telemetry.observer import Published
     from streaming.telemetry.progress_bar import ProgressBar
@@ -33,7 +33,7 @@ class _UnderWay:
     batch_id: int
     since: float
     next_line: float
-    drops: list[Span] | None = None
+    drops: Sequence[Span] | None = None
 
 
 class BatchLog(Follower):
@@ -156,9 +156,9 @@ class BatchLog(Follower):
         parts = [drop for drop in drops if drop.bytes < drop.version.size]
         return f"reading {_all_of(drops)}" + "".join(f"; {self._progress(drop, drop.start)}" for drop in parts)
 
-    def _drops_of(self, batch: _UnderWay) -> list[Span]:
+    def _drops_of(self, batch: _UnderWay) -> Sequence[Span]:
         if batch.drops is None:
-            batch.drops = [Span.from_json(fields) for fields in self._checkpoint.offset(batch.batch_id)["drops"]]
+            batch.drops = self._checkpoint.offset(batch.batch_id).drops
         return batch.drops
 
     def _rest_of(self, facts: list[Fact], since: float) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
 from streaming.checkpoint.checkpoint import Checkpoint, open_checkpoint
-from streaming.checkpoint.offset import batch_digest
+from streaming.checkpoint.offset import Offset, Span, batch_digest
 from streaming.database.connect import connect
 from streaming.errors import CheckpointError
 from streaming.ledger import batches, writer
+from streaming.storage.place import Version
 from streaming.supervision.takeover import agree_with_ledger, refuse_leftovers
 
 if TYPE_CHECKING:
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor
 
+A, B = (
+    Span(1, Version(key, "etag", None, 9, datetime(2024, 1, 2, tzinfo=UTC)), 0, 9, whole=True)
+    for key in ("a.csv", "b.csv")
+)
 METADATA = '{"batchWatermarkMs":0}'
 
 
@@ -31,10 +37,10 @@ def cur(database: str) -> Iterator[cursor]:
         yield made
 
 
-def log(folder: Path, kind: str, batch_id: int, drops: list[Any]) -> None:
+def log(folder: Path, kind: str, batch_id: int, drops: list[Span]) -> None:
     """A file of Spark's offset or commit log."""
     (folder / kind).mkdir(exist_ok=True)
-    offset = json.dumps({"seq": len(drops), "drops": drops, "lying": {}})
+    offset = json.dumps(Offset(len(drops), tuple(drops), {}).to_json())
     (folder / kind / str(batch_id)).write_text(f"v1\n{METADATA}\n{offset}")
 
 
@@ -72,16 +78,16 @@ def test_new_checkpoint_and_new_database_agree(tmp_path: Path, cur: cursor) -> N
 def test_a_batch_that_is_in_both_agrees(tmp_path: Path, cur: cursor, *, committed: bool) -> None:
     """Committed by Spark, or published and killed before that."""
     checkpoint = opened(tmp_path)
-    log(tmp_path, "offsets", 0, [[1, "a.csv"]])
+    log(tmp_path, "offsets", 0, [A])
     if committed:
         log(tmp_path, "commits", 0, [])
-    batches.begin_batch(cur, checkpoint.id, 0, 1, batch_digest([[1, "a.csv"]]), 1)
+    batches.begin_batch(cur, checkpoint.id, 0, 1, batch_digest([A]), 1)
     agree_with_ledger(checkpoint, cur)
 
 
 def test_a_planned_batch_that_is_not_published_agrees(tmp_path: Path, cur: cursor) -> None:
     """Killed after the offset was logged: the batch is simply open."""
-    log(tmp_path / ".", "offsets", 0, [[1, "a.csv"]])
+    log(tmp_path / ".", "offsets", 0, [A])
     (tmp_path / "stocketl.json").write_text('{"id": "x", "buckets": 8, "text_ids": false}')
     agree_with_ledger(opened(tmp_path), cur)
 
@@ -118,9 +124,9 @@ def test_an_older_copy_of_either_is_refused(
 def test_another_list_of_drops_for_a_batch_is_refused(tmp_path: Path, cur: cursor) -> None:
     """Two drivers on one checkpoint: a file could be missing from the tables."""
     checkpoint = opened(tmp_path)
-    log(tmp_path, "offsets", 0, [[1, "b.csv"]])
+    log(tmp_path, "offsets", 0, [B])
     log(tmp_path, "commits", 0, [])
-    batches.begin_batch(cur, checkpoint.id, 0, 1, batch_digest([[1, "a.csv"]]), 1)
+    batches.begin_batch(cur, checkpoint.id, 0, 1, batch_digest([A]), 1)
     with pytest.raises(CheckpointError, match="lists other drops"):
         agree_with_ledger(checkpoint, cur)
 

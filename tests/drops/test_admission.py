@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streaming.checkpoint.offset import EMPTY_OFFSET, Span, is_open
+from streaming.checkpoint.offset import EMPTY_OFFSET, Offset
 from streaming.drops.admission import admit, spans
 from streaming.drops.options import Limits
 from streaming.storage.folder import Folder
@@ -28,9 +28,9 @@ def drop(folder: Path, name: str, text: bytes, age: int = 100) -> None:
     os.utime(path, (1_700_000_000 - age, 1_700_000_000 - age))
 
 
-def batch(offset: dict[str, Any]) -> list[tuple[int, str, int, int]]:
+def batch(offset: Offset) -> list[tuple[int, str, int, int]]:
     """(seq, key, start, end) of each drop of the batch."""
-    return [(s.seq, s.version.key, s.start, s.end) for s in map(Span.from_json, offset["drops"])]
+    return [(s.seq, s.version.key, s.start, s.end) for s in offset.drops]
 
 
 def test_drops_are_numbered_by_age_then_by_key(tmp_path: Path) -> None:
@@ -47,7 +47,8 @@ def test_nothing_new_gives_the_very_same_offset(tmp_path: Path) -> None:
     place = Folder(str(tmp_path))
     offset = admit(EMPTY_OFFSET, place, ROOMY)
     assert admit(offset, place, ROOMY) is offset
-    restarted = json.loads(json.dumps(offset))
+    restarted = Offset.from_json(json.loads(json.dumps(offset.to_json())))
+    assert json.dumps(restarted.to_json()) == json.dumps(offset.to_json())
     assert admit(restarted, Folder(str(tmp_path)), ROOMY) is restarted
 
 
@@ -59,7 +60,7 @@ def test_new_content_under_an_admitted_key_is_a_new_drop(tmp_path: Path) -> None
     drop(tmp_path, "a.csv", b"three", age=50)
     second = admit(first, place, ROOMY)
     assert batch(second) == [(2, "a.csv", 0, 5)]
-    assert [place.read(Span.from_json(o["drops"][0]).version, o["seq"]) for o in (first, second)] == [b"one", b"three"]
+    assert [place.read(o.drops[0].version, o.seq) for o in (first, second)] == [b"one", b"three"]
 
 
 def test_the_same_file_put_back_after_its_move_is_a_new_drop(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_a_drop_above_the_limit_is_read_over_several_batches(tmp_path: Path) -> 
         [(1, "big.csv", 16, 32)],
         [(1, "big.csv", 32, 40), (2, "small.csv", 0, 5)],
     ]
-    assert [is_open(o) for o in offsets] == [False, True, True, False]
+    assert [o.open for o in offsets] == [False, True, True, False]
     assert [(s.start, s.end) for s in spans(offsets[2], limits)] == [(16, 24), (24, 32)]
 
 
@@ -119,8 +120,8 @@ def test_what_was_moved_away_is_forgotten(tmp_path: Path) -> None:
         drop(tmp_path, f"{number}.csv", b"x", age=number)
         offset = admit(offset, place, ROOMY)
         (tmp_path / f"{number}.csv").unlink()
-        place.release(offset["seq"])
-    assert (offset["seq"], len(offset["lying"])) == (20, 1)
+        place.release(offset.seq)
+    assert (offset.seq, len(offset.lying)) == (20, 1)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

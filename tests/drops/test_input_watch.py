@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from streaming.checkpoint.offset import EMPTY_OFFSET, Offset
 from streaming.drops.input_watch import InputWatch, Report
 from streaming.drops.options import Limits, ReadOptions, SourceOptions
 from streaming.drops.source import DropReader
@@ -46,11 +47,13 @@ def _eventually(condition: Callable[[], object]) -> None:
 
 def _reader(watch: InputWatch, url: str) -> DropReader:
     read, limits = ReadOptions(1, text_ids=False, unpacked_limit=1 << 20), Limits(1 << 20, 1 << 20)
-    options = SourceOptions(url, 0.0, limits, read, [0], 1, isolate=False, every=0.0, resume={}, report=watch.address)
+    options = SourceOptions(
+        url, 0.0, limits, read, [0], 1, isolate=False, every=0.0, resume=EMPTY_OFFSET, report=watch.address
+    )
     return DropReader(SourceOptions.from_json(options.to_json()))
 
 
-def _look(reader: DropReader) -> dict[str, Any]:
+def _look(reader: DropReader) -> Offset:
     """One look, for which nobody waits until there is something."""
     reader._offset = reader._admitted()  # noqa: SLF001 - as above
     return reader._offset  # noqa: SLF001 - as above
@@ -72,11 +75,11 @@ def test_an_input_folder_that_is_removed_is_told_as_a_wait_and_taken_up_again(
     url = tmp_path / "in"
     reader = _reader(watch, str(url))
     for _ in range(2):
-        assert _look(reader)["seq"] == 0
+        assert _look(reader).seq == 0
     _eventually(_waits)
     url.mkdir()
     (url / "a.csv").write_bytes(b"x")
-    assert _look(reader)["seq"] == 1
+    assert _look(reader).seq == 1
     _eventually(lambda: not _waits())
     first, *_, last = _told(caplog)
     assert first == (
@@ -100,10 +103,10 @@ def test_claims_that_cannot_be_written_are_a_wait_that_is_told(
 
     with monkeypatch.context() as patched:
         patched.setattr(files, "_copy_bytes", full)
-        assert _look(reader)["seq"] == 0
+        assert _look(reader).seq == 0
     _eventually(lambda: any(errno.errorcode[number] in reason for reason in _waits()))
     assert list((tmp_path / "in" / ".claims").iterdir()) == []
-    assert _look(reader)["seq"] == 1
+    assert _look(reader).seq == 1
     _eventually(lambda: not _waits())
 
 
@@ -128,9 +131,9 @@ def test_a_file_that_cannot_be_read_waits_and_the_others_are_admitted(
 
     with monkeypatch.context() as patched:
         patched.setattr(files, "copy_as_it_was", refused)
-        assert [fields[1] for fields in _look(reader)["drops"]] == ["b.csv"]
+        assert [span.version.key for span in _look(reader).drops] == ["b.csv"]
     _eventually(_waits)
-    assert [fields[1] for fields in _look(reader)["drops"]] == ["a.csv"]
+    assert [span.version.key for span in _look(reader).drops] == ["a.csv"]
     _eventually(lambda: not _waits())
     assert _told(caplog)[0] == (
         "waiting for access to files in the input, nothing is lost: "
@@ -146,14 +149,14 @@ def test_a_listing_that_s3_refuses_while_the_job_runs_is_a_wait_that_is_told(s3:
     reader = _reader(watch, f"s3://{bucket}/in")
     s3.faults(refuse={r"GET .*\?.*versions": "AccessDenied"})
     try:
-        assert _look(reader)["seq"] == 0
+        assert _look(reader).seq == 0
         _eventually(lambda: any("their right to ListObjectVersions" in reason for reason in _waits()))
     finally:
         s3.faults(refuse={})
-    assert _look(reader)["seq"] == 1
+    assert _look(reader).seq == 1
     _eventually(lambda: not _waits())
     reader = _reader(watch, "s3://no-such-bucket-at-all/in")
-    assert _look(reader)["seq"] == 0
+    assert _look(reader).seq == 0
     _eventually(lambda: any("NoSuchBucket" in reason for reason in _waits()))
 
 

@@ -17,6 +17,7 @@ import pytest
 from job_process import drop
 
 from streaming.checkpoint.checkpoint import open_checkpoint
+from streaming.checkpoint.offset import EMPTY_OFFSET
 from streaming.database import transactions as database_transactions
 from streaming.database.transactions import Transactions
 from streaming.descriptors import Wear
@@ -121,7 +122,7 @@ def _query(spark: SparkSession, home: Path, checkpoint: Checkpoint, publish: Pub
             tasks=2,
             isolate=False,
             every=0.02,
-            resume={},
+            resume=EMPTY_OFFSET,
         ),
     )
     changes = returns.changes(packets, checkpoint_url=checkpoint.url, with_loaded=True)

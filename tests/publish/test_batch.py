@@ -6,7 +6,7 @@ from typing import Any
 
 import ledger_rows
 
-from streaming.checkpoint.offset import batch_digest
+from streaming.checkpoint.offset import Span, batch_digest
 from streaming.packets import Changes, Fact, Rejects
 from streaming.publish.batch import (
     Batch,
@@ -70,7 +70,7 @@ def test_the_digest_is_that_of_the_offset_however_the_drop_was_split() -> None:
         [1, "1.csv", etag, version, size, modified, 0, 20, False],
         [2, "2.csv", etag, version, size, modified, 0, 30, True],
     ]
-    assert of_batch.digest == batch_digest(in_offset)
+    assert of_batch.digest == batch_digest(map(Span.from_json, in_offset))
 
 
 def test_only_a_drop_begun_in_an_earlier_batch_can_leave_stale_rows_in_the_lake() -> None:

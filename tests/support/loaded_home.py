@@ -76,7 +76,7 @@ class LoadedHome:
         first: list[Reject] = [{"line": line, "text": text, "reason": reason} for line, text, reason in given]
 
         def write(cur: cursor, planned: Mapping[str, Place]) -> None:
-            assert batches.begin_batch(cur, "c", seq, 1, batch_digest([span.to_json()]), 1)
+            assert batches.begin_batch(cur, "c", seq, 1, batch_digest([span]), 1)
             places = placement.place_tickers(cur, applied.changes.ids, planned)
             cells = wide.write(cur, applied.changes, places)
             record_drops(cur, "c", seq, [fact], duplicates=applied.duplicates, rejects={seq: first} if first else {})

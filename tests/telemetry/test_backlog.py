@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streaming.checkpoint.checkpoint import Checkpoint
-from streaming.checkpoint.offset import EMPTY_OFFSET
+from streaming.checkpoint.offset import EMPTY_OFFSET, Offset
 from streaming.drops.admission import admit
 from streaming.drops.options import Limits
 from streaming.errors import StorageError
@@ -42,10 +42,10 @@ class Told:
 class OneBatchWithOneDrop:
     """A checkpoint whose batch 0 took what `place` held, and before it nothing."""
 
-    def __init__(self, offset: dict[str, Any]) -> None:
+    def __init__(self, offset: Offset) -> None:
         self._offset = offset
 
-    def offset(self, batch_id: int) -> dict[str, Any]:
+    def offset(self, batch_id: int) -> Offset:
         assert batch_id == 0
         return self._offset
 
@@ -99,7 +99,7 @@ def test_a_look_that_fails_leaves_it_unknown(home: Path, caplog: pytest.LogCaptu
     """And ends nothing: the figures of the batches still go out."""
 
     class Unreadable:
-        def offset(self, _batch_id: int) -> dict[str, Any]:
+        def offset(self, _batch_id: int) -> Offset:
             msg = "no answer"
             raise StorageError(msg)
 

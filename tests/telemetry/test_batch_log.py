@@ -11,7 +11,7 @@ import ledger_rows
 import pytest
 
 from streaming.checkpoint.checkpoint import open_checkpoint
-from streaming.checkpoint.offset import Span
+from streaming.checkpoint.offset import Offset, Span
 from streaming.storage.place import Version
 from streaming.telemetry.batch_log import BatchLog, names, size
 from streaming.telemetry.observer import Published, Written
@@ -43,7 +43,7 @@ def batch_log(tmp_path: Path, clock: Clock, *batches: list[Span], bar: Bar | Non
     """Of a checkpoint that has planned these batches."""
     checkpoint = open_checkpoint(str(tmp_path), buckets=1, text_ids=False)
     for number, spans in enumerate(batches):
-        offset = {"seq": 1, "drops": [span.to_json() for span in spans], "lying": {}}
+        offset = Offset(1, tuple(spans), {}).to_json()
         (tmp_path / "offsets").mkdir(exist_ok=True)
         (tmp_path / "offsets" / str(number)).write_text(f"v1\n{{}}\n{json.dumps(offset)}")
     return BatchLog(checkpoint, threading.Event(), clock=clock, bar=bar)  # type: ignore[arg-type]
