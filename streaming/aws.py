@@ -55,26 +55,23 @@ def client_of(service: str) -> Any:
 def _client_of(service: str, _process: int) -> Any:
     # Everything else comes as boto3 users expect: AWS_... variables, profiles, roles, AWS_ENDPOINT_URL (for which boto3
     # puts the bucket into the path).
-    options: dict[str, Any] = {
-        "retries": {"mode": os.environ.get("AWS_RETRY_MODE", "standard")},
-        "connect_timeout": 10,
-        "read_timeout": 60,
-    }
+    retries: Any = {"mode": os.environ.get("AWS_RETRY_MODE", "standard")}  # botocore says what is wrong with it
+    config = Config(retries=retries, connect_timeout=10, read_timeout=60)
     # boto3 itself knows AWS_DEFAULT_REGION only; every other client of AWS knows AWS_REGION too
     region = os.environ.get("AWS_REGION") or None
-    made: Any = boto3.session.Session(region_name=region).client(service, config=Config(**options))  # type: ignore[call-overload]
+    made: Any = boto3.session.Session(region_name=region).client(service, config=config)  # type: ignore[call-overload]
     made.meta.events.register("before-parse.s3.ListObjectVersions", _keep_order)
     made.meta.events.register("before-parameter-build.s3.CompleteMultipartUpload", _only_where_nothing_is)
     return made
 
 
-def _keep_order(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+def _keep_order(response_dict: dict[str, bytes], customized_response_dict: dict[str, object], **_: object) -> None:
     # boto3 gives versions and delete markers as two lists and so loses which of them is newer: LastModified has
     # seconds, and for a multipart upload it is the time of its start.
     customized_response_dict["Order"] = _ENTRY.findall(response_dict["body"])
 
 
-def _only_where_nothing_is(params: dict[str, Any], **_: Any) -> None:
+def _only_where_nothing_is(params: dict[str, object], **_: object) -> None:
     # boto3's transfers know no such condition, and what is uploaded in parts here never replaces an object
     params["IfNoneMatch"] = "*"
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
@@ -16,7 +16,14 @@ from streaming.settings import DEFAULT_HOME, LOCATIONS, PREFIX, Settings, load, 
 from streaming.supervision.ending import end_plainly
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from typer._click import Context
+    from typer.models import OptionInfo
+
     from streaming.supervision.stopping import Stop
+
+Found = TypeVar("Found")
 
 DEFAULTS = {
     "home": DEFAULT_HOME,
@@ -43,14 +50,14 @@ FLAG = ""
 class _Command(TyperCommand):
     """A command that shows `--help` as a flag, like its other flags."""
 
-    def get_help_option(self, ctx: Any) -> TyperOption | None:
+    def get_help_option(self, ctx: Context) -> TyperOption | None:
         return _as_flag(super().get_help_option(ctx))
 
 
 class _Group(TyperGroup):
     """The same for `stocketl` itself."""
 
-    def get_help_option(self, ctx: Any) -> TyperOption | None:
+    def get_help_option(self, ctx: Context) -> TyperOption | None:
         return _as_flag(super().get_help_option(ctx))
 
 
@@ -77,12 +84,12 @@ app = typer.Typer(
 command = partial(app.command, cls=_Command)
 
 
-def _setting(field: str, metavar: str | None = None, panel: str | None = None) -> Any:
+def _setting(field: str, metavar: str | None = None, panel: str | None = None) -> OptionInfo:
     """The option of a setting, described by the setting itself."""
     about = Settings.model_fields[field].description or ""
     variable = PREFIX + field.upper()
     default = f" Default: {DEFAULTS[field]}." if field in DEFAULTS else ""
-    return typer.Option(
+    option: OptionInfo = typer.Option(
         option_name(field),
         metavar=metavar,
         envvar=variable,
@@ -91,6 +98,7 @@ def _setting(field: str, metavar: str | None = None, panel: str | None = None) -
         show_default=False,
         rich_help_panel=panel,
     )
+    return option
 
 
 _PLACES, _PACE, _READING, _WATCH, _KEEPING = "Places", "Pace", "Reading", "Watching it", "What is kept"
@@ -361,11 +369,11 @@ def main() -> None:
     end_plainly(app)
 
 
-def _load(options: dict[str, Any]) -> Settings:
+def _load(options: Mapping[str, object]) -> Settings:
     """Settings from the arguments of a command. A flag that is off counts as not given."""
     named = {name: value for name, value in options.items() if name in Settings.model_fields}
-    options_given: dict[str, Any] = {name: value or None for name, value in named.items()}
-    return load(**options_given)
+    given: dict[str, Any] = {name: value or None for name, value in named.items()}
+    return load(**given)
 
 
 def _refuse_together(found: bool, option: str, other: str) -> None:  # noqa: FBT001 (a condition)
@@ -374,7 +382,7 @@ def _refuse_together(found: bool, option: str, other: str) -> None:  # noqa: FBT
         raise StockETLError(msg)
 
 
-def _of_a_home(options: dict[str, Any]) -> Settings:
+def _of_a_home(options: Mapping[str, object]) -> Settings:
     """Settings of a command that looks at a job: its home must be there, and the places of its last run are used."""
     from streaming.home.rights import refuse_missing_home
     from streaming.home.sign import as_last_run
@@ -384,7 +392,7 @@ def _of_a_home(options: dict[str, Any]) -> Settings:
     return as_last_run(settings, [name for name, value in options.items() if value is not None])
 
 
-def _answer(facts: Any, show: Any, *, as_json: bool) -> None:
+def _answer(facts: Found, show: Callable[[Found], None], *, as_json: bool) -> None:
     if as_json:
         from streaming.screen import as_json as text_of
 

@@ -13,7 +13,7 @@ import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -130,7 +130,7 @@ def begin_anew() -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (what runs now, once more)
 
 
-def shown(descriptors: Descriptors | None) -> dict[str, Any] | None:
+def shown(descriptors: Descriptors | None) -> dict[str, object] | None:
     """As it stands in a heartbeat."""
     return None if descriptors is None else asdict(descriptors)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 _IN_URI = re.compile(r"(\w+://[^\s:/@]*:)\S*@")
 _NAMED = re.compile(
@@ -23,7 +22,7 @@ def masked(text: str) -> str:
     return _NAMED.sub(r"\1***", _IN_URI.sub(r"\1***@", text))
 
 
-def masked_in(value: Any) -> Any:
+def masked_in(value: object) -> object:
     """The same for each text in lists and dicts."""
     if isinstance(value, str):
         return masked(value)

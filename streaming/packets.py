@@ -22,18 +22,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Int8 = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 
-Row = tuple[int, int, int, str, bytes]
 PACKET_SCHEMA = "bucket int, seq long, part long, kind string, payload binary"
 PACKET_COLUMNS = pa.schema(
     [
@@ -52,6 +54,16 @@ DUPLICATES, FINGERPRINT, HELD = "duplicates", "fingerprint", "held"
 UNKNOWN_VOLUME = -1
 
 PRICE_CHANGED, RETURN_CHANGED, VOLUME_CHANGED = 1, 2, 4
+
+
+class Row(NamedTuple):
+    """A row of the stream; part: the first byte of its span, so that (seq, part) is the order of the input."""
+
+    bucket: int
+    seq: int
+    part: int
+    kind: str
+    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +104,7 @@ class Ticks:
         """The inverse of `to_buffer`."""
         batch = _read(buffer)
         ids, code = _ids_and_code(batch)
-        return cls(ids, code, _numpy(batch, "date"), _numpy(batch, "price"), _numpy(batch, "volume"))
+        return cls(ids, code, *_arrays(batch, "date", "price", "volume"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +181,7 @@ class Changes:
         """The inverse of `to_buffer`."""
         batch = _read(buffer)
         ids, code = _ids_and_code(batch)
-        columns = [_numpy(batch, name) for name in ("date", "price", "returns", "volume", "changed")]
-        return cls(ids, code, *columns)
+        return cls(ids, code, *_arrays(batch, "date", "price", "returns", "volume", "changed"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +278,8 @@ def _ids_and_code(batch: pa.RecordBatch) -> tuple[list[str], Int32]:
     return column.dictionary.to_pylist(), column.indices.to_numpy()
 
 
-def _numpy(batch: pa.RecordBatch, name: str) -> Any:
-    return batch.column(name).to_numpy()
+def _arrays(batch: pa.RecordBatch, *names: str) -> Iterator[npt.NDArray[Any]]:
+    return (batch.column(name).to_numpy() for name in names)
 
 
 def _write(columns: dict[str, pa.Array]) -> bytes:

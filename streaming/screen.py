@@ -10,6 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
+Facts = dict[str, Any]
+"""What a command tells, by name: as `--json` prints it."""
+
 PIPED_COLUMNS = 10_000
 """If the answer does not go to a terminal, a program reads it: a line stays a line."""
 
@@ -43,7 +46,7 @@ def moment(when: datetime) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def as_json(facts: Any) -> str:
+def as_json(facts: object) -> str:
     """The facts as JSON; moments and dates in ISO 8601, moments in UTC."""
     return json.dumps(facts, indent=2, default=_iso, ensure_ascii=False)
 

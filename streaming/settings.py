@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,6 +18,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from streaming.errors import SettingsError
 from streaming.masking import masked
 from streaming.storage.locations import is_s3, location
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic_core import ErrorDetails
 
 PREFIX = "STOCKETL_"
 LOCATIONS = ("input", "success", "failed", "receipts", "checkpoint", "lake")
@@ -169,13 +174,13 @@ class Settings(BaseSettings):
         secret = f"the secret {self.database_secret}" if self.database_secret else ""
         return " with ".join(filter(None, (masked(self.database or ""), secret)))
 
-    def __repr_args__(self) -> Any:
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
         for name, value in super().__repr_args__():
             yield name, masked(value) if name == "database" and isinstance(value, str) else value
 
     @model_validator(mode="before")
     @classmethod
-    def _filled(cls, given: dict[str, Any]) -> dict[str, Any]:
+    def _filled(cls, given: dict[str, object]) -> dict[str, object]:
         return _with_defaults(given)
 
 
@@ -200,7 +205,7 @@ def load(*, environment: bool = True, **options: Any) -> Settings:
     return settings
 
 
-def _with_defaults(given: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(given: dict[str, object]) -> dict[str, object]:
     """What was given, and the defaults that depend on it."""
     filled = {"home": DEFAULT_HOME} | given
     for name in LOCATIONS:
@@ -228,7 +233,7 @@ def _refuse_unknown_variables() -> None:
             raise SettingsError(msg)
 
 
-def _complaint(error: Any) -> str:
+def _complaint(error: ErrorDetails) -> str:
     name = str(error["loc"][0]) if error["loc"] else "settings"
     said = str(error["ctx"]["error"]) if "error" in error.get("ctx", {}) else error["msg"]
     return _wrong(name, said[0].lower() + said[1:], error["input"])

@@ -8,7 +8,7 @@ state, and returns would be wrong from then on without a word; a state that is n
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psycopg2.extras import execute_values
 
@@ -26,7 +26,7 @@ _KEPT_BATCHES = 100  # as many as Spark keeps of its own logs
 _COUNTS = ("rows_read", "rows_rejected", "lines")
 OLDER = -1  # the bucket that stands for those of a database that is older than the fingerprints
 
-Reading = dict[str, Any]
+Reading = dict[str, int | str]
 
 
 def readings(facts: list[Fact]) -> dict[str, Reading]:
@@ -36,7 +36,7 @@ def readings(facts: list[Fact]) -> dict[str, Reading]:
         reading = found.setdefault(str(fact.seq), dict.fromkeys(_COUNTS, 0) | {"content": "0"})
         for name in _COUNTS:
             reading[name] += getattr(fact, name)
-        reading["content"] = joined(reading["content"], fact.content)
+        reading["content"] = joined(str(reading["content"]), fact.content)
     return found
 
 

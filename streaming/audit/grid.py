@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ABSENT = "-"
 
-Values = npt.NDArray[Any]
+Values = npt.NDArray[Any]  # float64 or int64, as the query asks PostgreSQL for
 Mask = npt.NDArray[np.bool_]
 
 
@@ -108,6 +108,6 @@ def _copied(cur: cursor, query: sql.Composed, columns: int, dtype: npt.DTypeLike
     )
 
 
-def text_of(value: Any, there: Any) -> str:
+def text_of(value: np.generic, there: object) -> str:
     """A cell as it is printed: all digits, `-` where nothing is."""
     return repr(value.item()) if there else ABSENT

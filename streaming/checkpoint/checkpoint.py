@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
 from streaming.checkpoint.inspection import damaged, inspect
 from streaming.checkpoint.offset import EMPTY_OFFSET, Offset
@@ -96,14 +95,10 @@ def open_checkpoint(url: str, *, buckets: int, text_ids: bool) -> Checkpoint:
                 f"another --checkpoint if it is another program's. Else {START_AGAIN}."
             )
             raise CheckpointError(msg)
-        made: dict[str, Any] = {
-            "id": uuid.uuid4().hex,
-            "buckets": buckets,
-            "text_ids": text_ids,
-            "keys": state_keys(buckets),
-        }
-        place.put("stocketl.json", json.dumps(made).encode())
-        return Checkpoint(url, **made)
+        made = Checkpoint(url, uuid.uuid4().hex, buckets, text_ids, state_keys(buckets))
+        fixed = {name: value for name, value in vars(made).items() if name != "url"}
+        place.put("stocketl.json", json.dumps(fixed).encode())
+        return made
     found = _as_written(url, data)
     if found.text_ids != text_ids:
         msg = (

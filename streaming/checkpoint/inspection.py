@@ -121,7 +121,7 @@ class _Checked:
         """Whether the file is there."""
         return key in self._keys
 
-    def log(self, key: str, version: str, is_right: Callable[[list[Any]], bool]) -> list[Any]:
+    def log(self, key: str, version: str, is_right: Callable[[list[object]], bool]) -> list[Any]:
         """The lines of one of Spark's log files, after its version: JSON each."""
         first, *lines = self._bytes(key).decode(errors="replace").splitlines() or [""]
         try:
@@ -182,16 +182,16 @@ class _Checked:
         return is_s3(self._url) or checksums.fits(data, self._place.get(checksums.name_of(key)))
 
 
-def _is_offset(values: list[Any]) -> bool:
+def _is_offset(values: list[object]) -> bool:
     settings, offset = (*values, None, None)[:2]
     return isinstance(settings, dict) and isinstance(offset, dict) and {"seq", "drops", "lying"} <= offset.keys()
 
 
-def _is_commit(values: list[Any]) -> bool:
+def _is_commit(values: list[object]) -> bool:
     return isinstance(values[0], dict) and "nextBatchWatermarkMs" in values[0]
 
 
-def _describes_state(values: list[Any]) -> bool:
+def _describes_state(values: list[object]) -> bool:
     stores = values[0].get("stateStoreInfo", []) if isinstance(values[0], dict) else []
     return bool(stores) and all("stateSchemaFilePaths" in store for store in stores)
 

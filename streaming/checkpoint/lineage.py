@@ -11,7 +11,7 @@ import io
 import json
 import struct
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -85,7 +85,7 @@ def _needed(
 ) -> Iterator[str]:
     """Keys, back to the newest snapshot."""
     name = f"{folder}/{version}_{unique_id}"
-    older: list[Any] = []
+    older: list[tuple[int, str]] = []
     if not has(f"{name}.zip"):
         yield f"{name}.changelog"
         older = sorted(_lineage(read(f"{name}.changelog")), reverse=True)

@@ -37,7 +37,7 @@ class Span:
         """Whether the drop ends here."""
         return self.end >= self.version.size
 
-    def to_json(self) -> list[Any]:
+    def to_json(self) -> list[object]:
         """As it stands in an offset."""
         v = self.version
         return [
@@ -76,7 +76,7 @@ class Offset:
         """Whether the last drop of the batch goes on in the next one."""
         return bool(self.drops) and not self.drops[-1].last
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As Spark logs it."""
         return {"seq": self.seq, "drops": [span.to_json() for span in self.drops], "lying": dict(self.lying)}
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streaming.checkpoint.checkpoint import Checkpoint
 from streaming.errors import StockETLError
 from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
+    from streaming.screen import Facts
     from streaming.settings import Settings
 
 KEYS = 3
 
 
-def batch_under_way(settings: Settings) -> dict[str, Any] | None:
+def batch_under_way(settings: Settings) -> Facts | None:
     """Its number, for how many seconds, how many drops and bytes, the first keys.
 
     None if there is none, or if the checkpoint cannot be read from here: it may be on another machine.

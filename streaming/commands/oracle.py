@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -22,12 +23,15 @@ from streaming.storage.place import Version
 from streaming.ticks.parse import parse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import date
 
     from psycopg2.extensions import connection
 
+    from streaming.screen import Facts
     from streaming.settings import Settings
     from streaming.storage.place import Place
+    from streaming.ticks.parse import Parsed
 
 _COUNTS = ("rows_read", "rows_loaded", "rows_duplicate", "rows_rejected")
 _DATE_BITS = 32
@@ -72,7 +76,7 @@ def read_files(connected: connection, settings: Settings) -> Files:
         cur.execute(_DROPS)
         drops = [dict(row) for row in cur.fetchall()]
     source, success = open_place(settings.input), open_place(settings.success)
-    options = {"text_ids": text_ids_of(settings), "unpacked_limit": settings.unpacked_limit}
+    parsed_as = partial(parse, text_ids=text_ids_of(settings), unpacked_limit=settings.unpacked_limit)
     files = Files()
     for drop in drops:
         name, gaps = f"drop {drop['seq']} ({drop['key']!r})", len(files.gaps)
@@ -81,7 +85,7 @@ def read_files(connected: connection, settings: Settings) -> Files:
         elif drop["status"] == "failed" and drop["rows_loaded"]:
             files.gaps.append(f"{name} failed after {drop['rows_loaded']:,} of its rows were loaded: {drop['reason']}")
         elif drop["status"] == "loaded":
-            _read_drop(drop, name, _bytes_of(drop, source, success), options, files)
+            _read_drop(drop, name, _bytes_of(drop, source, success), parsed_as, files)
         if len(files.gaps) > gaps and drop["first_date"] is not None:
             files.unknown.append((drop["first_date"], drop["last_date"]))
     return files
@@ -116,14 +120,14 @@ def cells(ticks: list[Ticks]) -> Cells:
     )
 
 
-def _read_drop(drop: dict[str, Any], name: str, data: bytes | None, options: dict[str, Any], files: Files) -> None:
+def _read_drop(drop: Facts, name: str, data: bytes | None, parsed_as: Callable[..., Parsed], files: Files) -> None:
     if data is None:
         files.gaps.append(f"{name}: its file is gone; looked for {drop['moved_to'] or drop['key']!r} in success")
         return
     if len(data) != drop["size"]:
         files.gaps.append(f"{name}: expected {drop['size']:,} bytes, its file has {len(data):,}: it was changed since")
         return
-    parsed = parse(data, key=drop["key"], **options)
+    parsed = parsed_as(data, key=drop["key"])
     found = {count: getattr(parsed, count) for count in _COUNTS}
     expected = {count: drop[count] for count in _COUNTS}
     if parsed.failure is not None or found != expected:
@@ -132,7 +136,7 @@ def _read_drop(drop: dict[str, Any], name: str, data: bytes | None, options: dic
     files.ticks.append(parsed.ticks)
 
 
-def _bytes_of(drop: dict[str, Any], source: Place, success: Place) -> bytes | None:
+def _bytes_of(drop: Facts, source: Place, success: Place) -> bytes | None:
     """A drop that was not moved (or not by the job) may lie in either place; None if it is in neither."""
     if drop["moved_at"] is None:  # first: under its key in success another drop of this key may lie
         version = Version(drop["key"], drop["etag"], drop["version_id"], drop["size"], drop["last_modified"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psycopg2.extras import RealDictCursor
 from rich.markup import escape
@@ -20,9 +20,8 @@ from streaming.storage.entries import key_of
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
 
+    from streaming.screen import Facts
     from streaming.settings import Settings
-
-Facts = dict[str, Any]
 
 LAST = 50
 

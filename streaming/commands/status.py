@@ -6,7 +6,7 @@ import shlex
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psycopg2 import sql
 from psycopg2.extras import RealDictCursor
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection
 
     from streaming.home.running import Job
+    from streaming.screen import Facts
     from streaming.settings import Settings
     from streaming.storage.place import Version
-
-Facts = dict[str, Any]
 
 KINDS = ("prices", "returns", "volume")
 LAST_DROPS = 10
@@ -225,7 +224,7 @@ def _came(settings: Settings, version: Version) -> datetime:
     return max(version.modified, datetime.fromtimestamp(changed, UTC))
 
 
-def _rows(connected: connection, query: str | sql.Composable, values: tuple[Any, ...] = ()) -> list[Facts]:
+def _rows(connected: connection, query: str | sql.Composable, values: tuple[object, ...] = ()) -> list[Facts]:
     with connected.cursor(cursor_factory=RealDictCursor) as cur:
         cur.execute(query, values)
         return [dict(row) for row in cur.fetchall()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 from rich.markup import escape
@@ -11,7 +11,8 @@ from rich.table import Table
 
 from streaming.screen import age, many, moment, screen, shown
 
-Facts = dict[str, Any]
+if TYPE_CHECKING:
+    from streaming.screen import Facts
 
 _COLORS = {"success": "green", "failed": "red"}
 _KINDS = ("prices", "returns", "volume")

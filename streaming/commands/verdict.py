@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from streaming.screen import age, many, moment
 
-Facts = dict[str, Any]
+if TYPE_CHECKING:
+    from streaming.screen import Facts
 
 WELL, NEEDS_A_LOOK, CANNOT_TELL = 0, 3, 1
 _WORDS = {WELL: "well", NEEDS_A_LOOK: "needs-a-look", CANNOT_TELL: "cannot-tell"}

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psycopg2
-from psycopg2.extensions import parse_dsn
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from streaming.database.sqlstates import of_a_standby, plain, transient
 from streaming.errors import DatabaseError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _REFUSED_LOGIN = re.compile(r"authentication failed|no password supplied|role \".*\" does not exist")
 
-_DEFAULTS: dict[str, Any] = {
+_DEFAULTS: dict[str, str] = {
     "application_name": "stocketl",
     "connect_timeout": "10",
     # a server that is gone without a word is noticed after 30 s
@@ -114,7 +114,7 @@ def begin(cur: cursor, limits: Limits | None = None, *, read_only: bool = False)
     return int(pid)
 
 
-def _open(given: dict[str, Any], *, read_only: bool) -> connection:
+def _open(given: dict[str, str], *, read_only: bool) -> connection:
     try:
         return _connected(given)
     except psycopg2.OperationalError as error:
@@ -134,12 +134,11 @@ def _open(given: dict[str, Any], *, read_only: bool) -> connection:
     raise refusal
 
 
-def _connected(given: dict[str, Any]) -> connection:
-    opened: connection = psycopg2.connect(**given)
-    return opened
+def _connected(given: dict[str, str]) -> connection:
+    return psycopg2.connect(make_dsn(**given))
 
 
-def _each_server(given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _each_server(given: dict[str, str]) -> Iterator[dict[str, str]]:
     """The parameters for one server of the list after the other; a list of one goes for all of them."""
     lists = {name: given[name].split(",") for name in ("host", "hostaddr", "port") if given.get(name)}
     for at in range(max(map(len, lists.values()), default=1)):

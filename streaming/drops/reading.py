@@ -26,7 +26,7 @@ def rows_of(span: Span, place: Place, options: ReadOptions) -> Iterator[Row]:
     parsed = _parsed(span, place, options)
     kind = TICKS if span.whole or span.last else OPEN_TICKS
     for bucket, ticks in by_bucket(parsed.ticks, options.buckets).items():
-        yield bucket, span.seq, span.start, kind, ticks.to_buffer()
+        yield Row(bucket, span.seq, span.start, kind, ticks.to_buffer())
     yield from outcome(span, parsed, options)
 
 
@@ -34,8 +34,8 @@ def outcome(span: Span, parsed: Parsed, options: ReadOptions) -> Iterator[Row]:
     """What became of the span's rows: rejects if there are any, and always the facts."""
     bucket = span.seq % options.buckets
     if len(parsed.rejects):
-        yield bucket, span.seq, span.start, REJECTS, parsed.rejects.to_buffer()
-    yield bucket, span.seq, span.start, FACTS, _fact(span, parsed).to_json()
+        yield Row(bucket, span.seq, span.start, REJECTS, parsed.rejects.to_buffer())
+    yield Row(bucket, span.seq, span.start, FACTS, _fact(span, parsed).to_json())
 
 
 def _parsed(span: Span, place: Place, options: ReadOptions) -> Parsed:

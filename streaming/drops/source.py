@@ -7,7 +7,7 @@ API: https://spark.apache.org/docs/4.1.4/api/python/tutorial/sql/python_data_sou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
@@ -68,11 +68,11 @@ class DropReader(DataSourceStreamReader):
         self._pace = Pace(options.every)
         self._report = Report(options.report)
 
-    def initialOffset(self) -> dict[str, Any]:  # noqa: N802 (named by Spark)
+    def initialOffset(self) -> dict[str, object]:  # noqa: N802 (named by Spark)
         """Before the first drop."""
         return EMPTY_OFFSET.to_json()
 
-    def latestOffset(self) -> dict[str, Any]:  # noqa: N802 (named by Spark)
+    def latestOffset(self) -> dict[str, object]:  # noqa: N802 (named by Spark)
         """Lists the prefix and admits what is new, up to the batch limit; the same offset if nothing is.
 
         Before the first drop it does not answer at all: Spark would plan a batch of nothing, for which a drop that
@@ -92,7 +92,7 @@ class DropReader(DataSourceStreamReader):
         self._report.looked("", self._place.held_back())
         return found
 
-    def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> Sequence[InputPartition]:
+    def partitions(self, start: dict[str, object], end: dict[str, object]) -> Sequence[InputPartition]:
         """Spreads the spans of the batch over the tasks, the largest first onto the emptiest task."""
         if start == end:
             return []
@@ -113,7 +113,7 @@ class DropReader(DataSourceStreamReader):
             rows = parse_isolated(partition.value, options.input, options.read)
         else:
             rows = (row for span in partition.value for row in rows_of(span, self._place, options.read))
-        return _record_batches((options.keys[row[0]], *row[1:]) for row in rows)
+        return _record_batches(row._replace(bucket=options.keys[row.bucket]) for row in rows)
 
 
 def stream(spark: SparkSession, options: SourceOptions) -> DataFrame:
@@ -127,8 +127,8 @@ def _record_batches(rows: Iterator[Row], batch_bytes: int = 8 << 20) -> Iterator
     size = total = 0
     for row in rows:
         held.append(row)
-        size += len(row[-1])
-        total += len(row[-1])
+        size += len(row.payload)
+        total += len(row.payload)
         if size >= batch_bytes:
             yield _record_batch(held)
             held, size = [], 0

@@ -10,7 +10,7 @@ import json
 import socket
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streaming.errors import StockETLError
 from streaming.home import sign
@@ -63,7 +63,7 @@ class Job:
     seen_seconds: float | None = None
     ended: bool = False
     epoch: int | None = None
-    waits: list[dict[str, Any]] = field(default_factory=list)
+    waits: list[dict[str, object]] = field(default_factory=list)
 
     @property
     def where(self) -> str:

@@ -145,7 +145,7 @@ class _Writer(threading.Thread):
             self._write({})
         self._write({"ended_at": _now()})
 
-    def _write(self, more: dict[str, Any]) -> None:
+    def _write(self, more: dict[str, object]) -> None:
         waits = [vars(held) for held in waiting.under_way()]
         document = self._facts | {"seen_at": _now(), "waits": waits} | more
         try:
@@ -175,7 +175,7 @@ class _Writer(threading.Thread):
                 old.truncate()
 
 
-def _is_whole(document: dict[str, Any]) -> bool:
+def _is_whole(document: dict[str, object]) -> bool:
     waits = document.get("waits")
     return all(isinstance(document.get(name), kind) for name, kind in _TYPES.items()) and (
         isinstance(waits, list) and all(isinstance(held, dict) and held.keys() >= _WAIT for held in waits)

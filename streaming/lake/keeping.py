@@ -12,7 +12,7 @@ import json
 import time
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from streaming.errors import SettingsError, StockETLError, StorageError
 from streaming.lake.rows import REJECTS, TICKS
@@ -113,10 +113,11 @@ class LakeKeeping:
         for name, log in logs.items():
             self._commits[name] += _number(log, "version")
             self._compacted[name] = _number(done, name)
-        age = _age(record.get("cleaned"))
+        noted = record.get("cleaned")
+        age = _age(noted)
         if age is None:  # of a young lake there is nothing to be removed
             age = _DAY if any(self._commits.values()) else 0.0
-        self._cleaned = record.get("cleaned")
+        self._cleaned = noted if isinstance(noted, str) else None
         self._clean_at = self._clock() + _DAY - age
         self._looked = True
 
@@ -154,7 +155,7 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
 
 
-def _parsed(data: bytes | None) -> dict[str, Any]:
+def _parsed(data: bytes | None) -> dict[str, object]:
     """A small document; one that is not there, or not whole, says nothing."""
     with contextlib.suppress(ValueError):
         found = json.loads(data or b"{}")

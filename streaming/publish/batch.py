@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,7 @@ from streaming.packets import (
     Fact,
     Loaded,
     Rejects,
+    Row,
     Ticks,
     concat_ids,
 )
@@ -72,26 +73,26 @@ class Batch:
 
 def collect(frame: DataFrame, handover: Handover) -> Batch:
     """Runs the plan of the batch once and brings all its rows here, in order of (seq, part)."""
-    rows = sorted(frame.toArrow().to_pylist(), key=lambda row: (row["seq"], row["part"]))
+    rows = sorted((Row(**row) for row in frame.toArrow().to_pylist()), key=lambda row: (row.seq, row.part))
 
-    def of_kind(kind: str) -> list[dict[str, Any]]:
-        return [row for row in rows if row["kind"] == kind]
+    def of_kind(kind: str) -> list[Row]:
+        return [row for row in rows if row.kind == kind]
 
-    handed_over = [row["payload"].decode() for row in of_kind(CHANGES_FILE)]
-    changes = [Changes.from_buffer(row["payload"]) for row in of_kind(CHANGES)]
+    handed_over = [row.payload.decode() for row in of_kind(CHANGES_FILE)]
+    changes = [Changes.from_buffer(row.payload) for row in of_kind(CHANGES)]
     duplicates: Counter[int] = Counter()
     for row in of_kind(DUPLICATES):
-        duplicates.update({int(seq): count for seq, count in json.loads(row["payload"]).items()})
+        duplicates.update({int(seq): count for seq, count in json.loads(row.payload).items()})
     return Batch(
         changes=_joined([*changes, *map(handover.read, handed_over)]),
-        facts=[Fact.from_json(row["payload"]) for row in of_kind(FACTS)],
-        rejects={(row["seq"], row["part"]): Rejects.from_buffer(row["payload"]) for row in of_kind(REJECTS)},
-        loaded=[pa.ipc.open_stream(row["payload"]).read_all() for row in of_kind(LOADED)],
+        facts=[Fact.from_json(row.payload) for row in of_kind(FACTS)],
+        rejects={(row.seq, row.part): Rejects.from_buffer(row.payload) for row in of_kind(REJECTS)},
+        loaded=[pa.ipc.open_stream(row.payload).read_all() for row in of_kind(LOADED)],
         duplicates=dict(duplicates),
-        files=[RowsFile(**json.loads(row["payload"])) for row in of_kind(LOADED_FILE)],
+        files=[RowsFile(**json.loads(row.payload)) for row in of_kind(LOADED_FILE)],
         handed_over=handed_over,
-        fingerprints={row["bucket"]: _fingerprints(row["payload"]) for row in of_kind(FINGERPRINT)},
-        held=[Descriptors.from_json(row["payload"]) for row in of_kind(HELD)],
+        fingerprints={row.bucket: _fingerprints(row.payload) for row in of_kind(FINGERPRINT)},
+        held=[Descriptors.from_json(row.payload) for row in of_kind(HELD)],
     )
 
 
@@ -151,7 +152,7 @@ def loaded_table(batch: Batch) -> pa.Table:
 def rejects_table(batch: Batch) -> pa.Table:
     """Columns seq, key, line, text, reason, as the lake keeps them."""
     keys = {(fact.seq, fact.start): fact.key for fact in batch.facts}
-    columns: dict[str, list[Any]] = {name: [] for name in ("seq", "key", "line", "text", "reason")}
+    columns: dict[str, list[object]] = {name: [] for name in ("seq", "key", "line", "text", "reason")}
     for (seq, part), rejects in batch.rejects.items():
         columns["seq"] += [seq] * len(rejects)
         columns["key"] += [keys[seq, part]] * len(rejects)

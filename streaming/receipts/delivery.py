@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streaming import faults
 from streaming.errors import DropError, SettingsError, StockETLError, StorageError
@@ -21,7 +21,7 @@ from streaming.waiting import LONGEST_PAUSE_SECONDS, Waiting
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from psycopg2.extensions import cursor
 
@@ -139,7 +139,7 @@ class Delivery:
     def _destination(self, row: Receipt) -> Place:
         return self._to.success if row.fate == "success" else self._to.failed
 
-    def _mark(self, statement: Callable[..., None], rows: list[tuple[Any, ...]]) -> None:
+    def _mark(self, statement: Callable[..., None], rows: Sequence[tuple[object, ...]]) -> None:
         """One transaction for all rows, by the newest writer only."""
 
         def work(cur: cursor) -> None:

@@ -102,7 +102,7 @@ def decode_chunk(data: bytes, resumed_seq: int, where: str) -> Cells:
     return Cells(key, price, volume, mark)
 
 
-def freeze(kind: bytes, version: int, columns: Sequence[npt.NDArray[Any]]) -> bytes:
+def freeze(kind: bytes, version: int, columns: Sequence[npt.NDArray[np.generic]]) -> bytes:
     """One-dimensional columns of any lengths as one frame; `thaw` must name kind (one byte) and format again."""
     raw = b"".join(column.tobytes() for column in columns)
     lengths = struct.pack(f"<{len(columns)}I", *map(len, columns))
@@ -147,5 +147,5 @@ def broken(where: str, expected: str, got: str) -> CheckpointError:
     return CheckpointError(msg)
 
 
-def _codec() -> Any:
+def _codec() -> pa.Codec:
     return pa.Codec("zstd", compression_level=1)

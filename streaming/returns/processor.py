@@ -30,6 +30,7 @@ from streaming.packets import (
     PACKET_SCHEMA,
     TICKS,
     Loaded,
+    Row,
     Ticks,
 )
 from streaming.returns.history import History
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 _MANY = 50_000  # rows that do not go through Spark but as a file
 
-_COLUMNS = ["bucket", "seq", "part", "kind", "payload"]
+_COLUMNS = list(Row._fields)
 
 
 class _StateChunks:
@@ -89,7 +90,7 @@ class Returns(StatefulProcessor):
         self,
         key: Any,
         rows: Iterator[pd.DataFrame],
-        timerValues: Any,  # noqa: ARG002, N803 (named by Spark)
+        timerValues: object,  # noqa: ARG002, N803 (named by Spark)
     ) -> Iterator[pd.DataFrame]:
         """Applies the packets of bucket `key` in order of (seq, part)."""
         frame = pd.concat(list(rows), ignore_index=True)
@@ -108,7 +109,7 @@ class Returns(StatefulProcessor):
     def close(self) -> None:
         """Nothing is held between batches."""
 
-    def _apply(self, bucket: int, packets: pd.DataFrame) -> list[tuple[int, int, int, str, bytes]]:
+    def _apply(self, bucket: int, packets: pd.DataFrame) -> list[Row]:
         faults.reach("state")
         index = self._index.get()
         history = History(None if index is None else bytes(index[0]), _StateChunks(self._chunks))
@@ -119,15 +120,15 @@ class Returns(StatefulProcessor):
         left_open = packets.loc[packets["kind"] == OPEN_TICKS, "seq"]
         applied = history.apply(ticks, open_seq=int(left_open.iloc[0]) if len(left_open) else None)
         self._index.update((history.index(),))
-        out = [(bucket, 0, 0, *self._for_the_tables(applied.changes, bucket))]
+        out = [Row(bucket, 0, 0, *self._for_the_tables(applied.changes, bucket))]
         if self._with_loaded:
-            out.append((bucket, 0, 0, *self._for_the_lake(Loaded(*applied.loaded), bucket)))
+            out.append(Row(bucket, 0, 0, *self._for_the_lake(Loaded(*applied.loaded), bucket)))
         if applied.duplicates:
-            out.append((bucket, 0, 0, DUPLICATES, json.dumps(applied.duplicates).encode()))
+            out.append(Row(bucket, 0, 0, DUPLICATES, json.dumps(applied.duplicates).encode()))
         fingerprints = [asdict(fingerprint) for fingerprint in (applied.before, applied.after)]
-        out.append((bucket, 0, 0, FINGERPRINT, json.dumps(fingerprints).encode()))
+        out.append(Row(bucket, 0, 0, FINGERPRINT, json.dumps(fingerprints).encode()))
         if (held := descriptors.of_java_above()) is not None:
-            out.append((bucket, 0, 0, HELD, held.to_json()))
+            out.append(Row(bucket, 0, 0, HELD, held.to_json()))
         return out
 
     def _for_the_tables(self, changes: Changes, bucket: int) -> tuple[str, bytes]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,7 @@ class Timeline:
     last_price: Float64
     earlier_date: Int32
     earlier_price: Float64
-    chunks: npt.NDArray[Any]
+    chunks: npt.NDArray[np.void]
     held: Int8
     next_number: int
     fingerprint: Fingerprint | None
@@ -160,7 +160,7 @@ class Timeline:
             start, cells, level = run, together, level + 1
         return start, level
 
-    def replace(self, keep: npt.NDArray[np.bool_], rows: npt.NDArray[Any], held: Int8) -> None:
+    def replace(self, keep: npt.NDArray[np.bool_], rows: npt.NDArray[np.void], held: Int8) -> None:
         """Puts new rows in the place of those not kept."""
         chunks, bits = np.concatenate([self.chunks[keep], rows]), np.concatenate([self.held[keep], held])
         order = np.argsort(chunks["first"])

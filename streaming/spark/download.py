@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import tenacity
@@ -149,7 +149,9 @@ class _Client:
                 os.fsync(sink.fileno())
 
 
-def _copy(response: urllib3.BaseHTTPResponse, sink: Any, there: int, size: int, told: Callable[[int], object]) -> None:
+def _copy(
+    response: urllib3.BaseHTTPResponse, sink: IO[bytes], there: int, size: int, told: Callable[[int], object]
+) -> None:
     try:
         for chunk in response.stream(_CHUNK):
             if there == 0 and chunk[: len(_ZIP)] != _ZIP[: len(chunk)]:

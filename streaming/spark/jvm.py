@@ -30,7 +30,7 @@ class JavaEndedError(StockETLError):
 
 
 @contextlib.contextmanager
-def started(properties: dict[str, Any], told: Path) -> Iterator[SparkSession]:
+def started(properties: dict[str, str], told: Path) -> Iterator[SparkSession]:
     """A session in a Java of its own, or in spark-submit's; stopped at the end.
 
     told: the file for what Java and the Python workers print. Raises JavaEndedError if it ends meanwhile.
@@ -51,7 +51,7 @@ def started(properties: dict[str, Any], told: Path) -> Iterator[SparkSession]:
             _end(java)
 
 
-def _session(properties: dict[str, Any], told: Path) -> tuple[subprocess.Popen[bytes] | None, SparkSession]:
+def _session(properties: dict[str, str], told: Path) -> tuple[subprocess.Popen[bytes] | None, SparkSession]:
     """Java (None: spark-submit's) and a session. What Java and the Python workers print goes to the file `told`.
 
     Java gets a process group of its own: Ctrl-C, and a signal to the whole group, are for the job, which ends it.
@@ -65,7 +65,7 @@ def _session(properties: dict[str, Any], told: Path) -> tuple[subprocess.Popen[b
         java = getattr(gateway, "proc", None)
         _keep_quiet(SparkContext(conf=conf, gateway=gateway))
         signal.signal(signal.SIGINT, ours)  # Spark has put one over it that raises wherever the main thread is
-        return java, SparkSession.builder.config(map=properties).getOrCreate()
+        return java, SparkSession.builder.config(map=dict(properties)).getOrCreate()
     except BaseException as error:
         if java is not None:
             _end(java)

@@ -74,12 +74,12 @@ exec {python} "$@"
 """
 
 
-def properties(settings: Settings, logs: Path) -> dict[str, Any]:
+def properties(settings: Settings, logs: Path) -> dict[str, str]:
     """All of them for a session of this job; on one machine the jars that they name are fetched first.
 
     logs: the folder for Spark's own log.
     """
-    made: dict[str, Any] = frozen_properties() | _ALWAYS_PROPERTIES
+    made: dict[str, str] = frozen_properties() | _ALWAYS_PROPERTIES
     if not under_spark_submit():
         places = [place for place in (settings.checkpoint, settings.lake) if place]
         on_s3, in_folders = any(map(is_s3, places)), not all(map(is_s3, places))
@@ -131,7 +131,7 @@ def _conf() -> Traversable:
     return conf
 
 
-def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, Any]:
+def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, str]:
     java_options = [
         f'"-Dstocketl.logs={logs}"',
         f'"-Dlog4j2.configurationFile={_conf().joinpath("log4j2.properties")}"',
@@ -155,7 +155,7 @@ def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, Any]:
     return {key: value for key, value in properties.items() if value}
 
 
-def _s3a_properties() -> dict[str, Any]:
+def _s3a_properties() -> dict[str, str]:
     """What boto3 would use (variables, profiles, roles), said to Hadoop's S3 client."""
     from streaming.aws import client  # noqa: PLC0415 (boto3 takes 0.3 s to load and is needed only for S3)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 from contextlib import suppress
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, TypedDict, cast
 
 import tenacity
 from boto3.s3.transfer import TransferConfig
@@ -29,11 +29,20 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef, ObjectVersionTypeDef
+
     from streaming.storage.place import Place
+    from streaming.storage.refusals import Request
 
 _LARGEST_COPY = 5 << 30  # CopyObject takes no more: docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 _COPY_PART = 256 << 20
 _UNMET = {"412", "PreconditionFailed"}
+
+
+class _Ordered(TypedDict):
+    """What `aws` adds to a page: the names of its entries, in their order."""
+
+    Order: list[bytes]
 
 
 class Bucket:
@@ -66,24 +75,26 @@ class Bucket:
         """As `Place` says, with one request for each 1,000 versions and delete markers under the prefix."""
         found: list[Version] = []
         marked = None
-        for is_marker, entry in self._entries():
-            key = entry["Key"][len(self._prefix) :]
-            if is_marker:
+        for name, entry in self._entries():
+            key = name[len(self._prefix) :]
+            if entry is None:
                 marked = key
             elif key != marked and is_drop_key(key, entry["Size"]):
                 found.append(_version(key, entry["ETag"], entry["VersionId"], entry["Size"], entry["LastModified"]))
         found.reverse()  # versions of one key come newest first
         return sorted(found, key=lambda version: (version.modified, version.key))
 
-    def _entries(self) -> Iterator[tuple[bool, dict[str, Any]]]:
-        """Whether it is a delete marker, and the entry, in the order of the answer: by key, newest first."""
+    def _entries(self) -> Iterator[tuple[str, ObjectVersionTypeDef | None]]:
+        """Key and version, None for a delete marker, in the order of the answer: by key, newest first."""
         with self._plainly("list the versions of"):
             pages = client().get_paginator("list_object_versions")
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
                 versions, markers = iter(page.get("Versions", ())), iter(page.get("DeleteMarkers", ()))
-                for name in cast("dict[str, Any]", page)["Order"]:
-                    is_marker = name == b"DeleteMarker"
-                    yield is_marker, cast("dict[str, Any]", next(markers if is_marker else versions))
+                for name in cast("_Ordered", page)["Order"]:
+                    if name == b"DeleteMarker":
+                        yield next(markers)["Key"], None
+                    else:
+                        yield (version := next(versions))["Key"], version
 
     def claim(self, version: Version, seq: int) -> Version | None:  # noqa: ARG002 - a folder needs it
         """The version itself: it stays by its id."""
@@ -98,23 +109,25 @@ class Bucket:
         stop = min(version.size if end is None else end, version.size)
         if stop <= start and version.size:
             return b""
-        part = {"Range": f"bytes={start}-{stop - 1}"} if version.size else {}
+        wanted = exactly = self._exactly(version)
+        if version.size:
+            wanted = {**exactly, "Range": f"bytes={start}-{stop - 1}"}
         with self._plainly(f"read {version.key!r} in"):
-            data = self._given(self._exactly(version), part)
+            data = self._given(exactly, wanted)
         if len(data) == max(stop - start, 0):
             return data
         msg = f"{version.key!r} in {self.url}: expected {stop - start} bytes from {start}, got {len(data)}"
         raise ChangedError(msg)
 
-    def _given(self, exactly: dict[str, Any], part: dict[str, Any]) -> bytes:
+    def _given(self, exactly: Request, wanted: Request) -> bytes:
         try:
-            return _body(exactly | part)
+            return _body(wanted)
         except ClientError as error:
             if not may_be_of_one_object(error):
                 raise
             raise self._refusals.judged(exactly, error) from error
 
-    def _readable(self) -> Iterator[dict[str, Any]]:
+    def _readable(self) -> Iterator[Request]:
         """The requests for what is a drop here."""
         return (self._exactly(version) for version in self.versions())
 
@@ -172,7 +185,7 @@ class Bucket:
             if not self.free(key):  # before all its bytes are sent
                 self._refuse(key)
             try:
-                self._write_new(source, version, seq, {"Bucket": self._bucket, "Key": self._prefix + key})
+                self._write_new(source, version, seq, self._prefix + key)
             except ClientError as error:
                 if is_refused_copy(error):
                     msg = f"{version.key!r} cannot be copied to {self.url}: {error}; make it readable, or remove it"
@@ -186,21 +199,22 @@ class Bucket:
                 if there is None or not self._is_copy(there, source, version, seq):
                     self._refuse(key)
 
-    def _write_new(self, source: Place, version: Version, seq: int, to: dict[str, Any]) -> None:
+    def _write_new(self, source: Place, version: Version, seq: int, key: str) -> None:
         """Each request that makes the object asks S3 to do so only where nothing is; in parts the client adds that."""
-        if isinstance(source, Bucket) and version.size < _LARGEST_COPY:
-            copied: Any = {"CopySource": source._copy_source(version), "CopySourceIfMatch": _quoted(version)}  # noqa: SLF001 - another of this class
-            client().copy_object(**to, **copied, IfNoneMatch="*")
-        elif isinstance(source, Bucket):
-            parts: Any = {"Config": TransferConfig(multipart_chunksize=_COPY_PART)}
-            parts["ExtraArgs"] = {"CopySourceIfMatch": _quoted(version)}
-            client().copy(source._copy_source(version), **to, **parts)  # noqa: SLF001 - another of this class
+        to = self._bucket
+        if isinstance(source, Bucket):
+            copied, etag = source._copy_source(version), _quoted(version)  # noqa: SLF001 - another of this class
+            if version.size < _LARGEST_COPY:
+                client().copy_object(Bucket=to, Key=key, CopySource=copied, CopySourceIfMatch=etag, IfNoneMatch="*")
+            else:
+                parts = TransferConfig(multipart_chunksize=_COPY_PART)
+                client().copy(copied, to, key, Config=parts, ExtraArgs={"CopySourceIfMatch": etag})
         elif version.size <= CHUNK:
             with source.open(version, seq) as data:
-                client().put_object(**to, Body=data.read(), IfNoneMatch="*")
+                client().put_object(Bucket=to, Key=key, Body=data.read(), IfNoneMatch="*")
         else:
             with source.open(version, seq) as data:  # one part at a time: bounded memory
-                client().upload_fileobj(data, **to, Config=TransferConfig(use_threads=False))
+                client().upload_fileobj(data, to, key, Config=TransferConfig(use_threads=False))
 
     def _is_copy(self, there: Version, source: Place, version: Version, seq: int) -> bool:
         """By ETag, and a small object by its bytes; of a large one `moves` finds out when it is called again."""
@@ -216,18 +230,20 @@ class Bucket:
         """By version id. The one version `null` is compared by its ETag first, a few milliseconds before."""
         try:
             with self._plainly(f"remove {version.key!r} from"):
-                exactly = self._exactly(version)
-                if exactly.pop("IfMatch", None):
-                    client().get_object(**self._exactly(version))["Body"].close()
-                client().delete_object(**exactly)
+                if "IfMatch" in (exactly := self._exactly(version)):
+                    client().get_object(**exactly)["Body"].close()
+                client().delete_object(**self._copy_source(version))
         except VanishedError:
             return  # removed already, or a newer object that stays
 
-    def _exactly(self, version: Version) -> dict[str, Any]:
-        named = {"Bucket": self._bucket, "Key": self._prefix + version.key, "VersionId": version.version or "null"}
-        return named if named["VersionId"] != "null" else named | {"IfMatch": _quoted(version)}
+    def _exactly(self, version: Version) -> Request:
+        named: Request = {"Bucket": self._bucket, "Key": self._prefix + version.key}
+        named["VersionId"] = version.version or "null"
+        if named["VersionId"] == "null":
+            named["IfMatch"] = _quoted(version)
+        return named
 
-    def _copy_source(self, version: Version) -> Any:
+    def _copy_source(self, version: Version) -> CopySourceTypeDef:
         return {"Bucket": self._bucket, "Key": self._prefix + version.key, "VersionId": version.version or "null"}
 
     def _plainly(self, what: str) -> AbstractContextManager[None]:
@@ -240,7 +256,7 @@ class Bucket:
     wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
     reraise=True,
 )
-def _body(request: dict[str, Any]) -> bytes:
+def _body(request: Request) -> bytes:
     return client().get_object(**request)["Body"].read()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -24,6 +24,16 @@ _NOBODYS = {401, 407, 408, 429}  # HTTP: not known who asks, or asks too late or
 _MOST_TRIES, _AT_ONCE = 2_000, 8
 _FRESH_SECONDS = 10.0
 _ABSENT = ".stocketl-absent"
+
+
+class Request(TypedDict):
+    """What a request names: an object, a version of it or only if it still has this ETag, a range of its bytes."""
+
+    Bucket: str
+    Key: str
+    VersionId: NotRequired[str]
+    IfMatch: NotRequired[str]
+    Range: NotRequired[str]
 
 
 def may_be_of_one_object(error: ClientError) -> bool:
@@ -44,13 +54,13 @@ def is_refused_copy(error: ClientError) -> bool:
 class Refusals:
     """Tells a refused object from a refused caller. others: the requests that would read the other objects."""
 
-    def __init__(self, url: str, absent: dict[str, Any], others: Callable[[], Iterator[dict[str, Any]]]) -> None:
+    def __init__(self, url: str, absent: Request, others: Callable[[], Iterator[Request]]) -> None:
         self._url = url
         self._absent = absent
         self._others = others
-        self._seen: tuple[float, dict[str, Any] | None] = (float("-inf"), None)
+        self._seen: tuple[float, Request | None] = (float("-inf"), None)
 
-    def judged(self, request: dict[str, Any], error: ClientError) -> StockETLError:
+    def judged(self, request: Request, error: ClientError) -> StockETLError:
         """What to raise for an object that S3 refuses to give: its own failure, a wait, or missing rights."""
         said = f"{request['Key']!r} in {self._url}: S3 answers {code_of(error)}: {error}"
         if _is_of_the_object(error):
@@ -65,7 +75,7 @@ class Refusals:
         msg += "(kms:Decrypt, if a key of KMS is named), or remove it; as soon as another can be read, it fails alone"
         return StorageError(msg)
 
-    def _witness(self, refused: dict[str, Any]) -> dict[str, Any] | None:
+    def _witness(self, refused: Request) -> Request | None:
         """A request for another object that is answered now."""
         at, known = self._seen
         fresh = time.monotonic() - at < _FRESH_SECONDS
@@ -93,7 +103,7 @@ def _is_of_the_object(error: ClientError) -> bool:
     return code_of(error) == "InvalidObjectState" or "form of Server Side Encryption" in str(error)
 
 
-def _first_answered(requests: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+def _first_answered(requests: Iterable[Request]) -> Request | None:
     left = [request for request, _ in zip(requests, range(_MOST_TRIES), strict=False)]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for start in range(0, len(left), _AT_ONCE):
@@ -104,7 +114,7 @@ def _first_answered(requests: Iterable[dict[str, Any]]) -> dict[str, Any] | None
     return None
 
 
-def _is_answered(request: dict[str, Any]) -> bool:
+def _is_answered(request: Request) -> bool:
     try:
         client().get_object(**request)["Body"].close()
     except (ClientError, BotoCoreError):
@@ -112,6 +122,6 @@ def _is_answered(request: dict[str, Any]) -> bool:
     return True
 
 
-def absent(bucket: str, prefix: str) -> dict[str, Any]:
+def absent(bucket: str, prefix: str) -> Request:
     """The request for an object that nobody has made."""
     return {"Bucket": bucket, "Key": prefix + _ABSENT, "VersionId": "null"}

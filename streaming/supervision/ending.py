@@ -16,13 +16,15 @@ import threading
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from streaming.errors import StockETLError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+
+    _Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers | None
 
 DETAILS = "errors.log"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -120,7 +122,7 @@ def _open_streams() -> None:
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """SIGTERM and a closed terminal end a command as Ctrl-C does, with all that it has started."""
-    before: dict[signal.Signals, Any] = {}
+    before: dict[signal.Signals, _Handler] = {}
     for number in (signal.SIGTERM, signal.SIGHUP):
         if threading.current_thread() is threading.main_thread() and signal.getsignal(number) is signal.SIG_DFL:
             before[number] = signal.signal(number, _end)
@@ -141,7 +143,7 @@ def _no_traces_of_threads() -> Iterator[None]:
     before = threading.excepthook, sys.unraisablehook
     kept: list[Path] = []
 
-    def keep(told: Any) -> None:
+    def keep(told: threading.ExceptHookArgs | sys.UnraisableHookArgs) -> None:
         if told.exc_value is not None:
             path = keep_details(told.exc_value, kept[0] if kept else None)
             kept[:] = [Path(path).parent]
@@ -153,7 +155,7 @@ def _no_traces_of_threads() -> Iterator[None]:
         threading.excepthook, sys.unraisablehook = before
 
 
-def _point_at_nothing(stream: Any) -> None:
+def _point_at_nothing(stream: TextIO) -> None:
     """What is still to be written there goes nowhere. Else Python's own flush at the end would fail again."""
     with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w", encoding="utf-8") as nothing:
         os.dup2(nothing.fileno(), stream.fileno())

@@ -12,7 +12,7 @@ import logging
 import os
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streaming import __version__, waiting
 from streaming.descriptors import shown
@@ -83,7 +83,7 @@ class Heartbeat(Follower):
             log.info("%s/%s is there: the job ends", self._place.url, STOP)
             self._stop_event.set()
 
-    def _document(self) -> dict[str, Any]:
+    def _document(self) -> dict[str, object]:
         drops = self._drops()
         return {
             "epoch": self._epoch,

@@ -8,12 +8,15 @@ import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from streaming.masking import masked, masked_in
+
+if TYPE_CHECKING:
+    from logging import _SysExcInfoType
 
 _PLAIN_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -71,7 +74,7 @@ class TextLines(logging.Formatter):
         """One record."""
         return masked(super().format(record))
 
-    def formatException(self, ei: Any) -> str:  # noqa: N802 (named by logging)
+    def formatException(self, ei: _SysExcInfoType) -> str:  # noqa: N802 (named by logging)
         """One line."""
         return "".join(traceback.format_exception_only(ei[1])).strip()
 
@@ -81,7 +84,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One record."""
-        fields: dict[str, Any] = {
+        fields: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,

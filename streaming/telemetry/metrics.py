@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from streaming.errors import StockETLError
 from streaming.telemetry.observer import Observer
@@ -71,7 +71,7 @@ class CloudWatch:
     put: `put_metric_data` of boto3's client. For several threads.
     """
 
-    def __init__(self, put: Callable[..., Any]) -> None:
+    def __init__(self, put: Callable[..., object]) -> None:
         self._put = put
         self._lock = threading.Lock()
         self._values: dict[str, Counter[float]] = {}
@@ -115,7 +115,7 @@ class CloudWatch:
                 log.warning("figures wait for the next time: %s", error)
                 self._keep(part)
 
-    def _keep(self, part: list[dict[str, Any]]) -> None:
+    def _keep(self, part: list[_Datum]) -> None:
         with self._lock:
             for datum in part:
                 kept = self._values.setdefault(datum["MetricName"], Counter())
@@ -123,7 +123,16 @@ class CloudWatch:
                     kept.update(dict(zip(datum["Values"], map(int, datum["Counts"]), strict=True)))
 
 
-def _data(values: dict[str, Counter[float]], now: datetime) -> Iterator[dict[str, Any]]:
+class _Datum(TypedDict):
+    MetricName: str
+    Dimensions: list[dict[str, str]]
+    Timestamp: datetime
+    Values: list[float]
+    Counts: list[float]
+    Unit: str
+
+
+def _data(values: dict[str, Counter[float]], now: datetime) -> Iterator[_Datum]:
     for name, counted in values.items():
         pairs = list(counted.items())
         for first in range(0, len(pairs), _VALUES_A_METRIC):
@@ -160,7 +169,7 @@ def cloudwatch() -> CloudWatch:
     """As the process's AWS client reaches it."""
     from streaming.aws import client_of, plain_errors  # noqa: PLC0415 (boto3 takes 0.3 s to load)
 
-    def put(**request: Any) -> None:
+    def put(**request: object) -> None:
         with plain_errors("send figures to CloudWatch, as"):
             client_of("cloudwatch").put_metric_data(**request)
 

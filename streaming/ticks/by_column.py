@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -264,5 +264,5 @@ def _are_digits(column: pa.Array) -> bool:
     return bool((letters - ord("0") <= 9).all() and np.diff(bounds).max() <= 18)
 
 
-def _captured(column: pa.Array, pattern: str) -> Any:
+def _captured(column: pa.Array, pattern: str) -> pa.Array:
     return pc.struct_field(pc.extract_regex(column, pattern), "n")
