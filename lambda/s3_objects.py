@@ -12,18 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from streaming.s3_codes import BUSY, MISSING, UNMET, code_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mypy_boto3_s3.client import S3Client
 
-MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "405", "MethodNotAllowed"})
-"""No such object or version; 405: the version is a delete marker."""
-TAKEN = frozenset({"412", "PreconditionFailed"})
-"""The condition of the request does not hold."""
-
-BUSY = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
-"""Two conditional requests met."""
 T = TypeVar("T")
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 
@@ -54,18 +49,13 @@ class Found:
         return named if self.version is None else named | {"VersionId": self.version}
 
 
-def code(error: ClientError) -> str:
-    """S3's word for what went wrong."""
-    return error.response.get("Error", {}).get("Code", "")
-
-
 def look(s3: S3Client, bucket: str, key: str, version: str | None = None) -> Found | None:
     """The object, or this version of it; None if there is none."""
     named: dict[str, Any] = {} if version is None else {"VersionId": version}
     try:
         head = s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", **named)
     except ClientError as error:
-        if code(error) in MISSING:
+        if code_of(error) in MISSING:
             return None
         raise
     return Found(bucket, key, version, head["ETag"].strip('"'), head["ContentLength"], head)
@@ -82,7 +72,7 @@ def read_with_etag(s3: S3Client, bucket: str, key: str) -> tuple[bytes, str] | N
     try:
         answer = s3.get_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        if code(error) in MISSING:
+        if code_of(error) in MISSING:
             return None
         raise
     return answer["Body"].read(), answer["ETag"]
@@ -99,7 +89,7 @@ def create(s3: S3Client, bucket: str, key: str, body: bytes) -> bool:
             lambda: s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfNoneMatch="*")
         )
     except ClientError as error:
-        if code(error) in TAKEN:
+        if code_of(error) in UNMET:
             return False
         raise
     return True
@@ -113,6 +103,6 @@ def settled(request: Callable[[], T]) -> T:
             return request()
         except ClientError as error:
             pause = next(pauses, None)
-            if code(error) not in BUSY or pause is None:
+            if code_of(error) not in BUSY or pause is None:
                 raise
             time.sleep(pause)

@@ -20,23 +20,13 @@ from botocore.exceptions import (
 from s3transfer.exceptions import S3CopyFailedError
 
 from streaming.errors import ChangedError, SettingsError, StockETLError, StorageError, VanishedError
+from streaming.s3_codes import DENIED, EXPIRED, MISSING, NOT_THIS_STORAGE, REFUSED_ALL, UNMET, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mypy_boto3_s3.client import S3Client
 
-MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "405", "MethodNotAllowed"})
-"""Of a request for an object: it is not there; 405: the version is a delete marker."""
-REFUSED_ALL = frozenset({"NoSuchBucket", "InvalidBucketName", "PermanentRedirect", "AuthorizationHeaderMalformed"})
-REFUSED_ALL |= {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AllAccessDisabled", "AccountProblem"}
-REFUSED_ALL |= {"ResourceNotFoundException", "AccessDeniedException", "InvalidClientTokenId"}
-REFUSED_ALL |= {"UnrecognizedClientException"}
-"""Whoever asks, or the bucket, is refused, and no object in particular."""
-EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"})
-CHANGED = frozenset({"412", "PreconditionFailed"})
-_REFUSED = REFUSED_ALL | {"403", "AccessDenied"}
-_UNKNOWN = frozenset({"405", "501", "MethodNotAllowed", "NotImplemented"})
 _UNSET = (NoCredentialsError, PartialCredentialsError, ProfileNotFound)
 _ENTRY = re.compile(rb"<(Version|DeleteMarker)>")
 
@@ -91,26 +81,16 @@ def plain_errors(what: str) -> Iterator[None]:
         raise StorageError(msg) from error
 
 
-def code_of(error: ClientError) -> str:
-    """AWS's word for what went wrong."""
-    return error.response.get("Error", {}).get("Code", "")
-
-
-def status_of(error: ClientError) -> int:
-    """HTTP's number for it, 0 if there is none."""
-    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-
-
 def _plain(what: str, error: ClientError) -> StockETLError:
     code, action = code_of(error), error.operation_name
     msg = f"cannot {what}: {action} was answered with {code}: {error}"
-    if action.startswith("List") and code in _UNKNOWN:
+    if action.startswith("List") and code in NOT_THIS_STORAGE:
         return SettingsError(f"{msg}; this storage does not know {action}, which the job needs: give another one")
-    if code in CHANGED:
+    if code in UNMET:
         return ChangedError(msg)
     if code in MISSING:
         return VanishedError(msg)
-    if code in _REFUSED:
+    if code in REFUSED_ALL | DENIED:
         return SettingsError(f"{msg}; check the name, the region, the credentials and their right to {action}")
     if code in EXPIRED:
         _client_of.cache_clear()  # the next one reads the credentials again

@@ -48,6 +48,7 @@ COVERED: dict[str, tuple[str, str]] = {
     "returns/shelf.py": ("returns/test_history.py", "the pages of a history"),
     "returns/timeline.py": ("returns/test_history.py", "the dates of a history"),
     "returns/window.py": ("returns/test_history.py", "the part of a history that a batch touches"),
+    "s3_codes.py": ("storage/test_refusals.py", "codes by what they mean for a drop"),
     "screen.py": ("commands/test_status.py", "prints what the commands tell"),
     "spark/download.py": ("spark/test_jars.py", "fetches the jars"),
     "spark/jvm.py": ("job/test_stop.py", "the Java process, which ends with its job"),
@@ -154,13 +155,14 @@ def test_packages_hold_no_code() -> None:
     assert [name for name, body in held.items() if body] == []
 
 
-def test_the_lambdas_borrow_three_modules() -> None:
-    """Errors, drop names and receipt names, with the packages above them, are all that the Lambdas take along."""
+def test_the_lambdas_borrow_four_modules() -> None:
+    """Errors, codes of S3, drop names and receipt names, with the packages above them, are all that they take along."""
     assert {name for name in lambda_sources(ROOT) if name.startswith("streaming/")} == {
         "streaming/__init__.py",
         "streaming/errors.py",
         "streaming/receipts/__init__.py",
         "streaming/receipts/names.py",
+        "streaming/s3_codes.py",
         "streaming/storage/__init__.py",
         "streaming/storage/place.py",
     }

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from botocore.exceptions import BotoCoreError, ClientError
-from s3_objects import MISSING, TAKEN, Found, code, settled
+from s3_objects import Found, settled
 
 from streaming.errors import StorageError, VanishedError
+from streaming.s3_codes import MISSING, UNMET, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,9 +71,9 @@ def copy(s3: S3Client, source: Found, bucket: str, key: str, limits: Limits, *, 
         else:
             settled(lambda: _copy_in_parts(s3, source, to, part, at_once=limits.parts_at_once, time_left=time_left))
     except ClientError as error:
-        if code(error) in TAKEN:  # or, without versioning, the source was replaced: whoever looks again sees it
+        if code_of(error) in UNMET:  # or, without versioning, the source was replaced: whoever looks again sees it
             return False
-        if code(error) in MISSING:
+        if code_of(error) in MISSING:
             msg = f"{source.url} (version {source.version}) has gone before it was copied"
             raise VanishedError(msg) from error
         raise
@@ -118,7 +119,7 @@ def _bytes(s3: S3Client, of: Found, start: int, end: int) -> bytes:
         answer = s3.get_object(**of.exactly(), IfMatch=f'"{of.etag}"', Range=f"bytes={start}-{end - 1}")
         return answer["Body"].read()
     except ClientError as error:
-        if code(error) in MISSING | TAKEN:
+        if code_of(error) in MISSING | UNMET:
             msg = f"{of.url} (version {of.version}) has gone before it was compared"
             raise VanishedError(msg) from error
         raise

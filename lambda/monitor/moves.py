@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
-from s3_objects import MISSING, TAKEN, Found, code, create, look, read, read_with_etag
+from s3_objects import Found, create, look, read, read_with_etag
 
 from monitor import receipts as receipt_objects
 from monitor.copies import BYTES_PER_SECOND, Limits, copy, same
 from monitor.names import TargetNames, reason_key
 from streaming.errors import StorageError, VanishedError
+from streaming.s3_codes import MISSING, UNMET, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -187,5 +188,5 @@ class ReceiptMoves:
         try:
             self._s3.delete_object(**found.exactly(), IfMatch=f'"{found.etag}"')
         except ClientError as error:
-            if code(error) not in TAKEN | MISSING:  # a newer file stays
+            if code_of(error) not in UNMET | MISSING:  # a newer file stays
                 raise

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from s3_objects import MISSING, TAKEN, code, create, read, settled
+from s3_objects import create, read, settled
 
 from streaming.errors import StockETLError, StorageError
+from streaming.s3_codes import MISSING, UNMET, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +125,7 @@ def delete_pending(s3: S3Client, bucket: str, receipt: Receipt, etag: str) -> No
     try:
         settled(lambda: s3.delete_object(Bucket=bucket, Key=receipt.name, IfMatch=etag))
     except ClientError as error:
-        if code(error) not in TAKEN | MISSING:
+        if code_of(error) not in UNMET | MISSING:
             raise
 
 

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from s3_objects import BUSY, MISSING, TAKEN, code, read_with_etag
+from s3_objects import read_with_etag
 
+from streaming.s3_codes import BUSY, MISSING, UNMET, code_of
 from trigger.errors import ControlError
 from trigger.memory import Memory, dump, load
 from trigger.situation import Heartbeat
@@ -26,7 +27,7 @@ MEMORY = "control/trigger.json"
 HEARTBEAT = "control/heartbeat.json"
 STOP = "control/stop"
 REPLACE = "control/replace"
-_OVERTAKEN = TAKEN | BUSY | MISSING  # the latter: it was deleted since it was read
+_OVERTAKEN = UNMET | BUSY | MISSING  # the latter: it was deleted since it was read
 
 
 class Control:
@@ -65,7 +66,7 @@ class Control:
         try:
             return self._s3.put_object(Bucket=self._bucket, Key=MEMORY, Body=text, **condition)["ETag"]
         except ClientError as error:
-            if code(error) not in _OVERTAKEN:
+            if code_of(error) not in _OVERTAKEN:
                 raise
         found = self._get(MEMORY)
         # the SDK's own second attempt after a lost answer meets what its first one wrote; ids make texts unique

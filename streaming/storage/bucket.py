@@ -19,8 +19,9 @@ import tenacity
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
-from streaming.aws import client, code_of, plain_errors
+from streaming.aws import client, plain_errors
 from streaming.errors import ChangedError, StorageError, UnreadableError, VanishedError
+from streaming.s3_codes import UNMET, code_of
 from streaming.storage.place import CHUNK, Ranges, Version, is_drop_key
 from streaming.storage.refusals import Refusals, absent, is_refused_copy, may_be_of_one_object
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 _LARGEST_COPY = 5 << 30  # CopyObject takes no more: docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 _COPY_PART = 256 << 20
-_UNMET = {"412", "PreconditionFailed"}
 
 
 class _Ordered(TypedDict):
@@ -190,7 +190,7 @@ class Bucket:
                 if is_refused_copy(error):
                     msg = f"{version.key!r} cannot be copied to {self.url}: {error}; make it readable, or remove it"
                     raise UnreadableError(msg) from error
-                if code_of(error) not in _UNMET:
+                if code_of(error) not in UNMET:
                     raise
                 there = self.head(key)
                 if there is None:  # then the source may be another one now, which this raises

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from streaming.aws import CHANGED, EXPIRED, MISSING, REFUSED_ALL, client, code_of, status_of
+from streaming.aws import client
 from streaming.errors import SettingsError, StockETLError, StorageError, UnreadableError
+from streaming.s3_codes import DENIED, EXPIRED, MISSING, REFUSED_ALL, UNMET, code_of, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,16 +40,14 @@ class Request(TypedDict):
 def may_be_of_one_object(error: ClientError) -> bool:
     """Whether the answer to a read may have its reason in the object: refused as it is, and not for lack of time."""
     code = code_of(error)
-    if code in MISSING | CHANGED | REFUSED_ALL | EXPIRED or any(sign in code for sign in _TRANSIENT):
+    if code in MISSING | UNMET | REFUSED_ALL | EXPIRED or any(sign in code for sign in _TRANSIENT):
         return False
     return 400 <= status_of(error) < 500 and status_of(error) not in _NOBODYS
 
 
 def is_refused_copy(error: ClientError) -> bool:
     """Whether S3 will not copy this object as it is; missing rights are a matter of the caller, not of the object."""
-    return (
-        may_be_of_one_object(error) and status_of(error) in {400, 403} and code_of(error) not in {"403", "AccessDenied"}
-    )
+    return may_be_of_one_object(error) and status_of(error) in {400, 403} and code_of(error) not in DENIED
 
 
 class Refusals:
