@@ -14,7 +14,6 @@ from streaming.audit.audit import Audit
 from streaming.checkpoint.checkpoint import open_checkpoint
 from streaming.checkpoint.inspection import inspect
 from streaming.database.transactions import Sessions
-from streaming.descriptors import begin_anew
 from streaming.drops import source as drops
 from streaming.drops.input_watch import InputWatch
 from streaming.drops.options import SourceOptions
@@ -33,6 +32,7 @@ from streaming.supervision.drained import Drained
 from streaming.supervision.supervise import supervise
 from streaming.supervision.takeover import fates_of_open_batch, still_writer, take_over
 from streaming.telemetry.telemetry import Telemetry
+from streaming.telemetry.wear import begin_anew
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -22,6 +22,16 @@ def masked(text: str) -> str:
     return _NAMED.sub(r"\1***", _IN_URI.sub(r"\1***@", text))
 
 
+def first_line(said: BaseException | str | None) -> str:
+    """What an error says in its first line, or else its name: at most 300 characters, masked, without a full stop.
+
+    >>> first_line(ValueError("no password=x here."))
+    'no password=*** here'
+    """
+    otherwise = said if isinstance(said, str) else type(said).__name__
+    return masked(next(iter(str(said).strip().splitlines()), otherwise))[:300].rstrip(".")
+
+
 def masked_in(value: object) -> object:
     """The same for each text in lists and dicts."""
     if isinstance(value, str):

@@ -8,9 +8,9 @@ import logging
 import psycopg2
 import pytest
 
-from streaming.database.sqlstates import first_line, plain, told
+from streaming.database.sqlstates import plain, told
 from streaming.errors import SettingsError
-from streaming.masking import masked
+from streaming.masking import first_line, masked
 from streaming.settings import load
 from streaming.telemetry.log import JsonLines, TextLines
 

@@ -20,6 +20,7 @@ from streaming.database.connect import begin, connect
 from streaming.errors import CheckpointError, StockETLError
 from streaming.fingerprint import NOTHING
 from streaming.follower import Follower
+from streaming.masking import first_line
 from streaming.returns.timeline import Timeline
 from streaming.storage.locations import hadoop_url
 
@@ -176,7 +177,7 @@ class Audit(Follower):
     def _tell_not_audited(self, what: str, error: Exception) -> None:
         """Nothing of a job that ends: Spark and the embedded server go while it reads."""
         if not self._stop_event.is_set():
-            log.warning("the %s not audited this time: %s", what, told_by_spark(str(error)) or _first_line(error))
+            log.warning("the %s not audited this time: %s", what, told_by_spark(str(error)) or first_line(error))
 
 
 def state_fingerprints(spark: SparkSession, checkpoint: Checkpoint, batch_id: int) -> dict[int, Fingerprint | None]:
@@ -203,7 +204,3 @@ def _note(cur: cursor, batch_id: int, found: Found, seconds: float) -> None:
         " ORDER BY audited_at DESC OFFSET %s LIMIT 1)",
         (_KEPT - 1,),
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]

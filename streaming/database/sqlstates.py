@@ -7,7 +7,7 @@ import re
 import psycopg2
 
 from streaming.errors import START_AGAIN, DatabaseError
-from streaming.masking import masked
+from streaming.masking import first_line, masked
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _TRANSIENT_CLASSES = ("08", "53", "57P")  # connection, resources, shutdown and idle time-outs
@@ -142,8 +142,3 @@ def told(error: BaseException | None) -> tuple[str, str]:
     known = (_WAIT_ADVICE[code] for code in (state, state[:3], state[:2]) if code in _WAIT_ADVICE)
     advice = next(known, "" if state else _NO_ANSWER_ADVICE)
     return f"{shown} [{state}]" if state else shown, advice
-
-
-def first_line(error: BaseException | None) -> str:
-    """What the error says in its first line. Never shows a password."""
-    return masked(next(iter(str(error).strip().splitlines()), type(error).__name__)).rstrip(".")

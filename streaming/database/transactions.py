@@ -14,10 +14,11 @@ from tenacity.nap import sleep_using_event
 
 from streaming.database.connect import Limits, RefusedLoginError, begin, connect
 from streaming.database.login import Login, SecretUnavailableError
-from streaming.database.sqlstates import first_line, of_a_standby, plain, state_of, told, transient
+from streaming.database.sqlstates import of_a_standby, plain, state_of, told, transient
 from streaming.database.standstill import watched
 from streaming.database.table_holders import holders_of_any
 from streaming.errors import StockETLError
+from streaming.masking import first_line
 from streaming.waiting import Waiting
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from streaming.errors import SettingsError, StockETLError, StorageError
 from streaming.lake.rows import REJECTS, TICKS
+from streaming.masking import first_line
 from streaming.storage.locations import open_place
 from streaming.waiting import Waiting
 
@@ -148,11 +149,6 @@ class LakeKeeping:
             self._wait.failed(first_line(error), _ADVICE)
             return False
         return True
-
-
-def first_line(error: BaseException) -> str:
-    """What an error of Spark says before its traces."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
 
 
 def _parsed(data: bytes | None) -> dict[str, object]:

@@ -22,9 +22,10 @@ from streaming.checkpoint.inspection import damaged
 from streaming.errors import SettingsError, StorageError
 from streaming.follower import Follower
 from streaming.lake import rows as lake_files
-from streaming.lake.keeping import LakeKeeping, first_line
+from streaming.lake.keeping import LakeKeeping
 from streaming.lake.rows import REJECTS, TICKS, RowsFile
 from streaming.lake.tables import Lake
+from streaming.masking import first_line
 from streaming.storage.locations import open_place
 from streaming.storage.place import discard
 from streaming.waiting import Waiting

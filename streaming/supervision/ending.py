@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from streaming.errors import StockETLError
+from streaming.masking import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,7 +80,7 @@ def _fault(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in _FULL:
         _point_at_nothing(sys.stdout)  # its disk may be the full one
         return _no_room(error)
-    first = next(iter(_words_of(error).strip().splitlines()), "")[:300]
+    first = first_line(_words_of(error))
     shown = f"{type(error).__name__}: {first}" if first else type(error).__name__
     return f"this should not happen: {shown}. Please report it with {keep_details(error)}"
 

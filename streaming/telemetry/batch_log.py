@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from streaming.errors import StockETLError
 from streaming.follower import Follower
 from streaming.screen import many
+from streaming.telemetry.observer import Observer
 
 if TYPE_CHECKING:
     import threading
@@ -36,7 +37,7 @@ class _UnderWay:
     drops: Sequence[Span] | None = None
 
 
-class BatchLog(Follower):
+class BatchLog(Follower, Observer):
     """A follower that tells of batches that take long. `Publish` calls it at the beginning and the end of each batch.
 
     lake_since: since when an append to the lake is under way (seconds of `clock`), None if none is; bar: shown on a

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from streaming.errors import StockETLError
 from streaming.telemetry.observer import Observer
@@ -30,8 +30,8 @@ _METRICS_A_CALL, _VALUES_A_METRIC = 1_000, 150
 _KEPT_VALUES = 100_000
 
 
-class Metrics(Observer, Protocol):
-    """Takes figures, also those of each batch, as many at once as there are. Raises nothing."""
+class Metrics(Observer):
+    """Takes figures, also those of each batch, and keeps none: a subclass does. Raises nothing."""
 
     def waiting(self, drops: int, oldest_seconds: float) -> None:
         """How many drops wait, and how long the oldest has."""
@@ -43,29 +43,7 @@ class Metrics(Observer, Protocol):
         """Sends what has gathered."""
 
 
-class NoMetrics:
-    """Takes figures nowhere."""
-
-    def begins(self, batch_id: int) -> None:
-        """Nothing."""
-
-    def breaks_off(self) -> None:
-        """Nothing."""
-
-    def published(self, batch: Published) -> None:
-        """Nothing."""
-
-    def waiting(self, drops: int, oldest_seconds: float) -> None:
-        """Nothing."""
-
-    def descriptors(self, share: float) -> None:
-        """Nothing."""
-
-    def flush(self) -> None:
-        """Nothing."""
-
-
-class CloudWatch:
+class CloudWatch(Metrics):
     """Metrics of the namespace `StockETL` with the dimension service=stocketl, every value kept.
 
     put: `put_metric_data` of boto3's client. For several threads.
@@ -75,12 +53,6 @@ class CloudWatch:
         self._put = put
         self._lock = threading.Lock()
         self._values: dict[str, Counter[float]] = {}
-
-    def begins(self, batch_id: int) -> None:
-        """Nothing yet."""
-
-    def breaks_off(self) -> None:
-        """Nothing: the log tells it."""
 
     def published(self, batch: Published) -> None:
         """Keeps the figures of one batch and of each drop that ended in it for the next flush."""

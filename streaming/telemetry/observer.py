@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -37,8 +37,8 @@ class Published:
     held: list[Descriptors]
 
 
-class Observer(Protocol):
-    """Its methods raise nothing and take no time."""
+class Observer:
+    """Does nothing with what it is told, unless a subclass does. Its methods raise nothing and take no time."""
 
     def begins(self, batch_id: int) -> None:
         """A batch is worked on from here on."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streaming.descriptors import Wear
 from streaming.storage.locations import open_place
 from streaming.telemetry.backlog import Backlog
 from streaming.telemetry.batch_log import BatchLog
 from streaming.telemetry.heartbeat import Heartbeat
 from streaming.telemetry.log import terminal
-from streaming.telemetry.metrics import NoMetrics, cloudwatch
+from streaming.telemetry.metrics import Metrics, cloudwatch
 from streaming.telemetry.progress_bar import ProgressBar
+from streaming.telemetry.wear import Wear
 
 if TYPE_CHECKING:
     import threading
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from streaming.checkpoint.checkpoint import Checkpoint
     from streaming.follower import Follower
     from streaming.settings import Settings
-    from streaming.telemetry.metrics import Metrics
     from streaming.telemetry.observer import Observer
 
 
@@ -40,7 +39,7 @@ class Telemetry:
         committed: Callable[[], int],
         lake_since: Callable[[], float | None],
     ) -> None:
-        metrics: Metrics = cloudwatch() if settings.metrics == "cloudwatch" else NoMetrics()
+        metrics = cloudwatch() if settings.metrics == "cloudwatch" else Metrics()
         screen = terminal()
         self._batch_log = BatchLog(checkpoint, stop, lake_since=lake_since, bar=ProgressBar(screen) if screen else None)
         self.wear = Wear(metrics)

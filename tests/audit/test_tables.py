@@ -27,7 +27,7 @@ from streaming.publish.batch import Batch, _joined
 from streaming.publish.foreach_batch import Steps
 from streaming.returns.history import History
 from streaming.settings import load
-from streaming.telemetry.metrics import NoMetrics
+from streaming.telemetry.metrics import Metrics
 from streaming.ticks.parse import by_bucket
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Job:
         self.transactions.run(writer.create)
         epoch = writer.take_over(database, threading.Event())
         checkpoint = Checkpoint(str(folder), "c", 2, text_ids=False)
-        self._publish = publish_made(self.transactions, checkpoint, epoch, NoMetrics())
+        self._publish = publish_made(self.transactions, checkpoint, epoch, Metrics())
         self._buckets: dict[int, tuple[Chunks, bytes | None]] = {0: (Chunks(), None), 1: (Chunks(), None)}
         self._batches = 0
 

@@ -20,7 +20,6 @@ from streaming.checkpoint.checkpoint import open_checkpoint
 from streaming.checkpoint.offset import EMPTY_OFFSET
 from streaming.database import transactions as database_transactions
 from streaming.database.transactions import Transactions
-from streaming.descriptors import Wear
 from streaming.drops import source as drops
 from streaming.drops.options import Limits, ReadOptions, SourceOptions
 from streaming.lake.keeping import LakeKeeping
@@ -32,7 +31,8 @@ from streaming.returns import processor as returns
 from streaming.spark.properties import partitions
 from streaming.storage.locations import hadoop_url
 from streaming.telemetry.batch_log import BatchLog
-from streaming.telemetry.metrics import NoMetrics
+from streaming.telemetry.metrics import Metrics
+from streaming.telemetry.wear import Wear
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +99,7 @@ def costs(spark: SparkSession, home: Path, database: str, tickers: int, monkeypa
         checkpoint,
         epoch,
         published=int,
-        observers=[BatchLog(checkpoint, threading.Event()), NoMetrics(), Wear(NoMetrics())],
+        observers=[BatchLog(checkpoint, threading.Event()), Metrics(), Wear(Metrics())],
     )
     query = _query(spark, home, checkpoint, publish)
     try:

@@ -13,8 +13,9 @@ from job_process import Job, drop, noise
 from outcome import receipts, rows
 from tables import assert_same, expected, stored
 
-from streaming.descriptors import Descriptors, Wear, of_java_above, of_process
+from streaming.descriptors import Descriptors, of_java_above, of_process
 from streaming.telemetry.metrics import CloudWatch
+from streaming.telemetry.wear import Wear
 
 HEADER = b"date,id,price,trade_volume\n"
 _CHILD = "import sys; from streaming.descriptors import of_java_above; print(of_java_above(), flush=True)"

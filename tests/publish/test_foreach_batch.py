@@ -19,7 +19,7 @@ from streaming.ledger import writer
 from streaming.packets import Changes
 from streaming.publish.batch import Batch
 from streaming.publish.foreach_batch import Steps
-from streaming.telemetry.metrics import NoMetrics
+from streaming.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ def test_a_batch_is_told_once_also_where_the_answer_to_its_commit_was_lost(
 
 def test_a_batch_that_the_database_has_lost_ends_the_job(database: str, tmp_path: Path) -> None:
     """As after a failover to a standby that lagged: the next batch is not written, for the tables lack rows."""
-    metrics = NoMetrics()
+    metrics = Metrics()
     checkpoint = Checkpoint(str(tmp_path), "c", 2, text_ids=False)
     with contextlib.closing(Transactions(database, threading.Event())) as transactions:
         transactions.run(writer.create)

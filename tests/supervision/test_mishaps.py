@@ -10,14 +10,14 @@ import pytest
 
 from streaming.errors import StorageError
 from streaming.supervision.mishaps import QueryFailedError, signs_in
-from streaming.supervision.supervise import _Restarts
+from streaming.supervision.restarts import Restarts
 
 WORKER_DIED = QueryFailedError("the query ended: Python worker exited unexpectedly")
 
 
-def _restarts() -> tuple[_Restarts, Any]:
+def _restarts() -> tuple[Restarts, Any]:
     publish: Any = SimpleNamespace(batches=0)
-    return _Restarts(publish, isolate=False), publish
+    return Restarts(publish, isolate=False), publish
 
 
 def test_a_storage_that_does_not_answer_is_waited_for_as_long_as_it_takes() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streaming.errors import StorageError
+from streaming.supervision import restarts
 from streaming.supervision import supervise as supervision
 from streaming.supervision.mishaps import QueryFailedError
 from streaming.supervision.stopping import Stop
@@ -46,7 +47,7 @@ def _supervised(
     pause: float = 0.001,
 ) -> tuple[list[bool], Callable[[], None]]:
     """The starts, each with whether it was told to stop by then; and what supervises queries that have these fates."""
-    monkeypatch.setattr(supervision, "_RESTART_PAUSE_SECONDS", pause)
+    monkeypatch.setattr(restarts, "_FIRST_PAUSE_SECONDS", pause)
     monkeypatch.setattr(supervision, "_LOOK_SECONDS", 0.001)
     ends, starts = stop or Stop(), []
     publish: Any = SimpleNamespace(batches=0, error=error)

@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from streaming.descriptors import Wear
 from streaming.publish.foreach_batch import Publish
 from streaming.telemetry.batch_log import BatchLog
-from streaming.telemetry.metrics import NoMetrics
+from streaming.telemetry.metrics import Metrics
+from streaming.telemetry.wear import Wear
 
 if TYPE_CHECKING:
     from streaming.checkpoint.checkpoint import Checkpoint
     from streaming.database.transactions import Transactions
-    from streaming.telemetry.metrics import Metrics
 
 
 def made(transactions: Transactions, checkpoint: Checkpoint, epoch: int, metrics: Metrics) -> Publish:
@@ -24,5 +23,5 @@ def made(transactions: Transactions, checkpoint: Checkpoint, epoch: int, metrics
         checkpoint,
         epoch,
         published=int,
-        observers=[BatchLog(checkpoint, threading.Event()), metrics, Wear(NoMetrics())],
+        observers=[BatchLog(checkpoint, threading.Event()), metrics, Wear(Metrics())],
     )
