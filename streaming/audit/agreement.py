@@ -1,8 +1,8 @@
 """Whether a batch and the state fit the ledger: compared in the batch's transaction, before Spark commits the state.
 
-The ledger keeps two things for it. Of the last batches: what was read of each drop. Of each bucket of the state: the
-fingerprint of its cells after the last batch that changed it. A replay that reads something else would commit a wrong
-state, and returns would be wrong from then on without a word; a state that is not the one of the tables would, too.
+The ledger keeps two things for this: what the last batches read of each drop, and the fingerprint that each bucket of
+the state had after the last batch that changed it. If a replay read something else, it would commit a wrong state, and
+returns would be wrong from then on without a word. The same happens with a state that is not that of the tables.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _KEPT_BATCHES = 100  # as many as Spark keeps of its own logs
 _COUNTS = ("rows_read", "rows_rejected", "lines")
-OLDER = -1  # the bucket that stands for those of a database that is older than the fingerprints
+OLDER = -1  # stands for all buckets of a database that is older than the fingerprints
 
 Reading = dict[str, int | str]
 
@@ -41,7 +41,7 @@ def readings(facts: list[Fact]) -> dict[str, Reading]:
 
 
 def record(cur: cursor, checkpoint: Checkpoint, batch_id: int, batch: Batch) -> None:
-    """Notes a new batch. Raises CheckpointError if the state it began with is not the one the ledger knows."""
+    """Notes a new batch. Raises CheckpointError if the state that it began with is not that of the ledger."""
     known = fingerprints(cur, checkpoint.id)
     for key, (before, _) in batch.fingerprints.items():
         bucket = checkpoint.bucket(key)
@@ -77,14 +77,14 @@ def refuse_lost(cur: cursor, checkpoint: Checkpoint, batch_id: int) -> None:
         msg = (
             f"the database has lost batch {batch_id}, which was committed: a standby that did not have it became the "
             "writer, or an older copy was restored. The tables lack its rows; nothing more was written. If the server "
-            f"that has it can come back, point --database there; else start anew: {START_AGAIN}. Synchronous "
-            "replication (synchronous_standby_names) prevents it."
+            f"that has it can come back, point --database there. Else start anew: {START_AGAIN}. Synchronous "
+            "replication (synchronous_standby_names) prevents this."
         )
         raise CheckpointError(msg)
 
 
 def refuse_another_replay(cur: cursor, checkpoint: Checkpoint, batch_id: int, batch: Batch) -> None:
-    """Raises CheckpointError if a batch that is in the database read or did something else this time."""
+    """Raises CheckpointError if a replay of a batch in the database read or did something else this time."""
     _compare_readings(cur, checkpoint, batch_id, batch)
     now = {checkpoint.bucket(key): after for key, (_, after) in batch.fingerprints.items()}
     for bucket, (last, expected) in fingerprints(cur, checkpoint.id).items():
@@ -101,12 +101,12 @@ def fingerprints(cur: cursor, checkpoint_id: str) -> dict[int, tuple[int, Finger
 
 
 def drifted(url: str, bucket: int, batch_id: int, expected: Fingerprint, got: Fingerprint) -> str:
-    """The words for a state that is not the one of the tables."""
+    """The message for a state that is not that of the tables."""
     since = f"after batch {batch_id}" if batch_id >= 0 else "before any batch"
     return (
-        f"the state in the checkpoint {url} is not the one that the tables were written from: bucket {bucket}, "
+        f"the tables were not written from the state in the checkpoint {url}: bucket {bucket}, "
         f"{since}: expected {expected.cells:,} cells with the sum {expected.sum}, got {got.cells:,} with {got.sum}. "
-        "Nothing was written; going on would write wrong returns. Was a part of the checkpoint or of the database "
+        "Nothing was written, since the returns would be wrong. Was a part of the checkpoint or of the database "
         f"restored from a copy? Restore both from the same moment, or start anew: {START_AGAIN}."
     )
 

@@ -1,9 +1,10 @@
-"""State, ledger and tables beside each other as a whole, at the start and once in a while: none drifts away unseen.
+"""Compares state, ledger and tables as a whole, after the start and now and then: none drifts away unseen.
 
-Each batch compares the buckets that it touches (`agreement`). This looks at all others too: the state is read from the
-checkpoint as Spark has committed it, the tables by `table_audit`. It waits for a quiet moment, since it takes a core.
+Each batch compares the buckets that it touches (`agreement`). The audit looks at all others too. It reads the state
+from the checkpoint, as Spark has committed it, and the tables by `audit.tables`. It takes a core, so it waits for a
+quiet moment.
 
-Delivery: none. An audit that is cut short is made again after the next start.
+Delivery: none. If an audit is cut short, it is made again after the next start.
 """
 
 from __future__ import annotations
@@ -50,10 +51,10 @@ class _GiveWayError(Exception):
 
 
 class Audit(Follower):
-    """Audits after the start and then every so many seconds, in a quiet moment; `error`: the state is another one.
+    """Audits after the start and then at intervals, in a quiet moment. error: the state is not that of the ledger.
 
-    receipts: know the last batch that Spark has committed; publish: tells whether the job is busy. With `once` the
-    first audit waits for no quiet moment, which might not come. `began`: the first one is through.
+    receipts: knows the last batch that Spark has committed; publish: tells whether the job is busy. With `once`, the
+    first audit does not wait for a quiet moment, which might not come. began: the first audit is through.
     """
 
     def __init__(  # noqa: PLR0917 - what it compares, and what tells it when
@@ -80,7 +81,7 @@ class Audit(Follower):
         self.began = False
 
     def follow(self) -> None:
-        """Until the stop event; raises CheckpointError if the state is not the one of the ledger."""
+        """Until the stop event. Raises CheckpointError if the state is not that of the ledger."""
         while not self._stop_event.is_set():
             if not self._once or self.began:
                 self._wait_for_quiet()
@@ -90,14 +91,14 @@ class Audit(Follower):
             self._stop_event.wait(self._every)
 
     def audit(self) -> None:
-        """One audit. Raises CheckpointError if the state is not the one of the ledger; tables are told and noted."""
+        """One audit. Raises CheckpointError if the state is not that of the ledger. Other tables are told and noted."""
         began, batch_id = time.monotonic(), self._receipts.done
         what = "state, ledger and tables" if self._compare_state(batch_id) else "ledger and tables"
         try:
             found = self._compare_tables()
         except StockETLError:
             raise
-        except Exception as error:  # noqa: BLE001 (psycopg2's, of a server that is away: the next audit will tell)
+        except Exception as error:  # noqa: BLE001 (psycopg2's, if the server is away: the next audit will tell)
             self._tell_not_audited("tables were", error)
             return
         if found is None:
@@ -109,7 +110,7 @@ class Audit(Follower):
         else:
             log.error(
                 "audit: the tables are not what was loaded: %s. Were they changed by hand? `stocketl verify` names each"
-                " cell; `stocketl rebuild` makes them anew from the files",
+                " cell, and `stocketl rebuild` makes them anew from the files",
                 found.problem,
             )
 
@@ -133,7 +134,7 @@ class Audit(Follower):
         return True
 
     def _compare_tables(self) -> Found | None:
-        """None if the job ends before. A batch that needs a table for a new column gets it, and it is begun anew."""
+        """None if the job ends before. If a batch needs a table for a new column, it gets it, and this begins anew."""
         while not self._stop_event.is_set():
             with contextlib.suppress(_GiveWayError), contextlib.closing(self._connected()) as opened:
                 opened.set_session(isolation_level="REPEATABLE READ", readonly=True)
@@ -147,7 +148,7 @@ class Audit(Follower):
         return connect(self._login.uri(), read_only=True)
 
     def _wait_for_quiet(self) -> None:
-        """Until no batch was under way for some seconds, or until it has waited for too long."""
+        """Until no batch was under way for some seconds, or until this has waited for too long."""
         began = quiet_since = time.monotonic()
         quiet = min(QUIET_SECONDS, self._every)
         while (now := time.monotonic()) - quiet_since < quiet and now - began < LONGEST_WAIT_SECONDS:
@@ -164,8 +165,8 @@ class Audit(Follower):
     def _let_pass(self) -> None:
         """Between two pieces: a batch goes first, for some seconds.
 
-        Raises _GiveWayError: what the audit has read is locked until its transaction ends, and a job that ends reads no
-        more.
+        Raises _GiveWayError if a batch needs a table, since what the audit has read is locked until its transaction
+        ends. Also if the job ends.
         """
         began = time.monotonic()
         while not self._publish.held_up and not self._stop_event.is_set():
@@ -175,13 +176,13 @@ class Audit(Follower):
         raise _GiveWayError
 
     def _tell_not_audited(self, what: str, error: Exception) -> None:
-        """Nothing of a job that ends: Spark and the embedded server go while it reads."""
+        """If the job ends, tells nothing: Spark and the embedded server go while this reads."""
         if not self._stop_event.is_set():
             log.warning("the %s not audited this time: %s", what, told_by_spark(str(error)) or first_line(error))
 
 
 def state_fingerprints(spark: SparkSession, checkpoint: Checkpoint, batch_id: int) -> dict[int, Fingerprint | None]:
-    """By bucket, as Spark has committed it with this batch; None: written by a stocketl that knew none.
+    """By bucket, as Spark has committed it with this batch. None: an older stocketl wrote the state.
 
     https://spark.apache.org/docs/4.1.4/streaming/structured-streaming-state-data-source.html
     """
@@ -193,7 +194,7 @@ def state_fingerprints(spark: SparkSession, checkpoint: Checkpoint, batch_id: in
 
 
 def _note(cur: cursor, batch_id: int, found: Found, seconds: float) -> None:
-    """The newest time is the newest audit: those that a wrong clock has put into the future go."""
+    """The newest time is the newest audit. If a wrong clock has put some into the future, they go."""
     cur.execute("DELETE FROM stocketl.audits WHERE audited_at > clock_timestamp()")
     cur.execute(
         "INSERT INTO stocketl.audits (batch_id, cells, seconds, problem) VALUES (%s, %s, %s, %s)",

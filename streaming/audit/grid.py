@@ -82,7 +82,7 @@ def read_grid(
 
 
 def filled(cur: cursor, name: str, columns: list[str]) -> list[str]:
-    """Those of the columns of a wide table in which there is anything."""
+    """The columns of a wide table that are not empty."""
     if not columns:
         return []
     cur.execute("SELECT wide_schema FROM stocketl.writer")
@@ -93,7 +93,7 @@ def filled(cur: cursor, name: str, columns: list[str]) -> list[str]:
 
 
 def _copied(cur: cursor, query: sql.Composed, columns: int, dtype: npt.DTypeLike) -> pa.Table:
-    """A query's rows: an int32, then columns of one type. PostgreSQL's text of a float64 reads back to the bit."""
+    """A query's rows: an int32, then columns of one type. A float64 comes back to the bit."""
     buffer = io.BytesIO()
     cur.copy_expert(sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(query), buffer)
     names = ["date", *(str(number) for number in range(columns))]
@@ -109,5 +109,5 @@ def _copied(cur: cursor, query: sql.Composed, columns: int, dtype: npt.DTypeLike
 
 
 def text_of(value: np.generic, there: object) -> str:
-    """A cell as it is printed: all digits, `-` where nothing is."""
+    """A cell as it is printed: all digits, or `-` if it is empty."""
     return repr(value.item()) if there else ABSENT

@@ -1,6 +1,6 @@
-"""Whether the wide tables still hold what was loaded, or somebody else has changed them.
+"""Whether the wide tables still hold what was loaded, or somebody has changed them.
 
-Prices and volumes are compared by their fingerprint, bucket by bucket; each return with the prices that it is made of.
+Prices and volumes are compared by their fingerprint, bucket by bucket. Each return is compared with its prices.
 Changes nothing. A table of 800 tickers and ten years is read in about a second, in pieces of a few megabytes.
 """
 
@@ -33,14 +33,14 @@ _NAMED = 3
 
 @dataclass
 class Found:
-    """What was compared: cells with a price; and what does not fit: all of it counted, the first ones named."""
+    """cells: how many with a price were compared; problems: how many do not fit; named: the first of them."""
 
     cells: int = 0
     problems: int = 0
     named: list[str] = field(default_factory=list)
 
     def differ(self, what: str, count: int = 1) -> None:
-        """Counts so many."""
+        """Counts problems of one kind."""
         self.problems += count
         if len(self.named) < _NAMED:
             self.named.append(what)
@@ -67,7 +67,7 @@ def audit_tables(cur: cursor, checkpoint: Checkpoint, pause: Callable[[], None])
     known = fingerprints(cur, checkpoint.id)
     for bucket, total in sums.items():
         if bucket not in known and OLDER in known:
-            continue  # not touched since the ledger knows fingerprints
+            continue  # not touched since the ledger has fingerprints
         last, expected = known.get(bucket, (-1, NOTHING))
         if total != expected:
             found.differ(

@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL: to the server that writes, with nothing set that outlives a transaction.
+"""Connections to PostgreSQL: to the server that writes, without a setting that outlives a transaction.
 
-What a transaction needs is set inside of it (`begin`). So a pooler in transaction mode gives nothing of the job to
-strangers, and what the administrator has set for the role or the database holds for all others.
+What a transaction needs is set inside of it (`begin`). So behind a pooler in transaction mode, no setting of the job
+reaches strangers, and what the administrator has set for the role or the database holds for all others.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _REFUSED_LOGIN = re.compile(r"authentication failed|no password supplied|role \"
 _DEFAULTS: dict[str, str] = {
     "application_name": "stocketl",
     "connect_timeout": "10",
-    # a server that is gone without a word is noticed after 30 s
+    # if a server goes without a word, that is noticed after 30 s
     "keepalives_idle": "15",
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "30000",
-    # of several servers, or several addresses of one name, the one that writes
+    # if there are several servers, or several addresses of a name: the one that writes
     "target_session_attrs": "read-write",
 }
 _CLOSED = "current_setting('transaction_read_only') = 'on', pg_is_in_recovery()"
@@ -59,10 +59,10 @@ class Limits:
 def connect(uri: str, *, process: str = "", read_only: bool = False) -> connection:
     """A new connection, outside a transaction, to a server that writes; each transaction on it begins with `begin`.
 
-    What the URI itself says (keepalives, target_session_attrs, application_name …) wins. read_only: a standby will do
-    if no writer is there; process: put after the application_name, whoever gave it, since whether a job's sessions are
-    there is seen by it. Raises DatabaseError for what waiting does not mend (also a server_encoding other than
-    UTF8), psycopg2's own error for what it does.
+    What the URI itself says (keepalives, target_session_attrs, application_name …) wins. read_only: if there is no
+    writer, a standby will do; process: put after the application_name, since others know the job's sessions by it.
+    Raises DatabaseError for what waiting does not mend (a server_encoding other than UTF8, too), psycopg2's own error
+    for the rest.
     """
     given = {**_DEFAULTS, **_parsed(uri), "client_encoding": "UTF8"}
     if process:  # PostgreSQL cuts the name at 63 bytes
@@ -78,7 +78,7 @@ def connect(uri: str, *, process: str = "", read_only: bool = False) -> connecti
     if encoding != "UTF8":
         msg = (
             f"the database {opened.info.dbname!r} has the encoding {encoding}, expected UTF8. "
-            "Make another one: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+            "Make another database: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
         )
         opened.close()
         raise DatabaseError(msg)
@@ -88,10 +88,10 @@ def connect(uri: str, *, process: str = "", read_only: bool = False) -> connecti
 
 
 def begin(cur: cursor, limits: Limits | None = None, *, read_only: bool = False) -> int:
-    """The first statement of a transaction: its settings, for this transaction alone. The process id of the session.
+    """The first statement of a transaction: sets what holds for it alone. Returns the process id of the session.
 
-    Raises NotTheWriterError if the server is a standby or the transaction is read-only by default: to read there could
-    already mean to read what is old.
+    Raises NotTheWriterError if the server is a standby or the transaction is read-only by default: what is read there
+    could be old.
     """
     asked = limits or Limits()
     settings = {field.name: str(round(getattr(asked, field.name) * 1000)) for field in fields(asked)}
@@ -100,7 +100,7 @@ def begin(cur: cursor, limits: Limits | None = None, *, read_only: bool = False)
         settings["transaction_timeout"] = "0"  # what is too long for it would be too long at every try
     calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
     cur.execute(
-        # Spark forgets a batch once it is committed here: the commit must be on the disk
+        # once a batch is committed here, Spark forgets it: the commit must be on the disk
         f"""
         SELECT {_CLOSED}, pg_backend_pid(), {calls},
                set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
@@ -139,7 +139,7 @@ def _connected(given: dict[str, str]) -> connection:
 
 
 def _each_server(given: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The parameters for one server of the list after the other; a list of one goes for all of them."""
+    """The parameters for each server of the list in turn. A list with one value holds for all servers."""
     lists = {name: given[name].split(",") for name in ("host", "hostaddr", "port") if given.get(name)}
     for at in range(max(map(len, lists.values()), default=1)):
         yield given | {name: values[at if len(values) > 1 else 0] for name, values in lists.items()}
@@ -160,7 +160,7 @@ def _not_the_writer(*, standby: bool) -> NotTheWriterError:
 
 
 def _parsed(uri: str) -> dict[str, str]:
-    """The own messages of libpq may quote the URI or a part of the password: none of them is passed on."""
+    """Messages of libpq may quote the URI or a part of the password, so none of them is passed on."""
     try:
         parsed = parse_dsn(uri)
     except psycopg2.Error:

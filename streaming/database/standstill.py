@@ -1,7 +1,7 @@
-"""A transaction that stands still in the server is told, too: nothing fails, so nobody else would say a word.
+"""If a transaction stands still in the server, that is told too: nothing fails, so nothing else would tell it.
 
-COMMIT waits for ever for a synchronous standby that is gone, and a server or pooler may stop answering without closing
-the connection. So a second connection has a look now and then while a transaction is under way.
+If a synchronous standby is gone, COMMIT waits for ever. A server or pooler may stop answering without closing the
+connection. So while a transaction is under way, a second connection looks at it now and then.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOOK_SECONDS = 30.0
 
 @contextlib.contextmanager
 def watched(uri: str, pid: int, waiting: Waiting) -> Iterator[None]:
-    """Tells `waiting` while the session `pid` stands still; the caller says when it is over."""
+    """While the session `pid` stands still, tells it to `waiting`. The caller says when it is over."""
     over, telling = threading.Event(), threading.Lock()
 
     def look() -> None:
@@ -45,7 +45,7 @@ def watched(uri: str, pid: int, waiting: Waiting) -> Iterator[None]:
 
 
 def _standing_still(uri: str, pid: int) -> tuple[str, str] | None:
-    """Why the session makes no progress and what to do; None if it does, or if nobody can tell."""
+    """Why the session makes no progress, and what to do. None if it makes some, or if nobody can tell."""
     try:
         with contextlib.closing(connect(uri, read_only=True)) as opened, opened.cursor() as cur:
             cur.execute("SELECT wait_event FROM pg_stat_activity WHERE pid = %s", (pid,))

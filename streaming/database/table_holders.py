@@ -1,4 +1,4 @@
-"""Who holds a table that a lock is wanted on: what a person needs to find the session and to end it."""
+"""Who holds a table that the job needs: what a person must know to find that session and end it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _SHOWN, _QUERY_SHOWN = 3, 80
 
-# A session's own workers are it. A prepared transaction is no session: it is known by its id, which it has locked too.
+# A session's workers count as the session. A prepared transaction has no session: it is found by its locked id.
 _HOLDERS = """
     SELECT DISTINCT ON (since, holder, p.gid) coalesce(a.leader_pid, l.pid) AS holder, a.usename, a.application_name,
            a.state, coalesce(a.xact_start, p.prepared) AS since, CASE WHEN a.state IS NOT NULL THEN a.query END,
@@ -37,7 +37,7 @@ _ANY = """
 
 @dataclass(frozen=True, slots=True)
 class Holders:
-    """told: who they are, in one line; ending: the statement that would end the oldest, empty if there is none."""
+    """told: who they are, in one line; ending: the statement that ends the oldest, empty if there is none."""
 
     told: str
     ending: str
@@ -46,13 +46,13 @@ class Holders:
 def holders(cur: cursor, table: str) -> Holders:
     """Everybody else who has a lock on the table (a quoted name), the oldest transaction first.
 
-    What a session of another role does is only shown to members of pg_read_all_stats; its process and role are to all.
+    Everybody sees process and role of a session. Only members of pg_read_all_stats see what another role does.
     """
     return _found(cur, "l.relation = to_regclass(%s)", [table])
 
 
 def holders_of_any(cur: cursor) -> Holders:
-    """Everybody else who has a lock on a table of StockETL that keeps writers out: of the table or of rows in it."""
+    """Everybody else who has a lock on a table of StockETL, or on rows in it, that keeps writers out."""
     return _found(cur, _ANY, [])
 
 
@@ -74,7 +74,7 @@ def _session(  # noqa: PLR0917 - the columns of the query, in order
         return f"process {pid} (autovacuum, or another one of the server itself)"
     who = f"process {pid} ({application or 'without application_name'}, role {user}"
     if state is None:
-        return f"{who}; what it does is shown if this role is granted pg_read_all_stats)"
+        return f"{who}; to see what it does, grant pg_read_all_stats to this role)"
     begun = f" since {since:%Y-%m-%d %H:%M:%S %Z}" if since else ""
     shown = " ".join((query or "").split())
     shown = shown if len(shown) <= _QUERY_SHOWN else f"{shown[:_QUERY_SHOWN]}…"

@@ -1,4 +1,4 @@
-"""Transactions that are tried again until they succeed, on a connection that is opened anew when it breaks."""
+"""Transactions that are tried again until they succeed. If the connection breaks, a new one is opened."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ LONGEST_STATEMENT = 86400.0  # seconds
 
 
 class StoppedError(StockETLError):
-    """The job was asked to stop while it waited for the database; nothing of the transaction was written."""
+    """The job was asked to stop while it waited for the database. Nothing of the transaction was written."""
 
 
 class Transactions:
     """Runs transactions on one connection, opened when first needed and again when it breaks.
 
-    login: a URI, or what gives one that may change; of: whose transactions these are, for the line of a wait;
-    process: of `connect`. Not for several threads at once, `cancel` aside. A set `stop` ends every wait.
+    login: a URI, or a `Login` whose URI may change; of: whose transactions these are, for the line of a wait; process:
+    see `connect`. Not for several threads at once, except `cancel`. Once `stop` is set, every wait ends.
     """
 
     def __init__(
@@ -65,9 +65,9 @@ class Transactions:
     def run(self, work: Callable[[cursor], T]) -> T:
         """BEGIN, `work`, COMMIT; the result of `work`.
 
-        Delivery: at least once. All of it is tried again, for ever, on transient errors, even if the answer to
-        COMMIT was lost: `work` must find out itself what is there. Raises DatabaseError for permanent errors,
-        StoppedError if `stop` is set while waiting; a StockETLError of `work` passes through after ROLLBACK.
+        Delivery: at least once. After a transient error all of it is tried again, for ever, even if only the answer to
+        COMMIT was lost: `work` must find out itself what is there. Raises DatabaseError for permanent errors, and
+        StoppedError if `stop` is set while waiting. A StockETLError of `work` passes through after ROLLBACK.
         """
         retrying = Retrying(
             retry=retry_if_exception(self._is_worth_another_try),
@@ -95,7 +95,7 @@ class Transactions:
         return result
 
     def outside(self, statement: sql.Composable) -> list[tuple[Any, ...]]:
-        """One try of a statement that cannot be in a transaction, VACUUM say, on the connection if there is one.
+        """One try of a statement that cannot be in a transaction, such as VACUUM, if there is a connection.
 
         Raises psycopg2's own error; the next `run` finds a usable connection or opens one.
         """
@@ -113,7 +113,7 @@ class Transactions:
         return found
 
     def pause(self, seconds: float) -> None:
-        """Waits between two transactions; raises StoppedError if `stop` is set meanwhile."""
+        """Waits between two transactions. Raises StoppedError if `stop` is set meanwhile."""
         if self._stop.wait(seconds):
             msg = "stopped while waiting for PostgreSQL: the transaction was given up"
             raise StoppedError(msg)
@@ -137,7 +137,7 @@ class Transactions:
             with watched(self._uri, pid, self._waiting):
                 with opened.cursor() as cur:
                     result = work(cur)
-                    # a COMMIT that waits for a synchronous standby and is cut short has committed here, and only here
+                    # if COMMIT waits for a synchronous standby and is cut short, it has committed here, and only here
                     cur.execute("SET LOCAL statement_timeout = 0")
                 opened.commit()
         except BaseException as error:
@@ -150,7 +150,7 @@ class Transactions:
     def _begun(self) -> tuple[connection, int]:
         """A connection whose transaction has begun, and the process id of its session.
 
-        One that died or became a standby's while nothing was to do costs no wait.
+        If it died, or became a standby's, while there was nothing to do, that costs no wait.
         """
         if self._connection is not None:
             try:
@@ -174,13 +174,13 @@ class Transactions:
         return transient(error) or isinstance(error, SecretUnavailableError)
 
     def _allow_more(self, error: BaseException) -> None:
-        """A statement that needs longer than its limit would fail for ever: the next try gets twice the time."""
+        """If a statement needs longer than its limit, it would always fail: the next try gets twice the time."""
         if isinstance(error, psycopg2.Error) and state_of(error) == "57014":
             longer = min(2 * self._limits.statement_timeout, LONGEST_STATEMENT)
             self._limits = replace(self._limits, statement_timeout=longer)
 
     def _abandon(self, error: BaseException) -> None:
-        """Back to a connection that is outside a transaction, or to none if it is broken or not the writer's."""
+        """Goes back to a connection outside a transaction. If it is broken or not the writer's, closes it."""
         opened = self._connection
         with contextlib.suppress(psycopg2.Error):
             if opened is not None and not opened.closed and not of_a_standby(error):
@@ -197,7 +197,7 @@ class Transactions:
         self._waiting.failed(reason, advice)
 
     def _holders(self) -> str:
-        """Who keeps writers out, asked after the lock time-out on the same connection."""
+        """Who keeps writers out; asked on the same connection after the lock time-out."""
         opened = self._connection
         with contextlib.suppress(psycopg2.Error):
             if opened is not None:
@@ -209,9 +209,9 @@ class Transactions:
 
 
 class Sessions:
-    """Sessions for the parts of one job: each has a connection and a login of its own; all are closed at the end.
+    """Sessions for the parts of one job. Each has its own connection and login; all are closed at the end.
 
-    process: of `connect`.
+    process: see `connect`.
     """
 
     def __init__(self, login: Login, stop: threading.Event, *, process: str = "") -> None:

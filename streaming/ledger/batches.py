@@ -1,4 +1,4 @@
-"""The ledger, schema `stocketl`: what was loaded from what, by which writer, and what is still to be told and moved.
+"""The ledger, schema `stocketl`: what was loaded from what, by which writer, and what is still to be done.
 
 Every function works in the caller's transaction and commits nothing; `take_over` of `writer` alone has its own.
 
@@ -43,14 +43,14 @@ def begin_batch(  # noqa: PLR0917 - the columns of `batches`, in order
         msg = (
             f"batch {batch_id} of checkpoint {checkpoint_id} is in the database with another list of drops: expected "
             f"digest {recorded!r} ({number} drops), got {digest!r} ({drops} drops). Two jobs may have used one "
-            "checkpoint, and a file could be missing from the tables: check with `stocketl verify` before going on."
+            "checkpoint, and a file could be missing from the tables: run `stocketl verify` before you go on."
         )
         raise CheckpointError(msg)
     return False
 
 
 def finish_batch(cur: cursor, checkpoint_id: str, batch_id: int, cells: int) -> None:
-    """The batch's last statements; listeners on the channel `stocketl` get its id when it is committed."""
+    """The batch's last statements. Once it is committed, listeners on the channel `stocketl` get its number."""
     cur.execute(
         "UPDATE stocketl.batches SET cells = %s, committed_at = clock_timestamp()"
         " WHERE checkpoint_id = %s AND batch_id = %s",

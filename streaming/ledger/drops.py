@@ -37,11 +37,11 @@ def record_drops(
     duplicates: Mapping[int, int],
     rejects: Mapping[int, list[Reject]],
 ) -> list[Body]:
-    """Adds the facts of this batch's parts to their drops; the receipts of the drops that end in it, in seq order.
+    """Adds the facts of this batch to their drops. Returns the receipts of the drops that end in it, in seq order.
 
-    facts: of one span each, in order of (seq, start). duplicates: rows of a drop that an earlier span loaded and
-    a later one gave again. rejects: the first ones of each drop in this batch. Both by seq.
-    Raises CheckpointError for a drop that is finished already, or goes on without having begun.
+    facts: of one span each, in order of (seq, start). duplicates: by seq, rows of a drop that an earlier span loaded
+    and a later one gave again. rejects: by seq, the first ones in this batch. Raises CheckpointError if a drop is
+    finished already, or goes on without having begun.
     """
     bodies = _begun(cur, checkpoint_id, facts)
     lines: dict[int, int] = Counter()
@@ -69,7 +69,7 @@ def record_drops(
 
 
 def recorded_fates(cur: cursor, checkpoint_id: str, batch_id: int) -> dict[int, str]:
-    """Why drops of this batch failed before a row was read: for what the storage said, or as poison."""
+    """Why drops of this batch failed before a row was read: what the storage said, or poison."""
     cur.execute(
         "SELECT seq, reason FROM stocketl.drops"
         " WHERE checkpoint_id = %s AND batch_id = %s AND status = 'failed' AND rows_read = 0"
@@ -80,7 +80,7 @@ def recorded_fates(cur: cursor, checkpoint_id: str, batch_id: int) -> dict[int, 
 
 
 def lines_before(cur: cursor, checkpoint_id: str, batch_id: int, seqs: Collection[int]) -> dict[int, int]:
-    """Lines that batches before this one have read, for each of these drops that has begun before."""
+    """For each of these drops that has begun before: how many lines earlier batches have read."""
     cur.execute(
         """
         SELECT r.seq, sum(l.value::bigint)::bigint
@@ -94,14 +94,14 @@ def lines_before(cur: cursor, checkpoint_id: str, batch_id: int, seqs: Collectio
 
 
 def next_seq(cur: cursor) -> int:
-    """One above the highest seq in the ledger, 1 in an empty one."""
+    """One above the highest seq in the ledger; 1 if it is empty."""
     cur.execute("SELECT coalesce(max(seq), 0) + 1 FROM stocketl.drops")
     (seq,), *_ = cur.fetchall()
     return int(seq)
 
 
 def _begun(cur: cursor, checkpoint_id: str, facts: list[Fact]) -> dict[int, Body]:
-    """The bodies of the drops that go on, after a check that each part fits what the ledger knows."""
+    """The bodies of the drops that go on. Checks that each part fits what the ledger knows."""
     first = {fact.seq: fact for fact in reversed(facts)}
     cur.execute(
         "SELECT d.seq, d.status, d.checkpoint_id, r.body FROM stocketl.drops d JOIN stocketl.receipts r USING (seq)"
@@ -163,7 +163,7 @@ def _add(body: Body, fact: Fact) -> None:
 
 def _finish(body: Body, now: datetime) -> None:
     for name in ("end", "first_end"):
-        body.pop(name, None)  # only of use while the drop goes on; an older version has not kept them
+        body.pop(name, None)  # only needed while the drop goes on; an older version has not kept them
     if body["reason"] is None and body["rows_read"] > 0 and body["rows_rejected"] == body["rows_read"]:
         body["reason"] = every_row_rejected(body["reasons"])
     body["status"], body["fate"] = ("loaded", "success") if body["reason"] is None else ("failed", "failed")
@@ -171,7 +171,7 @@ def _finish(body: Body, now: datetime) -> None:
 
 
 def _write(cur: cursor, batch_id: int, bodies: dict[int, Body], lines: Mapping[int, int]) -> None:
-    """Two statements for any number of drops: rows are made from one JSON document, by the names of the columns."""
+    """Two statements for any number of drops: PostgreSQL makes the rows from one JSON document."""
     cur.execute(
         """
         INSERT INTO stocketl.drops SELECT * FROM jsonb_populate_recordset(NULL::stocketl.drops, %s::jsonb)
@@ -194,5 +194,5 @@ def _write(cur: cursor, batch_id: int, bodies: dict[int, Body], lines: Mapping[i
 
 
 def storable(text: str) -> str:
-    """PostgreSQL keeps neither NUL nor a lone surrogate (a file name that is not UTF-8): both as escapes."""
+    """PostgreSQL takes neither NUL nor a lone surrogate (a file name that is not UTF-8): both become escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

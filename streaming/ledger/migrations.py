@@ -1,7 +1,7 @@
-"""The schema of the ledger by version: numbered SQL files, applied forwards only, each in a transaction of its own.
+"""The schema of the ledger by version: numbered SQL files, applied only forwards, each in its own transaction.
 
-Delivery: exactly once a database. A file runs once the job has its epoch, beside no other writer; what a crash undoes
-is done again at the next start.
+Delivery: exactly once for each database. A file runs once the job has its epoch, so there is no other writer. If a
+crash undoes it, the next start runs it again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def refuse_newer(cur: cursor) -> None:
 
 
 def apply_next(cur: cursor) -> bool:
-    """Applies the next file, if there is one: call it in a new transaction until it is False."""
+    """Applies the next file, if there is one. Call it, each time in a new transaction, until it returns False."""
     found = version(cur)
     if found >= latest():
         return False

@@ -1,4 +1,4 @@
-"""The outbox of drops: receipts that are not known to be written, files that are not known to be moved."""
+"""The outbox of drops: receipts and moves that are not known to be done."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Receipt:
 
 
 def ended_versions(cur: cursor, keys: Collection[str]) -> set[tuple[str, str, str | None]]:
-    """(key, etag, version id) of the drops under these keys that have their receipt."""
+    """(key, etag, version id) of the drops with these keys that have their receipt."""
     cur.execute(
         "SELECT r.body FROM stocketl.drops d JOIN stocketl.receipts r USING (seq)"
         " WHERE d.key = ANY(%s) AND d.status <> 'loading' AND r.written_at IS NOT NULL",
@@ -46,7 +46,7 @@ def unwritten_receipts(cur: cursor, checkpoint_id: str, up_to_batch: int) -> lis
 
 
 def unmoved(cur: cursor, checkpoint_id: str, up_to_batch: int) -> list[Receipt]:
-    """Finished drops of batches up to this one that have their receipt but are not known to be moved, in seq order."""
+    """Finished drops of batches up to this one with a receipt that are not known to be moved, in seq order."""
     return _receipts(cur, "r.written_at IS NOT NULL AND r.moved_at IS NULL", checkpoint_id, up_to_batch)
 
 
@@ -56,7 +56,7 @@ def receipt_written(cur: cursor, seq: int) -> None:
 
 
 def move_intended(cur: cursor, seq: int, target: str | None) -> None:
-    """The key that the file will have at its target, noted before it is moved; None: there is nothing to move."""
+    """Notes the key that the file will have at its target, before it is moved. None: there is nothing to move."""
     cur.execute("UPDATE stocketl.receipts SET moved_to = %s WHERE seq = %s", (target, seq))
 
 

@@ -1,7 +1,7 @@
 """Where each ticker lives: its column and the number of its tables, in `stocketl.tickers`.
 
-A place is planned first, its columns are made (`streaming.publish.widening`), and the batch that brings the ticker
-takes it.
+First a place is planned, then its columns are made (`streaming.publish.widening`), then the batch that brings the
+ticker takes it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Place = tuple[str, int]  # the column, the number of the tables
 
 
 class UnplannedError(StockETLError):
-    """A ticker has no place, and none was planned for it: the database is not what it was a moment ago."""
+    """A ticker has no place, and none was planned: the database is not what it was a moment ago."""
 
 
 def wide_name(kind: str, number: int) -> str:
@@ -33,7 +33,7 @@ def wide_name(kind: str, number: int) -> str:
 
 
 def placed(cur: cursor, ids: Iterable[str]) -> dict[str, Place]:
-    """The places of those that have one."""
+    """The places of the tickers that have one."""
     cur.execute("SELECT id, column_name, table_no FROM stocketl.tickers WHERE id = ANY(%s)", (list(ids),))
     return {ticker: (column, table_no) for ticker, column, table_no in cur.fetchall()}
 
@@ -69,7 +69,7 @@ def place_tickers(cur: cursor, ids: Iterable[str], planned: Mapping[str, Place])
     known = placed(cur, wanted)
     new = [ticker for ticker in wanted if ticker not in known]
     if lost := [ticker for ticker in new if ticker not in planned]:
-        msg = f"{len(lost)} tickers that stocketl.tickers had are gone from it, {lost[0]!r} first"
+        msg = f"{len(lost)} tickers are gone from stocketl.tickers, {lost[0]!r} first"
         raise UnplannedError(msg)
     if new:
         rows = [(ticker, *planned[ticker]) for ticker in new]

@@ -29,7 +29,7 @@ _WRITER, _SCHEMA = 1, 2
 def create(cur: cursor) -> None:
     """Makes the ledger if it is not there; safe beside other creators.
 
-    An existing one is not touched at all: a frozen writer may hold its tables, and must not hold up a takeover.
+    If there is one, it is not touched: a frozen writer may hold its tables, and must not hold up a takeover.
     """
     cur.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCKS, _SCHEMA))
     cur.execute("SELECT to_regnamespace('stocketl') IS NOT NULL, to_regclass('stocketl.writer') IS NOT NULL")
@@ -54,7 +54,7 @@ def create(cur: cursor) -> None:
 
 
 def migrate(cur: cursor, epoch: int) -> bool:
-    """Brings the schema one version further, by the newest writer only; False if it is the newest already."""
+    """Brings the schema one version further, for the newest writer only. False: it is up to date."""
     check_epoch(cur, epoch)
     cur.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCKS, _SCHEMA))
     return migrations.apply_next(cur)
@@ -63,8 +63,8 @@ def migrate(cur: cursor, epoch: int) -> bool:
 def take_over(login: str | Login, stop: threading.Event | None = None) -> int:
     """The next epoch: from here on every older writer is refused.
 
-    A writer that is in the middle of a transaction gets `lock_timeout` to end it, then its session is ended: it may be
-    frozen, and the newest writer wins anyway.
+    If a writer is in the middle of a transaction, it gets `lock_timeout` to end it. Then its session is ended: it may
+    be frozen, and the newest writer wins anyway.
     """
     transactions = Transactions(login, stop or threading.Event())
     try:
@@ -74,21 +74,22 @@ def take_over(login: str | Login, stop: threading.Event | None = None) -> int:
 
 
 def check_epoch(cur: cursor, epoch: int) -> None:
-    """Keeps takeovers out until the transaction ends; raises SupersededError if there has been one."""
+    """Keeps takeovers out until the transaction ends. Raises SupersededError if there has been one."""
     cur.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", (_LOCKS, _WRITER))
     cur.execute("SELECT epoch, host, process_id, started_at FROM stocketl.writer")
     (newest, host, process_id, started_at), *_ = cur.fetchall()
     if newest < epoch:
         msg = (
             f"the database has lost this job's start (epoch {epoch}, found {newest}): a standby that did not have it "
-            "became the writer, or an older copy was restored. Start the job again: it compares the two."
+            "became the writer, or an older copy was restored. Start the job again: it compares database and "
+            "checkpoint."
         )
         raise DatabaseError(msg)
     if newest != epoch:
         msg = (
             f"a newer job took over the database: epoch {newest}, process {process_id} on {host} since "
             f"{started_at:%Y-%m-%d %H:%M:%S %Z}. This one (epoch {epoch}) has stopped and writes nothing more. "
-            "One job per database: if it is this one that should run, stop the other and start it again."
+            "A database has one job: if this one should run, stop the other and start this one again."
         )
         raise SupersededError(msg)
 

@@ -50,9 +50,9 @@ _CHANGE_COLUMNS = ("date", "price", "returns", "volume", "changed")
 class Batch:
     """What one micro-batch brings to the driver.
 
-    files: loaded ticks that wait in the lake's outbox already. handed_over: files that `changes` were read from.
+    files: loaded ticks that wait in the lake's outbox already; handed_over: files from which `changes` were read.
     fingerprints: by the key of a bucket in the state, all its cells before and after the batch.
-    held: what each Java has open in which a part of the state was worked on.
+    held: what each Java that worked on the state has open.
     """
 
     changes: Changes
@@ -72,7 +72,7 @@ class Batch:
 
 
 def collect(frame: DataFrame, handover: Handover) -> Batch:
-    """Runs the plan of the batch once and brings all its rows here, in order of (seq, part)."""
+    """Runs the plan of the batch once and collects all its rows, in order of (seq, part)."""
     rows = sorted((Row(**row) for row in frame.toArrow().to_pylist()), key=lambda row: (row.seq, row.part))
 
     def of_kind(kind: str) -> list[Row]:
@@ -102,7 +102,7 @@ def _fingerprints(payload: bytes) -> tuple[Fingerprint, Fingerprint]:
 
 
 def number_lines(batch: Batch, before: dict[int, int]) -> None:
-    """Counts the lines of rejects from the start of the drop, not of the split."""
+    """Numbers the lines of rejects from the start of the drop, not of the split."""
     lines = dict(before)
     for fact in batch.facts:
         shift = lines.get(fact.seq, 0)
@@ -134,7 +134,7 @@ def _span(fact: Fact) -> Span:
 
 
 def first_rejects(batch: Batch) -> dict[int, list[Reject]]:
-    """The first rejects of each drop, by seq: what its receipt may show."""
+    """The first rejects of each drop, by seq, for its receipt."""
     found: dict[int, list[Reject]] = {}
     for (seq, _), rejects in sorted(batch.rejects.items()):
         of_drop = found.setdefault(seq, [])
@@ -164,6 +164,6 @@ def rejects_table(batch: Batch) -> pa.Table:
 
 
 def loaded_before_and_again(batch: Batch) -> set[int]:
-    """Drops that an earlier batch began and of which this one brought a (date, id) again."""
+    """Drops that an earlier batch began, if this batch brought a (date, id) of theirs again."""
     begun_here = {fact.seq for fact in batch.facts if fact.start == 0}
     return set(batch.duplicates) - begun_here

@@ -1,7 +1,7 @@
 """One batch, from the state operator to the tables: a single PostgreSQL transaction, then the outbox of the lake.
 
-Delivery: exactly once. The ledger's row of the batch makes a replay write nothing; what the replay read and made of
-the state is compared with what the ledger knows (`agreement`), since the state is about to be committed from it.
+Delivery: exactly once. If the ledger has the batch already, a replay writes nothing. What the replay read, and the
+state that it made, are compared with what the ledger knows (`agreement`), since Spark is about to commit that state.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ log = logging.getLogger(__name__)
 
 
 class Steps:
-    """The steps of one batch, each timed; at the end of one the tests may kill the process (`faults`)."""
+    """The steps of one batch, each timed. At the end of a step the tests may kill the process (`faults`)."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextlib.contextmanager
     def step(self, name: str, *, reached: str | None = None) -> Iterator[None]:
-        """One of them. reached: the fault point at its end."""
+        """One step. reached: the fault point at its end."""
         began = time.monotonic()
         yield
         if reached:
@@ -64,9 +64,9 @@ class Steps:
 
 
 class Publish:
-    """The `foreachBatch` function: collects the whole frame first, then writes; counts batches, keeps its error.
+    """The `foreachBatch` function: first collects the whole frame, then writes. Counts batches, keeps its error.
 
-    published: told the number of each batch, once its rows can be seen; observers: told what it has come to.
+    published: gets the number of each batch once its rows can be seen; observers: get what came of it.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Publish:
         return self._widening.held_up
 
     def __call__(self, frame: DataFrame, batch_id: int) -> None:
-        """Writes one batch; called again with the same batch after a crash."""
+        """Writes one batch. After a crash it is called again with the same batch."""
         self.error, self.under_way = None, True
         for observer in self._observers:
             observer.begins(batch_id)
@@ -140,17 +140,17 @@ class Publish:
         self._upkeep.vacuum()
 
     def _transaction(self, batch: Batch, batch_id: int) -> Written | None:
-        """Tried until it is through. None: the batch was there already."""
+        """Tries until it is through. None: the batch was there already."""
         attempts: list[Written | None] = []
         ids = batch.changes.ids
         self._widening.run(ids, lambda cur, planned: attempts.append(self._write(cur, batch, batch_id, planned)))
-        # None after an attempt: that one's COMMIT worked, only its answer was lost
+        # None after an attempt: its COMMIT worked, only the answer was lost
         return next(filter(None, reversed(attempts)), None)
 
     def _write(self, cur: cursor, batch: Batch, batch_id: int, planned: Mapping[str, Place]) -> Written | None:
         """The transaction. None: the batch was there already."""
         writer.check_epoch(cur, self._epoch)
-        if self._last is not None:  # the server may be another one than the last time
+        if self._last is not None:  # by now another server may be the writer
             agreement.refuse_lost(cur, self._checkpoint, self._last)
         drops = len({fact.seq for fact in batch.facts})
         if not batches.begin_batch(cur, self._checkpoint_id, batch_id, self._epoch, batch.digest, drops):
@@ -166,7 +166,7 @@ class Publish:
         return Written(cells, ended)
 
     def _lines_before(self, batch: Batch, batch_id: int) -> dict[int, int]:
-        """Lines that earlier batches have read of the drops that this one goes on with."""
+        """If this batch goes on with drops: how many lines of them earlier batches have read."""
         continued = {fact.seq for fact in batch.facts} - {fact.seq for fact in batch.facts if fact.start == 0}
         if not continued:
             return {}

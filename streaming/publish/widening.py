@@ -1,10 +1,10 @@
-"""Room for new tickers: columns and tables come in short transactions of their own, before the batch that fills them.
+"""Room for new tickers: columns and tables are made in short transactions, before the batch that fills them.
 
-Delivery: at least once. A crash between any two steps leaves empty columns that no ticker has; the replay plans the
-same places, finds the columns and goes on. Only the newest epoch adds any.
+Delivery: at least once. After a crash between any two steps there may be empty columns without a ticker. The replay
+plans the same places, finds the columns and goes on. Only the newest epoch adds columns.
 
-ALTER TABLE needs the table for itself. While it waits for a reader, every later reader waits behind it, and while its
-transaction is open too. So it waits for a fraction of a second only, for one table at a time, and commits at once.
+ALTER TABLE needs the table for itself. While it waits for a reader, and while its transaction is open, every later
+reader waits behind it. So it waits only for a fraction of a second, for one table at a time, and commits at once.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Seconds in the queue of a table, where all later readers stand behind us. A pause of 25 times as long keeps that below
-# 4 % of the time. Where readers overlap without a gap, a longer wait is the only one that ends.
+# Seconds in the queue of a table, with all later readers behind us. A pause of 25 times as long keeps that below 4 % of
+# the time. If readers overlap without a gap, only a longer wait succeeds.
 FIRST_WAIT, LONGER_WAIT, LONGEST_WAIT, TRIES_BEFORE_LONGEST = 0.05, 0.2, 0.3, 15
 PAUSE_FOR_EACH_SECOND = 25
 
 
 @dataclass(slots=True)
 class _Task:
-    """Columns that a table must have. new: no ticker lives in tables of this number yet; tries: that met a lock."""
+    """Columns that a table must have. new: no ticker lives in tables of this number yet; tries: how many met a lock."""
 
     kind: Kind
     table_no: int
@@ -63,7 +63,7 @@ class _Task:
 
 
 class _FullError(StockETLError):
-    """A table takes no more columns: dropped ones count for ever."""
+    """A table takes no more columns. Dropped ones count for ever."""
 
     def __init__(self, table_no: int) -> None:
         super().__init__(f"tables number {table_no} are full")
@@ -71,9 +71,9 @@ class _FullError(StockETLError):
 
 
 class Widening:
-    """Runs the transactions of batches once there is a column for each of their tickers.
+    """Makes a column for each new ticker of a batch, then runs the batch's transaction.
 
-    held_up: whether a table is held by somebody now; a long reader of the job itself lets it go then.
+    held_up: whether somebody holds a table now. If the job itself reads it (the audit), it lets it go.
     """
 
     def __init__(self, transactions: Transactions, epoch: int) -> None:
@@ -86,15 +86,15 @@ class Widening:
     def run(self, ids: Collection[str], work: Callable[[cursor, Mapping[str, Place]], T]) -> T:
         """Makes room, then a transaction with `work(cursor, places planned for new tickers)`.
 
-        Raises what `Transactions.run` raises; SupersededError before a column is added if there is a newer job;
-        DatabaseError if a table or column to be made exists and is not one of ours.
+        Raises what `Transactions.run` raises. If there is a newer job, SupersededError before a column is added. If a
+        table or column to be made exists and is not ours, DatabaseError.
         """
         planned, _ = self._prepare(ids)
         while True:
             try:
                 result = self._run(work, planned)
             except (UnplannedError, DatabaseError) as error:
-                # a standby that was promoted, or a copy put back, may lack what was made a moment ago
+                # a promoted standby, or a restored copy, may lack what was made a moment ago
                 if not _lacks_something(error):
                     raise
                 self._placed.clear()
@@ -110,7 +110,7 @@ class Widening:
         return self._transactions.run(lambda cur: work(cur, planned))
 
     def _prepare(self, ids: Collection[str]) -> tuple[dict[str, Place], bool]:
-        """Places for those that have none, with their columns made; whether any had to be made."""
+        """Plans places for tickers that have none and makes their columns. True: some had to be made."""
         unknown = set(ids) - self._placed
         if not unknown:
             return {}, False
@@ -135,7 +135,7 @@ class Widening:
         return placement.plan(new, used, self._full), used, schema
 
     def _make(self, schema: str, planned: Mapping[str, Place], used: Mapping[int, int]) -> bool:
-        """One table after the other; one that is held goes to the end of the line. Whether anything was made."""
+        """One table after the other. A held table goes to the end of the line. True: something was made."""
         columns: dict[int, list[str]] = {}
         for column, table_no in planned.values():
             columns.setdefault(table_no, []).append(column)
@@ -166,7 +166,7 @@ class Widening:
         return made
 
     def _try(self, cur: cursor, schema: str, task: _Task) -> bool | Holders:
-        """Whether the table had to be changed, or who holds it; the transaction then is one that did nothing."""
+        """Whether the table had to be changed; or who holds it, and then the transaction has done nothing."""
         writer.check_epoch(cur, self._epoch)
         table = table_name(schema, task.kind, task.table_no)
         layout = Layout.read(cur, table)
@@ -195,9 +195,9 @@ def _create(cur: cursor, table: sql.Identifier, task: _Task) -> None:
 
 
 def _add_columns(cur: cursor, table: sql.Identifier, task: _Task, columns: list[str]) -> None:
-    # Locks go with COMMIT, which must not wait for a disk or a standby. The batch's own COMMIT makes this one durable.
+    # COMMIT frees the locks, so it must not wait for a disk or a standby. The batch's own COMMIT makes this durable.
     cur.execute("SET LOCAL synchronous_commit = off")
-    # No reader stands behind this one. It waits until autovacuum lets go, which the server asks of it by then.
+    # No reader minds this lock. By the end of the timeout the server has asked autovacuum to let go.
     cur.execute(
         "SELECT set_config('lock_timeout', (extract(epoch FROM current_setting('deadlock_timeout')::interval) * 1000"
         " + 1000)::int::text, true)"
@@ -210,15 +210,15 @@ def _add_columns(cur: cursor, table: sql.Identifier, task: _Task, columns: list[
 
 def _tell(task: _Task, who: Holders) -> None:
     task.tries += 1
-    if task.tries == 1:  # a query of a second is nothing to tell
+    if task.tries == 1:  # it may just be a query of a second
         return
     more = f" and {len(task.columns) - 1} more" if len(task.columns) > 1 else ""
     ending = f" To end what holds it: {who.ending}" if who.ending else ""
     task.waiting.failed(
         f"it is held by {who.told} [55P03]",
-        f"The new column {task.columns[0]}{more} needs it for a moment; it is tried so seldom and so shortly that "
-        "others can read it. Files are loaded in their order, so those behind, with new tickers or without, wait "
-        f"too.{ending}",
+        f"The new column {task.columns[0]}{more} needs the table for a moment. It is tried seldom and shortly, so that "
+        "others can read the table. Files are loaded in their order, so all later files wait too, even without new "
+        f"tickers.{ending}",
     )
 
 

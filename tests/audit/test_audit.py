@@ -36,5 +36,5 @@ def test_what_is_changed_behind_the_jobs_back_is_told(tmp_path: Path, database: 
         job.wait_for("its note", lambda: rows(database, newest) == [{"good": False}])
         change(database, "UPDATE stocketl.fingerprints SET sum = sum + 1")
         assert job.wait_exit() == 1
-        assert "is not the one that the tables were written from: bucket" in job.output
+        assert "the tables were not written from the state in the checkpoint" in job.output
         assert noise(job.output) == []

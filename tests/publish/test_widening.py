@@ -390,4 +390,6 @@ def test_a_role_without_a_look_at_others_still_names_the_process(
             loading.result()
     pid = holder.info.backend_pid
     told = " ".join(record.getMessage() for record in caplog.records)
-    assert f"process {pid} (dashboard, role postgres; what it does is shown if this role is granted pg_read_all" in told
+    assert (
+        f"process {pid} (dashboard, role postgres; to see what it does, grant pg_read_all_stats to this role)" in told
+    )
