@@ -19,7 +19,7 @@ from streaming.drops.input_watch import InputWatch
 from streaming.drops.options import SourceOptions
 from streaming.home.database import database
 from streaming.home.sign import own_name, sign_of_life
-from streaming.lake.outbox import open_lake
+from streaming.lake.appender import open_lake
 from streaming.publish.foreach_batch import Publish
 from streaming.receipts.destinations import destinations
 from streaming.receipts.retention import Retention

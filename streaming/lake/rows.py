@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from streaming.storage.locations import open_place
+
 if TYPE_CHECKING:
     from streaming.storage.place import Place
 
@@ -36,6 +38,11 @@ def write(place: Place, name: str, batch_id: int, rows: pa.Table) -> RowsFile:
     file = RowsFile(f"{batch_id}-{name}.parquet", rows.num_rows)
     place.put(file.key, bytes(sink.getvalue()))
     return file
+
+
+def write_of_bucket(checkpoint_url: str, batch_id: int, bucket: int, ticks: pa.Table) -> RowsFile:
+    """Writes the ticks of one bucket, by a worker; the driver adds the file to its batch."""
+    return write(open_place(outbox_of(checkpoint_url)), f"{TICKS}-{bucket}", batch_id, ticks)
 
 
 def is_whole(place: Place, file: RowsFile) -> bool:

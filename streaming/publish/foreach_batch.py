@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from streaming import faults, memory
 from streaming.audit import agreement
 from streaming.checkpoint.handover import Handover
-from streaming.ledger import batches, writer
-from streaming.ledger import tickers as placement
+from streaming.ledger import batches, tickers, writer
 from streaming.ledger.drops import lines_before, record_drops
 from streaming.publish import wide
 from streaming.publish.batch import (
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
     from streaming.checkpoint.checkpoint import Checkpoint
     from streaming.database.transactions import Transactions
-    from streaming.lake.outbox import LakeOutbox
+    from streaming.lake.appender import LakeAppender
     from streaming.ledger.tickers import Place
     from streaming.publish.batch import Batch
     from streaming.telemetry.observer import Observer
@@ -72,7 +71,7 @@ class Publish:
     def __init__(
         self,
         transactions: Transactions,
-        lake: LakeOutbox | None,
+        lake: LakeAppender | None,
         checkpoint: Checkpoint,
         epoch: int,
         *,
@@ -157,7 +156,7 @@ class Publish:
             agreement.refuse_another_replay(cur, self._checkpoint, batch_id, batch)
             return None
         agreement.record(cur, self._checkpoint, batch_id, batch)
-        places = placement.place_tickers(cur, batch.changes.ids, planned)
+        places = tickers.place_tickers(cur, batch.changes.ids, planned)
         cells = wide.write(cur, batch.changes, places, self._upkeep.rewritten)
         ended = record_drops(
             cur, self._checkpoint_id, batch_id, batch.facts, duplicates=batch.duplicates, rejects=first_rejects(batch)

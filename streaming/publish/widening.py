@@ -19,8 +19,7 @@ from streaming import faults
 from streaming.database.connect import begin
 from streaming.database.table_holders import Holders, holders
 from streaming.errors import DatabaseError, StockETLError
-from streaming.ledger import tickers as placement
-from streaming.ledger import writer
+from streaming.ledger import tickers, writer
 from streaming.ledger.tickers import Place, UnplannedError, wide_name
 from streaming.publish.upkeep import FILLFACTOR
 from streaming.publish.wide import KINDS, Kind, table_name
@@ -126,13 +125,13 @@ class Widening:
                 return planned, made
 
     def _plan(self, cur: cursor, ids: set[str]) -> tuple[dict[str, Place], dict[int, int], str]:
-        new = ids - placement.placed(cur, ids).keys()
+        new = ids - tickers.placed(cur, ids).keys()
         if not new:
             return {}, {}, ""
-        used = placement.used_tables(cur)
+        used = tickers.used_tables(cur)
         cur.execute("SELECT wide_schema FROM stocketl.writer")
         (schema,), *_ = cur.fetchall()
-        return placement.plan(new, used, self._full), used, schema
+        return tickers.plan(new, used, self._full), used, schema
 
     def _make(self, schema: str, planned: Mapping[str, Place], used: Mapping[int, int]) -> bool:
         """One table after the other. A held table goes to the end of the line. True: something was made."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from streaming.errors import StorageError
 from streaming.home.rebuild_journal import folder_aside, input_again
 from streaming.receipts.names import numbered
-from streaming.storage import crash_safe as files
+from streaming.storage import crash_safe
 from streaming.storage.entries import key_of, path_of, walk
 from streaming.storage.place import is_drop_name
 
@@ -141,7 +141,7 @@ def fill(asides: Asides, made: Order) -> None:
     for (name, path), microseconds in zip(made.files, times, strict=True):
         target = Path(path_of(str(asides.again), name))
         target.parent.mkdir(parents=True, exist_ok=True)
-        files.link_or_copy(str(path), str(target))
+        crash_safe.link_or_copy(str(path), str(target))
         if target.stat().st_mtime_ns // 1000 != microseconds:
             os.utime(target, ns=(microseconds * 1000,) * 2)
 
@@ -166,7 +166,7 @@ def settle_input(asides: Asides, drops: list[LoadedDrop] | None) -> None:
             target = Path(path_of(str(source), key))
             target = Path(path_of(str(source), numbered(key, claim.name))) if target.exists() else target
             target.parent.mkdir(parents=True, exist_ok=True)
-            files.link_or_copy(str(claim), str(target))
+            crash_safe.link_or_copy(str(claim), str(target))
 
 
 def _file_of(drop: LoadedDrop, asides: Asides, found: dict[str, Path]) -> Path | None:

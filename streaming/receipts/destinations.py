@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from streaming.storage import crash_safe as files
+from streaming.storage import crash_safe
 from streaming.storage.folder_errors import wait_for_space
 from streaming.storage.locations import is_s3, open_place
 
@@ -46,5 +46,5 @@ def destinations(settings: Settings, stop: threading.Event) -> Destinations:
         if not is_s3(url):
             wait_for_space(url, stop)
     if not is_s3(settings.checkpoint):
-        files.remove_leftovers(f"{settings.checkpoint}/handover")
+        crash_safe.remove_leftovers(f"{settings.checkpoint}/handover")
     return to

@@ -17,7 +17,7 @@ from pyspark.sql.streaming.stateful_processor import StatefulProcessor, Stateful
 from streaming import descriptors, faults, memory
 from streaming.checkpoint.handover import Handover
 from streaming.errors import START_AGAIN, CheckpointError
-from streaming.lake import rows as lake_files
+from streaming.lake.rows import write_of_bucket
 from streaming.packets import (
     CHANGES,
     CHANGES_FILE,
@@ -34,7 +34,6 @@ from streaming.packets import (
     Ticks,
 )
 from streaming.returns.history import History
-from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,8 +138,7 @@ class Returns(StatefulProcessor):
     def _for_the_lake(self, loaded: Loaded, bucket: int) -> tuple[str, bytes]:
         if len(loaded.seq) <= _MANY:
             return LOADED, loaded.to_buffer()
-        outbox = open_place(lake_files.outbox_of(self._checkpoint_url))
-        file = lake_files.write(outbox, f"{lake_files.TICKS}-{bucket}", _batch_id(), loaded.to_table())
+        file = write_of_bucket(self._checkpoint_url, _batch_id(), bucket, loaded.to_table())
         return LOADED_FILE, json.dumps(vars(file)).encode()
 
 

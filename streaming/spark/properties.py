@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import sys
@@ -116,8 +117,9 @@ def worker_python() -> Path:
     return wrapper("python", _WORKER_PYTHON.format(python=shlex.quote(sys.executable)))
 
 
+@functools.cache
 def _given_to_spark_submit() -> SparkConf | None:
-    """Java alone knows it: before Python is connected to Java, a `SparkConf` is empty."""
+    """Java alone knows it, and is asked once: before Python is connected to Java, a `SparkConf` is empty."""
     if not under_spark_submit():
         return None
     SparkContext._ensure_initialized()  # noqa: SLF001 (pyspark connects only when the context is made)

@@ -25,7 +25,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, BinaryIO
 
 from streaming.errors import ChangedError, SettingsError, SymbolicLinkError, VanishedError
-from streaming.storage import crash_safe as files
+from streaming.storage import crash_safe
 from streaming.storage.entries import EPOCH, etag_of, key_of, modified_ns, path_of, version_of, walk
 from streaming.storage.folder_errors import FULL, check_writing, plain_errors, said
 from streaming.storage.place import CHUNK, is_drop_name
@@ -68,7 +68,7 @@ class Folder:
             msg = f"expected a folder at {self.url}, got: {error.strerror}; give another place or the right to make it"
             raise SettingsError(msg) from error
         for folder in (self.url, f"{self.url}/{_CLAIMS}") if of_drops else (self.url,):
-            files.remove_leftovers(folder)
+            crash_safe.remove_leftovers(folder)
             check_writing(folder)
 
     def versions(self) -> list[Version]:
@@ -94,9 +94,9 @@ class Folder:
         part = f"{claim}.part"
         with self._plainly(f"claim {version.key!r} in"):
             os.makedirs(os.path.dirname(claim), exist_ok=True)
-            files.remove(part)
+            crash_safe.remove(part)
             try:
-                if files.copy_as_it_was(path_of(self.url, version.key), version.etag, part):
+                if crash_safe.copy_as_it_was(path_of(self.url, version.key), version.etag, part):
                     os.replace(part, claim)
                     return version
             except OSError as error:
@@ -106,7 +106,7 @@ class Folder:
                     self._tell(version.key, error)
             finally:
                 with suppress(OSError):
-                    files.remove(part)
+                    crash_safe.remove(part)
         return None
 
     def held_back(self) -> dict[str, str]:
@@ -117,7 +117,7 @@ class Folder:
         """From the claim, or from the file itself where the claim is lost and the file is as it was admitted."""
         count = max(min(version.size if end is None else end, version.size) - start, 0)
         with self._plainly(f"read {version.key!r} in"):
-            if files.is_link(self._find(version, seq)[1]):
+            if crash_safe.is_link(self._find(version, seq)[1]):
                 msg = f"{version.key!r} in {self.url} is a symbolic link, and a symbolic link is not read"
                 raise SymbolicLinkError(msg)
             with self.open(version, seq) as file:
@@ -133,9 +133,9 @@ class Folder:
         with self._plainly(f"read {version.key!r} in"):
             path, status = self._find(version, seq)
             try:
-                if files.is_link(status):
+                if crash_safe.is_link(status):
                     return io.BytesIO(os.fsencode(os.readlink(path)))
-                file = open(os.open(path, files.READ), "rb")  # noqa: SIM115 - the caller closes it
+                file = open(os.open(path, crash_safe.READ), "rb")  # noqa: SIM115 - the caller closes it
             except OSError as error:
                 if error.errno not in _CHANGED:
                     raise
@@ -154,21 +154,21 @@ class Folder:
     def release(self, seq: int) -> None:
         """Removes `.claims/<seq>`."""
         with self._plainly("release a claim in"):
-            files.remove(self._claim(seq))
+            crash_safe.remove(self._claim(seq))
 
     def put(self, key: str, data: bytes, *, durable: bool = True) -> None:
         """Temporary name, fsync if it is to be durable, rename."""
         path = path_of(self.url, key)
         with self._plainly(f"write {key!r} to"):
             temporary = self._temporary(path, f"{os.getpid()}-{threading.get_ident()}")
-            files.write(temporary, data, durable=durable)
+            crash_safe.write(temporary, data, durable=durable)
             try:
                 os.replace(temporary, path)
             except OSError:
-                files.remove(temporary)
+                crash_safe.remove(temporary)
                 raise
             if durable:
-                files.sync(os.path.dirname(path))
+                crash_safe.sync(os.path.dirname(path))
 
     def get(self, key: str) -> bytes | None:
         """The file's bytes; a symbolic link is followed: what is read by its key is the job's own."""
@@ -201,7 +201,7 @@ class Folder:
     def free(self, key: str) -> bool:
         """Whether the name is unused and nothing but folders stands on the way to it."""
         path = path_of(self.url, key)
-        return not os.path.lexists(path) and files.parents_are_folders(self.url, path)
+        return not os.path.lexists(path) and crash_safe.parents_are_folders(self.url, path)
 
     def take(self, source: Place, version: Version, seq: int, key: str) -> None:
         """Links another folder's claim; copies from another file system or a bucket. On the disk when it returns."""
@@ -211,17 +211,20 @@ class Folder:
             linked = False
             try:
                 if isinstance(source, Folder):
-                    linked = files.link_or_copy(source.held(version, seq), temporary)
+                    linked = crash_safe.link_or_copy(source.held(version, seq), temporary)
                 else:
-                    with source.open(version, seq) as data, open(os.open(temporary, files.NEW, 0o666), "wb") as file:
+                    with (
+                        source.open(version, seq) as data,
+                        open(os.open(temporary, crash_safe.NEW, 0o666), "wb") as file,
+                    ):
                         shutil.copyfileobj(data, file, CHUNK)
-                    files.set_modified(temporary, (version.modified - EPOCH) // timedelta(microseconds=1) * 1000)
-                files.sync(temporary)
-                files.link(temporary, path)
+                    crash_safe.set_modified(temporary, (version.modified - EPOCH) // timedelta(microseconds=1) * 1000)
+                crash_safe.sync(temporary)
+                crash_safe.link(temporary, path)
             finally:
-                files.remove(temporary)
+                crash_safe.remove(temporary)
             if not linked:
-                files.sync(os.path.dirname(path))
+                crash_safe.sync(os.path.dirname(path))
 
     def held(self, version: Version, seq: int) -> str:
         """The path of a version's claim, made again if it was lost; raises `VanishedError`."""
@@ -230,10 +233,10 @@ class Folder:
         return self._claim(seq)
 
     def delete(self, version: Version, seq: int) -> None:
-        """Removes the file if it is as it was admitted, see `files.remove_as_it_was`."""
+        """Removes the file if it is as it was admitted, see `crash_safe.remove_as_it_was`."""
         path = path_of(self.url, version.key)
         with self._plainly(f"remove {version.key!r} from"):
-            files.remove_as_it_was(path, version.etag, os.path.join(os.path.dirname(path), f"{_OWN}{seq}.gone"))
+            crash_safe.remove_as_it_was(path, version.etag, os.path.join(os.path.dirname(path), f"{_OWN}{seq}.gone"))
 
     def _find(self, version: Version, seq: int | None) -> tuple[str, os.stat_result]:
         own = path_of(self.url, version.key)
@@ -255,11 +258,11 @@ class Folder:
 
     def _temporary(self, path: str, name: str) -> str:
         """A free name beside `path`, its folder made."""
-        if not files.parents_are_folders(self.url, path):
+        if not crash_safe.parents_are_folders(self.url, path):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = os.path.join(os.path.dirname(path), f"{_OWN}{name}.part")
-        files.remove(temporary)
+        crash_safe.remove(temporary)
         return temporary
 
     def _tell(self, path: str, error: OSError) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from streaming.errors import SettingsError, StorageError
-from streaming.storage import crash_safe as files
+from streaming.storage import crash_safe
 from streaming.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def check_writing(folder: str) -> bool:
     try:
         os.makedirs(folder, exist_ok=True)
         os.listdir(folder)
-        files.remove(path)
-        files.write(path, b"written", durable=False)
+        crash_safe.remove(path)
+        crash_safe.write(path, b"written", durable=False)
     except OSError as error:
         if error.errno in FULL:
             return False
@@ -84,7 +84,7 @@ def check_writing(folder: str) -> bool:
         raise SettingsError(msg) from error
     finally:
         with suppress(OSError):
-            files.remove(path)
+            crash_safe.remove(path)
     return True
 
 

@@ -17,7 +17,7 @@ from streaming.storage.locations import open_place
 if TYPE_CHECKING:
     from streaming.checkpoint.checkpoint import Checkpoint
     from streaming.database.transactions import Transactions
-    from streaming.lake.outbox import LakeOutbox
+    from streaming.lake.appender import LakeAppender
     from streaming.receipts.writer import ReceiptWriter
     from streaming.settings import Settings
     from streaming.storage.place import Version
@@ -36,7 +36,7 @@ class Drained:
         checkpoint: Checkpoint,
         transactions: Transactions,
         receipts: ReceiptWriter,
-        lake: LakeOutbox | None,
+        lake: LakeAppender | None,
     ) -> None:
         self._checkpoint = checkpoint
         self._moves = settings.moves

@@ -22,8 +22,8 @@ from streaming.database import transactions as database_transactions
 from streaming.database.transactions import Transactions
 from streaming.drops import source as drops
 from streaming.drops.options import Limits, ReadOptions, SourceOptions
+from streaming.lake.appender import LakeAppender
 from streaming.lake.keeping import LakeKeeping
-from streaming.lake.outbox import LakeOutbox
 from streaming.lake.tables import Lake
 from streaming.ledger import writer
 from streaming.publish.foreach_batch import Publish
@@ -92,7 +92,7 @@ def costs(spark: SparkSession, home: Path, database: str, tickers: int, monkeypa
     epoch = writer.take_over(database)
     lake = Lake(spark, str(home / "lake"), checkpoint.id)
     keeping = LakeKeeping(lake, str(home / "lake"), retention=None)
-    outbox = LakeOutbox(lake, keeping, checkpoint, int, stop)  # its thread stays off
+    outbox = LakeAppender(lake, keeping, checkpoint, int, stop)  # its thread stays off
     publish = Publish(
         transactions,
         outbox,

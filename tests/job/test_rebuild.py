@@ -172,7 +172,7 @@ def test_a_disk_that_is_full_meanwhile_is_told_and_the_same_command_goes_on(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr(rebuild_files.files, "link_or_copy", full)
+        patched.setattr(rebuild_files.crash_safe, "link_or_copy", full)
         with pytest.raises(StorageError, match=r"goes on afterwards.*: No space left .*free some space"):
             rebuild.run(home.settings, yes=True, dry_run=False, without_missing=False)
     monkeypatch.setattr(rebuild, "_load", lambda *_, **__: None)

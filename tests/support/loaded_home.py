@@ -9,8 +9,7 @@ from streaming.checkpoint.offset import Span, batch_digest
 from streaming.database.transactions import Transactions
 from streaming.drops.options import ReadOptions
 from streaming.drops.reading import rows_of
-from streaming.ledger import batches, outbox, writer
-from streaming.ledger import tickers as placement
+from streaming.ledger import batches, outbox, tickers, writer
 from streaming.ledger.drops import Reject, record_drops
 from streaming.packets import FACTS, REJECTS, TICKS, Fact, Rejects, Ticks
 from streaming.publish import wide
@@ -77,7 +76,7 @@ class LoadedHome:
 
         def write(cur: cursor, planned: Mapping[str, Place]) -> None:
             assert batches.begin_batch(cur, "c", seq, 1, batch_digest([span]), 1)
-            places = placement.place_tickers(cur, applied.changes.ids, planned)
+            places = tickers.place_tickers(cur, applied.changes.ids, planned)
             cells = wide.write(cur, applied.changes, places)
             record_drops(cur, "c", seq, [fact], duplicates=applied.duplicates, rejects={seq: first} if first else {})
             batches.finish_batch(cur, "c", seq, cells)

@@ -17,8 +17,8 @@ from streaming.errors import CheckpointError, StorageError, SupersededError
 from streaming.lake import keeping as lake_keeping
 from streaming.lake import outbox as lake_outbox
 from streaming.lake import rows as lake_files
+from streaming.lake.appender import LakeAppender
 from streaming.lake.keeping import LakeKeeping
-from streaming.lake.outbox import LakeOutbox
 from streaming.lake.rows import outbox_of
 from streaming.storage.locations import open_place
 from streaming.storage.place import discard
@@ -78,10 +78,10 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
 
 
 @contextlib.contextmanager
-def running(lake: DeltaLike, checkpoint: Checkpoint, still_writer: Callable[[], None] = int) -> Iterator[LakeOutbox]:
+def running(lake: DeltaLike, checkpoint: Checkpoint, still_writer: Callable[[], None] = int) -> Iterator[LakeAppender]:
     stop = threading.Event()
     keeping = LakeKeeping(lake, f"{checkpoint.url}-lake", retention=None)
-    outbox = LakeOutbox(lake, keeping, checkpoint, still_writer, stop)
+    outbox = LakeAppender(lake, keeping, checkpoint, still_writer, stop)
     try:
         yield outbox
     finally:
@@ -90,7 +90,7 @@ def running(lake: DeltaLike, checkpoint: Checkpoint, still_writer: Callable[[], 
             outbox.join(DEADLINE)
 
 
-def put(outbox: LakeOutbox, batch_id: int, superseded: set[int] | None = None) -> None:
+def put(outbox: LakeAppender, batch_id: int, superseded: set[int] | None = None) -> None:
     """A batch with one tick, whose seq is its own id."""
     outbox.put(batch_id, pa.table({"seq": [batch_id]}), NONE, superseded=superseded or set(), files=[])
 
@@ -102,7 +102,7 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def drain(outbox: LakeOutbox) -> None:
+def drain(outbox: LakeAppender) -> None:
     outbox.start()
     wait_for(lambda: outbox.idle)
 
