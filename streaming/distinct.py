@@ -1,4 +1,4 @@
-"""The distinct values of whole numbers, by counting where they lie close together: tickers, dates, drops."""
+"""The distinct values of whole numbers (tickers, dates, drops). If they lie close together, by counting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passwords made unreadable in whatever a person or a log may see."""
+"""Makes passwords unreadable in all that a person or a log may see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system after a large piece of work, instead of waiting in the process.
+"""After a large piece of work, gives freed memory back to the system instead of keeping it in the process.
 
 A worker of Spark lives for ever. What a batch of millions of rows needed for a second would stay with each of them, and
 the sum, not the largest, would be the memory of the job.

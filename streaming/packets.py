@@ -3,15 +3,15 @@
 | kind | payload | who makes it | who reads it |
 |---|---|---|---|
 | `ticks` | `Ticks` of one drop, or one span of it, for one bucket | drops | returns |
-| `open-ticks` | the same, where a later batch goes on with the drop | drops | returns |
+| `open-ticks` | the same, if a later batch goes on with the drop | drops | returns |
 | `rejects` | `Rejects` of one span | drops | publish |
 | `facts` | `Fact` of one span | drops | publish |
 | `changes` | `Changes` of one bucket | returns | publish |
-| `changes-file` | the name of a file with them, where they are many | returns | publish |
+| `changes-file` | the name of a file with them, if they are many | returns | publish |
 | `loaded` | `Loaded` as a table of Arrow | returns | publish, for the lake |
-| `loaded-file` | JSON: a file with them, where they are many | returns | publish, for the lake |
+| `loaded-file` | JSON: a file with them, if they are many | returns | publish, for the lake |
 | `duplicates` | JSON: rows that a later row of the same drop replaced, by seq | returns | publish |
-| `fingerprint` | JSON: of the cells of one bucket, before and after | returns | publish |
+| `fingerprint` | JSON: fingerprints of one bucket's cells, before and after | returns | publish |
 | `held` | JSON: descriptors that a Java has open | returns | publish |
 
 A packet of ticks holds the rows that belong to one bucket, so the stream has few rows, and the Python side never sees a

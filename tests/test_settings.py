@@ -95,7 +95,7 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (
             {"checkpoint": "s3:///x"},
             (
-                "checkpoint: expected s3://bucket/prefix; there is no good bucket name after s3://, got 's3:///x' "
+                "checkpoint: expected s3://bucket/prefix; what follows s3:// is not a bucket name, got 's3:///x' "
                 "(--checkpoint or STOCKETL_CHECKPOINT)"
             ),
         ),

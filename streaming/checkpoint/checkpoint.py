@@ -21,7 +21,7 @@ from streaming.storage.locations import open_place
 class Checkpoint:
     """One checkpoint location: `id` names it in the ledger and in the lake.
 
-    buckets, and their `keys` in the state, are fixed for its life; keys None: the numbers of the buckets.
+    The number of buckets and their `keys` in the state are fixed for its life. keys None: the numbers of the buckets.
     """
 
     url: str
@@ -70,7 +70,7 @@ class Checkpoint:
         return last if last > self.committed() else None
 
     def count_start_of_open_batch(self) -> int:
-        """Counts this start: how often a job has begun with the same planned but uncommitted batch."""
+        """Counts this start. Returns how often a job has begun with the same planned but uncommitted batch."""
         open_batch = self.open_batch()
         if open_batch is None:
             return 0
@@ -81,7 +81,7 @@ class Checkpoint:
 
 
 def open_checkpoint(url: str, *, buckets: int, text_ids: bool) -> Checkpoint:
-    """The checkpoint at `url`, made if there is none.
+    """The checkpoint at `url`. If there is none, makes it.
 
     Raises CheckpointError for a checkpoint of something else, a damaged one, or one with another reading of ids.
     """
@@ -91,8 +91,8 @@ def open_checkpoint(url: str, *, buckets: int, text_ids: bool) -> Checkpoint:
     if data is None:
         if _numbers(f"{url}/offsets"):
             msg = (
-                f"{url} holds a Spark checkpoint without stocketl.json: another program's, or the file is gone. Give "
-                f"another --checkpoint if it is another program's. Else {START_AGAIN}."
+                f"{url} holds a Spark checkpoint without stocketl.json. If it is another program's, give another "
+                f"--checkpoint. If the file is gone: {START_AGAIN}."
             )
             raise CheckpointError(msg)
         made = Checkpoint(url, uuid.uuid4().hex, buckets, text_ids, state_keys(buckets))
@@ -123,7 +123,7 @@ def _as_written(url: str, data: bytes) -> Checkpoint:
 
 
 def _starts_before(data: bytes | None, batch_id: int) -> int:
-    """How often this batch was begun; 0 if the file, which matters to nothing else, says nothing of it."""
+    """How often this batch was begun; 0 if the file says nothing of it. Nothing else needs the file."""
     try:
         before = json.loads(data or b"")
         return int(before["starts"]) if before["batch"] == batch_id else 0

@@ -19,7 +19,7 @@ def name_of(key: str) -> str:
 
 
 def fits(data: bytes, checksums: bytes | None) -> bool:
-    """Whether these are the bytes that were summed up; also True if Hadoop would not look: no sums, no header.
+    """Whether the checksums are those of these bytes. Also True if Hadoop would not look: no sums, no header.
 
     >>> fits(b"abc", struct.pack(">4siI", b"crc", 512, zlib.crc32(b"abc")))
     True

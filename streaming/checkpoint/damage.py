@@ -1,4 +1,4 @@
-"""Spark's words on files of the checkpoint that it cannot read, said plainly: which file, what is wrong, what to do.
+"""If Spark cannot read a file of the checkpoint, says it plainly: which file, what is wrong, what to do.
 
 Spark gives Python only the text of its errors. Most damage is found by `inspection` before Spark starts; this is for
 what happens under a running job, and for what only Spark reads.
@@ -15,7 +15,7 @@ _FILES = [
     re.compile(before + rf"(?P<path>{start}[^`'\n]*?/{_KEY})")
     for before, start in (("file:/*?", "/"), ("", "s3a://"), (r"[`'\s]", "/"))
 ]
-# in this order: the cause is more telling than what Spark wraps around it
+# in this order: the cause says more than what Spark wraps around it
 _SIGNS = {
     "AccessDeniedException": "may not be read",
     "Permission denied": "may not be read",

@@ -1,6 +1,6 @@
-"""Changes that are too many to pass through Spark: the state's worker writes them as a file, the driver reads it.
+"""If there are too many changes to pass through Spark, the state's worker writes a file and the driver reads it.
 
-Delivery: the file of a batch and bucket is written again by a replay, and removed once the batch is published.
+Delivery: a replay writes the file of a batch and bucket again. It is removed once the batch is published.
 A million changes are 33 MB, which Java would hold three times over on their way.
 """
 
@@ -30,7 +30,7 @@ class Handover:
         return key
 
     def read(self, key: str) -> Changes:
-        """What was written. Raises StorageError if it is gone: the batch is tried again and writes it anew."""
+        """What was written. Raises StorageError if it is gone: the batch is tried again and writes it again."""
         data = self._place.get(key)
         if data is None:
             msg = f"{self._place.url}/{key} is gone: expected the changes of the batch under way"
@@ -38,6 +38,6 @@ class Handover:
         return Changes.from_buffer(data)
 
     def remove(self, keys: Iterable[str]) -> None:
-        """Removes files, those that are there."""
+        """Removes those of the files that are there."""
         for key in keys:
             discard(self._place, key)

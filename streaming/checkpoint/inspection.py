@@ -1,7 +1,7 @@
-"""What the files of a checkpoint say before Spark reads them: a damaged one is named within a second, with the way out.
+"""Looks at the files of a checkpoint before Spark does: a damaged one is named within a second, with the way out.
 
-Looked at is what a start needs: the logs, the schema of the state, and in a folder the files of the state that the last
-commit refers to, by their checksums. On S3, which keeps its own sums, the state's files are only looked up.
+It looks at what a start needs: the logs, the schema of the state and, in a folder, the files of the state that the last
+commit refers to, by their checksums. S3 keeps its own sums, so there the state's files are only looked up.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SCHEMA = "/state/0/_stateSchema/"
 _OF_NUMBERS = {"offsets", "commits", OPERATORS}
 _OF_FILES = {"handover", "lake-outbox"}
 _FILES = {"metadata", "stocketl.json", "open-batch.json"}
-_NEEDED_OFFSETS = 2  # by Spark, where the last batch is open
+_NEEDED_OFFSETS = 2  # Spark needs them if the last batch is open
 _SUMMED_BYTES = 64 << 20  # of one file of the state; Spark checks the sums of larger ones when it reads them
 
 
@@ -45,9 +45,9 @@ def damaged(url: str, key: str, why: str) -> CheckpointError:
 
 
 def inspect(url: str) -> None:
-    """Raises CheckpointError for the first damaged file, or if this user may not read or write one.
+    """Raises CheckpointError for the first damaged file, or if this user may not read or write a file.
 
-    Spark's `metadata`, a name that nothing refers to, is written anew.
+    Spark's `metadata` is written anew: it holds only a name, which nothing refers to.
     """
     if not is_s3(url):
         _refuse_what_may_not_be_used(url)
@@ -61,7 +61,7 @@ def inspect(url: str) -> None:
         checked.log(f"offsets/{batch_id}", "v1", _is_offset)
     last = max(committed, default=-1)
     if newest > last + 1:
-        raise damaged(url, f"commits/{newest - 1}", f"is missing, though batch {newest} was begun after it")
+        raise damaged(url, f"commits/{newest - 1}", f"is missing, though batch {newest} has begun after it")
     if not committed:
         return
     *_, commit = checked.log(f"commits/{last}", "v2", _is_commit)
@@ -70,10 +70,10 @@ def inspect(url: str) -> None:
 
 
 def relocate(url: str) -> None:
-    """Writes this checkpoint's own path into the one kind of file in which Spark keeps an absolute one.
+    """Writes this checkpoint's path into the one kind of file in which Spark keeps an absolute path.
 
     `state/0/_metadata/v2/<batch>` names the files of the schema. A checkpoint may be moved, or restored in another
-    bucket: its own files are meant then. The path is the only change; the old checksum goes first.
+    bucket; then its own files are meant. The path is the only change. The old checksum goes first.
     """
     place = open_place(f"{url}/{OPERATORS}")
     for key in (name for name in place.keys() if name.isdecimal()):  # noqa: SIM118 (a method of a place)
@@ -90,7 +90,7 @@ def relocate(url: str) -> None:
 
 
 def _here(url: str, path: str) -> str:
-    """The path of a schema's file in this checkpoint, as Hadoop writes it; unchanged if it is this one's already."""
+    """The path of a schema's file in this checkpoint, as Hadoop writes it. If it is that already, unchanged."""
     root, found, name = path.rpartition(_SCHEMA)
     if not found or _plain(root) == _plain(url):
         return path
@@ -105,7 +105,7 @@ def _plain(url: str) -> str:
 
 
 class _Checked:
-    """Reads files of a checkpoint; each is whole, or a CheckpointError names it."""
+    """Reads files of a checkpoint. If one is not whole, a CheckpointError names it."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -133,7 +133,7 @@ class _Checked:
         return values
 
     def mend_metadata(self) -> None:
-        """Spark refuses a checkpoint whose `metadata` it cannot read; in it is only a name that nobody uses."""
+        """If Spark cannot read `metadata`, it refuses the checkpoint, though the file holds only an unused name."""
         data = self._place.get("metadata") if self.has("metadata") else None
         try:
             if isinstance(json.loads(data or b"")["id"], str) and self._sums_fit("metadata", data or b""):
@@ -158,7 +158,7 @@ class _Checked:
                     raise damaged(self._url, file, "does not describe the columns of the state: cut off or changed")
 
     def state_file(self, key: str) -> bytes:
-        """A file of the state; on S3 nothing of it is read."""
+        """A file of the state. On S3 it is not read."""
         if is_s3(self._url):
             return b""
         found = self._place.head(key)

@@ -40,9 +40,9 @@ def check(unique_ids: list[list[str]], version: int, has: Callable[[str], bool],
 
 
 def is_whole(key: str, data: bytes) -> bool:
-    """Whether a file of the state has its end; True for kinds that are not known here.
+    """Whether a file of the state has its end. True for kinds that are not known here.
 
-    For files without checksums: a disk that was full and a copy that broke off leave files that are cut off or empty.
+    For files without checksums: after a full disk, or a copy that broke off, files are cut off or empty.
     """
     if key.endswith(".changelog"):
         return _has_its_blocks(data)
@@ -52,7 +52,7 @@ def is_whole(key: str, data: bytes) -> bool:
 
 
 def describes_columns(schema: bytes) -> bool:
-    """Whether a file of `_stateSchema` holds the columns of key and value of each family; True for other versions.
+    """Whether a file of `_stateSchema` holds the columns of key and value of each family. True for other versions.
 
     Spark would end its query with a bare EOFException, again and again.
     """

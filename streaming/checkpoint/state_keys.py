@@ -1,7 +1,7 @@
 """Keys for the buckets of the state that spread evenly over Spark's shuffle partitions.
 
-Spark puts a key into partition `hash(key) mod partitions`. The numbers 0 and 1 both land in partition 1 of two, and the
-other core would be idle; the keys given here land where the number of the bucket says.
+Spark puts a key into partition `hash(key) mod partitions`. If the keys were 0 and 1, both would land in partition 1 of
+two, and a core would be idle. So bucket b is keyed by the smallest integer that lands in partition b.
 Its hash is MurmurHash3 of 32 bits with seed 42 (https://github.com/aappleby/smhasher/wiki/MurmurHash3).
 """
 
@@ -14,7 +14,7 @@ _SEED = 42
 
 
 def state_keys(buckets: int) -> list[int]:
-    """One key a bucket: with any number of shuffle partitions that divides `buckets`, each gets equally many."""
+    """One key for each bucket. If the number of shuffle partitions divides `buckets`, each gets equally many."""
     return [next(key for key in itertools.count() if spark_hash(key) % buckets == bucket) for bucket in range(buckets)]
 
 

@@ -1,4 +1,4 @@
-"""Which drops make the next batch: seq numbers, the batch limit, and what is known of the prefix."""
+"""Which drops make the next batch: seq numbers, the batch limit, and what is known of the input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAGIC_BYTES = 8
 
 
 def admit(offset: Offset, place: Place, limits: Limits) -> Offset:
-    """The next offset: first what is left of an open drop, then new versions in order; `offset` itself if neither."""
+    """The next offset: first the rest of an open drop, then new versions in order. If neither, `offset` itself."""
     seq = offset.seq
     batch = [_continued(offset, limits)] if offset.open else []
     room = limits.batch_bytes - sum(span.bytes for span in batch)
@@ -44,12 +44,12 @@ def admit(offset: Offset, place: Place, limits: Limits) -> Offset:
 
 
 def spans(offset: Offset, limits: Limits) -> list[Span]:
-    """The drops of the batch that ends at `offset`, the large ones cut into ranges of `split_bytes`."""
+    """The drops of the batch that ends at `offset`. Large ones are cut into ranges of `split_bytes`."""
     return [piece for span in offset.drops for piece in _pieces(span, limits.split_bytes)]
 
 
 def _still_lying(lying: Mapping[str, int], listed: dict[str, Version], claimed: set[int]) -> dict[str, int]:
-    """Forgets what was moved away: a file that is put back into a folder is a new drop, though it is the same file."""
+    """Forgets what was moved away. If the same file is put back into a folder, it is a new drop."""
     return {
         key: seq for key, seq in lying.items() if key in listed and (listed[key].version is not None or seq in claimed)
     }
@@ -71,11 +71,11 @@ def _is_splittable(version: Version, seq: int, place: Place) -> bool:
     try:
         return splittable(place.read(version, seq, 0, _MAGIC_BYTES))
     except DropError:
-        return False  # the read proper gives it its fate
+        return False  # reading it will give it its fate
 
 
 def _batch_range(limits: Limits) -> int:
-    """A batch takes whole splits of a drop that it cannot take at once."""
+    """If a batch cannot take a drop at once, it takes whole splits of it."""
     return max(limits.batch_bytes // limits.split_bytes, 1) * limits.split_bytes
 
 

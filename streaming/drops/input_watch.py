@@ -1,9 +1,9 @@
-"""What keeps the source from looking at the input, told where a person sees it.
+"""If something keeps the source from looking at the input, the job tells it to a person.
 
-Spark runs the source in a Python process of its own, whose log lines end in a file. So it sends what it meets to the
-job as datagrams on this machine, which need neither a disk nor a port; and the job tells it as it tells every wait.
+Spark runs the source in a Python process of its own, and its log lines go to a file. So the source sends its troubles
+to the job as datagrams on this machine, which need neither a disk nor a port. The job tells them like every wait.
 
-Delivery: at most once; while a trouble lasts, each look sends it again.
+Delivery: at most once. While a trouble lasts, each look sends it again.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _MOST_BYTES, _NAMED, _NAME_LENGTH = 60_000, 3, 300
 
 
 class Report:
-    """The source's end. address: of the job's `InputWatch`; empty = nobody wants to know."""
+    """The source's end. address: that of the job's `InputWatch`; empty: there is none."""
 
     def __init__(self, address: str) -> None:
         self._address = address
         self._last = ""
 
     def looked(self, failed: str, held: Mapping[str, str]) -> None:
-        """After each look. failed: why it could not be made, empty = it could; held: files that wait, and why."""
+        """After each look. failed: why it failed, empty if it did not; held: files that wait, and why."""
         some = {key[:_NAME_LENGTH]: reason for key, reason in itertools.islice(held.items(), _NAMED)}
         text = json.dumps({"failed": failed[:2_000], "held": some, "count": len(held)})
         troubled = bool(failed or held)
@@ -47,7 +47,7 @@ class Report:
 
 
 class InputWatch(Follower):
-    """The job's end: tells a look at the input that fails, and files that may not be read, until they are over."""
+    """The job's end: tells failing looks at the input, and files that may not be read, until that is over."""
 
     def __init__(self, url: str, stop: threading.Event) -> None:
         super().__init__("input-watch", stop, daemon=True)
@@ -79,5 +79,5 @@ class InputWatch(Follower):
             return
         named = "; ".join(f"{key!r}: {reason}" for key, reason in held.items())
         more = f" ({count} files in all)" if count != len(held) else ""
-        advice = "The others are loaded meanwhile. Give the job's user the right to read them, or take them away."
+        advice = "The others are loaded meanwhile. Give the job's user the right to read these, or take them away."
         self._files.failed(f"{named}{more}", advice)

@@ -1,4 +1,4 @@
-"""Parsing in a process of its own: a drop that kills its parser is found by halving, and only it fails."""
+"""Parsing in a process of its own. If a drop kills its parser, halving finds it, and it alone fails."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECONDS_PER_SPAN = 600
 
 
 def parse_isolated(spans: list[Span], input_url: str, options: ReadOptions) -> Iterator[Row]:
-    """The rows of `reading.rows_of` for all spans; those that end their process get the failure `poison`."""
+    """The rows of `reading.rows_of` for all spans. If a span ends its process, it gets the failure `poison`."""
     died = _run(spans, input_url, options)
     if not isinstance(died, str):
         yield from died

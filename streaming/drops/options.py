@@ -1,4 +1,4 @@
-"""What the source must know: it travels as one JSON option of the stream."""
+"""What the source must know. It travels as one JSON option of the stream."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class SourceOptions:
         fates: dict[int, str],
         report: str,
     ) -> SourceOptions:
-        """As the settings say, going on at the checkpoint.
+        """Options from the settings, resuming at the checkpoint.
 
         tasks: that parse at once; isolate: in child processes; fates: see `ReadOptions`; report: see above.
         """

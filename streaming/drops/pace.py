@@ -1,8 +1,8 @@
-"""When the source looks at its input: by a clock that nobody sets.
+"""When the source looks at its input: by a clock that nobody can set.
 
-Spark has a pace of its own, `trigger(processingTime="200 milliseconds")`, but it waits for a time of day. A clock set
-back by half an hour (NTP, a hand, a virtual machine that wakes) would stop loading for half an hour. So the query asks
-without a pause, `processingTime="0 seconds"`, and the source answers when it is time.
+Spark has a pace of its own, `trigger(processingTime="200 milliseconds")`, but it waits for a time of day. If the clock
+were set back by half an hour (by NTP, by hand, after a virtual machine wakes), loading would stop for half an hour. So
+the query asks without a pause, `processingTime="0 seconds"`, and the source answers when it is time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Seen = TypeVar("Seen")
 
 ANSWER_SECONDS = 1.0
-"""A source that has found nothing answers at least so often, so that Spark is not kept from ending the query."""
+"""If the source finds nothing, it still answers this often, so that Spark can end the query."""
 
 
 class Pace:
@@ -37,7 +37,7 @@ class Pace:
         self._parent = os.getppid()
 
     def look(self, known: Seen, look: Callable[[], Seen], *, patient: bool) -> Seen:
-        """What `look` finds; if that is what is known, only after the pause. A long pause is cut into several answers.
+        """What `look` finds. If nothing is new, answers only after the pause; a long pause is cut into several answers.
 
         patient: looks again and again until something is new. Raises EOFError if the process that asks has gone
         meanwhile: a source that nobody reads must admit nothing.

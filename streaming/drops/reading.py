@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def rows_of(span: Span, place: Place, options: ReadOptions) -> Iterator[Row]:
-    """The rows of one span: packets (`open-ticks` where a later batch goes on with the drop), rejects, facts."""
+    """The rows of one span: packets (`open-ticks` if a later batch goes on with the drop), rejects, facts."""
     faults.reach("reading")
     if str(span.seq) not in options.fates:
         faults.die(span.version.key)
@@ -31,7 +31,7 @@ def rows_of(span: Span, place: Place, options: ReadOptions) -> Iterator[Row]:
 
 
 def outcome(span: Span, parsed: Parsed, options: ReadOptions) -> Iterator[Row]:
-    """What became of the span's rows: rejects if there are any, and always the facts."""
+    """What became of the span's rows: rejects, if there are any, and always the facts."""
     bucket = span.seq % options.buckets
     if len(parsed.rejects):
         yield Row(bucket, span.seq, span.start, REJECTS, parsed.rejects.to_buffer())
@@ -46,7 +46,7 @@ def _parsed(span: Span, place: Place, options: ReadOptions) -> Parsed:
         return failed(misnamed)
     try:
         if span.whole and version.size > options.unpacked_limit:
-            place.read(version, seq, 0, 1)  # it may be whole because it could not be looked at
+            place.read(version, seq, 0, 1)  # it may count as whole because it could not be looked at
             return failed(f"too-large: {version.size:,} bytes that cannot be split, limit {options.unpacked_limit:,}")
         if span.whole:
             data = place.read(version, seq)

@@ -1,7 +1,7 @@
-"""The source of the stream: new drops under the input prefix, admitted once, read on the executors.
+"""The source of the stream: new drops in the input, admitted once on the driver, read on the executors.
 
-Delivery: exactly once into Spark. An offset carries the list of the drops of its batch, so a replay reads the
-same bytes (S3: the version id; folder: the claim made at admission) whatever has happened to the prefix since.
+Delivery: exactly once into Spark. An offset holds the list of its batch's drops. So a replay reads the same bytes (S3:
+by the version id; folder: the claim made at admission), whatever has happened to the input since.
 API: https://spark.apache.org/docs/4.1.4/api/python/tutorial/sql/python_data_source.html
 """
 
@@ -35,7 +35,7 @@ FORMAT = "stocketl-drops"
 
 
 class DropSource(DataSource):
-    """`spark.readStream.format("stocketl-drops")`; the one option is `stocketl`, a `SourceOptions` as JSON."""
+    """`spark.readStream.format("stocketl-drops")`. Its one option is `stocketl`: `SourceOptions` as JSON."""
 
     @classmethod
     def name(cls) -> str:
@@ -47,7 +47,7 @@ class DropSource(DataSource):
         return PACKET_SCHEMA
 
     def streamReader(self, schema: StructType) -> DropReader:  # noqa: ARG002, N802 (named by Spark)
-        """The reader: one on the driver for offsets, copies of it on the executors for reading."""
+        """The reader: one on the driver gives offsets, copies of it on the executors read."""
         return DropReader(SourceOptions.from_json(self.options["stocketl"]))
 
 
@@ -73,12 +73,11 @@ class DropReader(DataSourceStreamReader):
         return EMPTY_OFFSET.to_json()
 
     def latestOffset(self) -> dict[str, object]:  # noqa: N802 (named by Spark)
-        """Lists the prefix and admits what is new, up to the batch limit; the same offset if nothing is.
+        """Lists the input and admits what is new, up to the batch limit. If nothing is new, gives the same offset.
 
-        Before the first drop it does not answer at all: Spark would plan a batch of nothing, for which a drop that
-        comes meanwhile would have to wait. A storage that does not answer for the moment is asked again, and so is one
-        that refuses: its check at the start has found no wrong setting, and a right that was taken away may be given
-        back.
+        Before the first drop it does not answer at all. Else Spark would plan a batch of nothing, and a drop that comes
+        meanwhile would have to wait for it. If the storage does not answer or refuses, it is asked again: the check at
+        the start found no wrong setting, and a right that was taken away may be given back.
         """
         self._offset = self._pace.look(self._offset, self._admitted, patient=self._offset == EMPTY_OFFSET)
         return self._offset.to_json()
@@ -93,7 +92,7 @@ class DropReader(DataSourceStreamReader):
         return found
 
     def partitions(self, start: dict[str, object], end: dict[str, object]) -> Sequence[InputPartition]:
-        """Spreads the spans of the batch over the tasks, the largest first onto the emptiest task."""
+        """Spreads the spans of the batch over the tasks: the largest first, each to the emptiest task."""
         if start == end:
             return []
         faults.reach("offset-logged")

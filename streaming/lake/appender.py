@@ -35,18 +35,18 @@ if TYPE_CHECKING:
 _BATCHES_AT_ONCE = 100
 _ROWS_AT_ONCE = 4_000_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-# An append takes a core for half a second or more: it waits until no batch follows the last one at once (the trigger
+# An append takes a core for half a second or more. So it waits until no batch follows the last one at once (the trigger
 # is 0.2 s), but not for ever.
 _QUIET_SECONDS, _LONGEST_WAIT_SECONDS = 0.3, 30.0
 _LOOK_SECONDS = 0.1
 _ADVICE = (
-    "Tables and receipts do not wait for it. If it goes on: is the lake's place there, may the job write there, is the "
-    "disk full? logs/spark.log says more"
+    "Tables and receipts do not wait for it. If this goes on: is the lake's place there, may the job write there, is "
+    "the disk full? logs/spark.log says more"
 )
 
 
 class LakeAppender(Follower):
-    """Takes the rows of each batch and brings them to the lake, oldest first, until `stop` is set.
+    """Takes the rows of each batch and appends them to the lake, oldest first, until `stop` is set.
 
     still_writer: raises if a newer job has taken over; asked before each append. keeping: what is done to the lake
     while no rows wait.
@@ -76,7 +76,7 @@ class LakeAppender(Follower):
 
     @contextlib.contextmanager
     def batch_under_way(self) -> Iterator[None]:
-        """While a batch is worked on nothing is appended, unless it has waited for long."""
+        """While a batch is under way, nothing is appended, unless it has waited for long."""
         self._batches_under_way += 1
         try:
             yield
@@ -87,9 +87,9 @@ class LakeAppender(Follower):
     def put(
         self, batch_id: int, ticks: pa.Table, rejects: pa.Table, *, superseded: set[int], files: list[RowsFile]
     ) -> None:
-        """Keeps the rows of a batch, again after a replay.
+        """Keeps the rows of a batch; after a replay, again.
 
-        superseded: drops of which earlier rows are to go. files: ticks that wait in the outbox already.
+        superseded: drops whose earlier rows are to go. files: ticks that already wait in the outbox.
         """
         kept = self._outbox.keep(batch_id, ticks, rejects, superseded=superseded, files=files)
         with self._wake:
@@ -104,7 +104,7 @@ class LakeAppender(Follower):
         return not self._kept and not self._keeping.due
 
     def follow(self) -> None:
-        """Until the stop event. Errors of Spark are waited out; raises others, of a newer writer, say."""
+        """Until the stop event. Waits if Spark has an error; raises others, such as that of a newer writer."""
         pause = _FIRST_PAUSE
         while not self._stop_event.is_set():
             with self._wake:
@@ -147,7 +147,7 @@ class LakeAppender(Follower):
         return batches
 
     def _bring(self, batches: list[Kept]) -> bool:
-        """Appends the batches and takes them out of the outbox; False if it must be tried again."""
+        """Appends the batches and takes them out of the outbox. False: it must be tried again."""
         last = batches[-1].batch_id
         self._still_writer()
         if last > self._appended:  # else: the replay of a batch that this process has appended

@@ -1,8 +1,8 @@
-"""Keeps the lake small: joins what many appends have left, removes what no reader can want any more.
+"""Keeps the lake small: joins the files of many appends, removes what no reader can want any more.
 
-By what the tables say of themselves and a small record beside them, never by how long this process has lived: a job
-that starts every hour does as much as one that runs for months. No row is touched. A crash at any point costs the
-work alone, and the next call does it again.
+What is due follows from the tables' own logs and a small record beside them, not from how long this process has lived.
+So a job that starts every hour does as much as one that runs for months. No row is touched. After a crash at any point
+the next call does the work again.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 RECORD = "housekeeping.json"
 
-_COMMITS = 100  # between two compactions of a table, and half as many again where no moment is quiet
+_COMMITS = 100  # between two compactions of a table; half as many more if no moment is quiet
 _DAY = 86_400.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
-_ADVICE = "Rows still arrive; the lake only grows until then. logs/spark.log says more"
+_ADVICE = "Rows still arrive; until then the lake only grows. logs/spark.log says more"
 
 
 class Tables(Protocol):
@@ -42,7 +42,7 @@ class Tables(Protocol):
 
 
 class LakeKeeping:
-    """What is to be done to the lake at `location`, and doing it. For one thread; others may ask what is `due`.
+    """Knows what is to be done to the lake at `location`, and does it. For one thread; others may ask what is `due`.
 
     retention: seconds for which older versions of the tables stay readable; None: for ever. clock: seconds.
     """
@@ -63,7 +63,7 @@ class LakeKeeping:
         self._wait = Waiting("the lake's housekeeping")
 
     def appended(self, names: Iterable[str]) -> None:
-        """These tables have a commit more."""
+        """These tables have one more commit."""
         for name in names:
             self._commits[name] += 1
 
@@ -78,7 +78,7 @@ class LakeKeeping:
         return self._looked and self._is_due(1.5)
 
     def work(self, still_writer: Callable[[], None] = lambda: None) -> None:
-        """Does what is due. What fails is told and tried again later; the rest is done all the same.
+        """Does what is due. If a part fails, tells it and tries again later; the rest is done all the same.
 
         still_writer: raises if a newer job has taken over; asked before each change.
         """
@@ -165,7 +165,7 @@ def _number(document: object, key: str) -> int:
 
 
 def _age(noted: object) -> float | None:
-    """Seconds since a noted time; None for none, and for one that a wrong clock has put into the future."""
+    """Seconds since a noted time. None: no time, or a wrong clock has put it into the future."""
     try:
         seconds = (datetime.now(UTC) - datetime.fromisoformat(str(noted))).total_seconds()
     except (ValueError, TypeError):

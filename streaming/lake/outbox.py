@@ -1,6 +1,6 @@
-"""Rows on their way to the lake: kept beside the checkpoint from the moment when their batch is published.
+"""Rows on their way to the lake: kept beside the checkpoint once their batch is published.
 
-A batch is some Parquet files and, written last and removed first, `<batch>.json`, which names them.
+A batch is some Parquet files and `<batch>.json`, which names them and is written last and removed first.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ENTRY = re.compile(r"([0-9]+)\.json")
 
 @dataclass(frozen=True)
 class Kept:
-    """A batch in the outbox: its files by table, and the drops of which rows of earlier batches are superseded."""
+    """A batch in the outbox: its files by table, and the drops whose rows of earlier batches it supersedes."""
 
     batch_id: int
     files: dict[str, list[RowsFile]]
@@ -76,7 +76,7 @@ class LakeOutbox:
         return kept
 
     def left_from_before(self) -> list[Kept]:
-        """All but the open batch, which its replay puts here again, whatever lies here now."""
+        """All batches but the open one, which its replay puts here again."""
         found = (_ENTRY.fullmatch(key) for key in self._place.keys())  # noqa: SIM118 (a method of a place)
         numbers = sorted(int(entry[1]) for entry in found if entry)
         return [self._entry(f"{number}.json") for number in numbers if number != self._checkpoint.open_batch()]
@@ -96,7 +96,7 @@ class LakeOutbox:
                 discard(self._place, file.key)
 
     def refuse_damaged(self, batches: Sequence[Kept]) -> None:
-        """Raises CheckpointError if waiting does not help: what should be appended is not there any more."""
+        """Raises CheckpointError if waiting does not help, since the rows to be appended are gone."""
         with contextlib.suppress(StorageError):  # that is what waiting helps against
             for kept in batches:
                 for file in [*kept.files[TICKS], *kept.files[REJECTS]]:
@@ -110,5 +110,5 @@ class LakeOutbox:
             raise self._damaged(key) from error
 
     def _damaged(self, key: str) -> CheckpointError:
-        why = "cannot be read: rows that are in the tables are missing in the lake without it"
+        why = "cannot be read; without it the lake lacks rows that are in the tables"
         return damaged(self._checkpoint.url, f"{rows.OUTBOX}/{key}", why)

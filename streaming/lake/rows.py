@@ -1,4 +1,4 @@
-"""Rows for the lake as Parquet files that wait in the outbox; written by the driver and by the state's workers."""
+"""Rows for the lake as Parquet files in the outbox. The driver and the state's workers write them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RowsFile:
 
 
 def write(place: Place, name: str, batch_id: int, rows: pa.Table) -> RowsFile:
-    """Writes the rows with the column `batch_id` as `<batch>-<name>.parquet`, again after a replay."""
+    """Writes the rows with the column `batch_id` as `<batch>-<name>.parquet`; after a replay, again."""
     numbered = rows.append_column("batch_id", pa.repeat(pa.scalar(batch_id, pa.int64()), rows.num_rows))
     sink = pa.BufferOutputStream()
     pq.write_table(numbered, sink, use_dictionary=["id", "date", "key", "reason"], write_page_checksum=True)

@@ -1,7 +1,7 @@
-"""Receipts to their place, then files to theirs: each statement noted in the ledger before and after it is made true.
+"""Brings receipts to their place, then files to theirs. The ledger notes what will be done, and what is done.
 
 Delivery: at least once, to the same object with the same content. The ledger holds each receipt until it is known to
-be there, and the target of each move before it begins, so a crash at any point is made good at the next start.
+be there, and the target of each move before the move begins. So after a crash at any point the next start goes on.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS = 2.0
 _WRITERS = 8
-_IN_VAIN = 3  # so many files in a row that the storage does not move: the others are for the next time
+_IN_VAIN = 3  # if the storage fails to move this many files in a row, the others wait for the next time
 
 Version = tuple[str, str, str | None]
 
 
 class Delivery:
-    """What the ledger's outbox holds is brought where it belongs.
+    """Does what waits in the ledger's outbox.
 
-    A file that cannot be moved holds up no other: it is tried again and again. `refused`: (key, etag, version id) of
-    those whose move the storage refuses for a reason that waiting alone does not mend; `held_up`: others wait.
+    If a file cannot be moved, it holds up no other: it is tried again and again. refused: (key, etag, version id) of
+    the files that the storage refuses to move until somebody mends the reason; held_up: other files wait, too.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Delivery:
         self._wait.given_up()
 
     def write(self, batch_id: int) -> None:
-        """The receipts of drops of batches up to this one. Raises StorageError if the place does not answer."""
+        """Writes the receipts of batches up to this one. Raises StorageError if the place does not answer."""
         faults.reach("committed")
         rows = self._transactions.run(lambda cur: outbox.unwritten_receipts(cur, self._checkpoint_id, batch_id))
         bodies = [(receipt_name(row.seq), json.dumps(row.body, indent=1).encode()) for row in rows]
@@ -78,7 +78,7 @@ class Delivery:
         self._mark(outbox.receipt_written, [(row.seq,) for row in rows])
 
     def move(self, batch_id: int) -> None:
-        """The files of drops of batches up to this one: one try for each, those that failed the last time come last."""
+        """Moves the files of batches up to this one. Each gets one try; those that failed the last time come last."""
         rows = self._transactions.run(lambda cur: outbox.unmoved(cur, self._checkpoint_id, batch_id))
         rows = sorted(rows, key=lambda row: (row.seq in self._unmoved, row.seq))
         names, failed = self._names(rows)
@@ -105,7 +105,7 @@ class Delivery:
         return None
 
     def _names(self, rows: list[Receipt]) -> tuple[dict[int, str], dict[int, StockETLError]]:
-        """A free name at its target for each drop, or why there is none now; what was chosen before stays chosen."""
+        """A free name at the target for each drop, or why there is none now. A name that was chosen before stays."""
         names = {row.seq: row.moved_to for row in rows if row.moved_to is not None}
         taken: dict[str, set[str]] = {fate: set() for fate in ("success", "failed")}
         away: dict[str, StockETLError] = {}
@@ -152,5 +152,5 @@ class Delivery:
 
 
 def _named(rows: list[Receipt], names: dict[int, str]) -> list[Receipt]:
-    """Those that have got their name now."""
+    """The rows that have got their name just now."""
     return [row for row in rows if row.moved_to is None and row.seq in names]

@@ -1,4 +1,4 @@
-"""Where the job's files go, each place checked before anything is read or written."""
+"""Where the job's files go. Each place is checked before anything is read or written."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Destinations:
 
 
 def destinations(settings: Settings, stop: threading.Event) -> Destinations:
-    """As the settings name them; waits for disks that are full.
+    """As the settings name them. If a disk is full, waits.
 
-    Raises SettingsError if a place is not there or may not be used.
+    Raises SettingsError if a place is missing or may not be used.
     """
     to = Destinations(
         input=open_place(settings.input),

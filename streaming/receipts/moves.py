@@ -1,7 +1,7 @@
-"""Moving a drop out of the prefix: which name it gets, and a move that a crash cannot make twice or lose.
+"""Moves a drop out of the input, so that a crash can neither lose the file nor move it twice.
 
-Delivery: at least once. The copy is complete before the input is removed, the claim goes last; whatever a crash leaves,
-the same call again ends the move. The name must therefore be written down before `move` is called with it.
+Delivery: at least once. The copy is complete before the input is removed, and the claim goes last. Whatever a crash
+leaves, the same call again ends the move. So the name must be noted before `move` is called with it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 
 def move(source: Place, version: Version, seq: int, target: Place, name: str) -> bool:
-    """Moves a claimed version to a key of the target that `free_name` gave; False if its bytes are gone everywhere.
+    """Moves a claimed version to a key of the target that `free_name` gave. False: its bytes are gone everywhere.
 
-    Overwrites nothing, verifies the copy, then removes exactly this version (a newer file under its key stays) and the
-    claim. Raises `StorageError` if another file has taken the name.
+    Overwrites nothing and verifies the copy. Then removes exactly this version and the claim; a newer file under the
+    same key stays. Raises `StorageError` if another file has taken the name.
     """
     there = target.head(name)
     if there is None:
@@ -44,7 +44,7 @@ def move(source: Place, version: Version, seq: int, target: Place, name: str) ->
             raise StorageError(msg)
     elif not _is_the_copy(source, version, seq, target, there):
         msg = f"{version.key!r} was to become {name!r} in {target.url}, where another file has appeared under this "
-        msg += "name; nothing is overwritten: give that file another name"
+        msg += "name. Nothing is overwritten: give that file another name"
         raise StorageError(msg)
     faults.reach("moving")
     source.delete(version, seq)
@@ -53,7 +53,7 @@ def move(source: Place, version: Version, seq: int, target: Place, name: str) ->
 
 
 def _is_the_copy(source: Place, version: Version, seq: int, target: Place, there: Version) -> bool:
-    """Whether a crash has left our copy there. If the original alone is gone, the copy was whole before it went."""
+    """Whether a crash left our copy there. If only the original is gone, the copy was whole before it went."""
     if there.size != version.size:
         return False
     if there.etag == version.etag:

@@ -1,4 +1,4 @@
-"""Names at a target: free ones, whatever lies there, for keys of any length and any characters."""
+"""Free names at a target, for keys of any length and any characters, whatever lies there."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LITERAL_BACKSLASH = re.compile(r"\\(?!x(?:5C|[89A-F][0-9A-F]))")
 def free_name(target: Place, key: str, seq: int, taken: Collection[str] = frozenset()) -> str:
     """A key for the file that nothing has at the target, and that is none of those `taken`.
 
-    Its own key if that is free, else with the seq before the suffixes: `a.csv.gz`, `a.12.csv.gz`. For a folder, what
-    could lead out of it or cannot be a file name is escaped (`..` becomes `%2E.`, nothing becomes `%2F`, a backslash
-    `%5C`) or cut, and where a file stands in the way of a folder all `/` become `%2F`. For S3 see `within`.
+    Its own key if that is free; if the name is taken, the drop's number is added: `a.12.csv.gz`. For a folder, a part
+    that could lead out of it or cannot be a file name is escaped (`..` becomes `%2E.`, nothing becomes `%2F`, a
+    backslash `%5C`) or cut. If a file stands in the way of a folder, all `/` become `%2F`. For S3 see `within`.
     """
     flat = key.replace("/", "%2F")
     more = (numbered(flat, f"{seq}-{n}") for n in itertools.count(2))
@@ -46,7 +46,7 @@ def within(key: str) -> str:
 
 
 def numbered(key: str, number: int | str) -> str:
-    """The key with a number before its suffixes; what is long (255 bytes a component, 900 in all) does not grow."""
+    """The key with a number before its suffixes. A long one (255 bytes a component, 900 in all) does not grow."""
     head, slash, last = key.rpartition("/")
     stem, suffixes = _split(last)
     return _cut(f"{head}{slash}{stem}.{number}{suffixes}", max(_USUAL_BYTES, len(key.encode())), _COMPONENT_BYTES)

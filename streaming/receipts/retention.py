@@ -1,14 +1,14 @@
 """What ledger and receipts forget, in small portions while no receipt waits to be written.
 
-Always: the rows of `stocketl.batches` that are older than 30 days and not among the last 1,000, since no replay and no
-check at a start looks that far back; and those of `stocketl.audits` that are as old and found nothing.
+Always: rows of `stocketl.batches` that are older than 30 days and not among the last 1,000, since no replay and no
+check at a start looks that far back. Also rows of `stocketl.audits` that are as old and found nothing.
 
-With `--keep-receipts`, of the drops whose file was moved away longer ago than that: the receipt's object, the first
-rejected rows that `stocketl receipts` shows, and of drops that failed and loaded nothing also the rows in
-`stocketl.drops` and `stocketl.receipts`. The rows of all other drops stay for ever: they hold the order in which the
-files count, which `stocketl verify` and whoever starts again from the files must know.
+With `--keep-receipts`, if a file was moved longer ago than that: the receipt's object, and the first rejected rows that
+`stocketl receipts` shows. If the drop failed and loaded nothing, also its rows in `stocketl.drops` and
+`stocketl.receipts`. The rows of all other drops stay for ever. They hold the order in which the files count, which
+`stocketl verify` and `stocketl rebuild` need.
 
-Delivery: at least once. An object goes first, then its rows say so; what is gone already is no trouble.
+Delivery: at least once. First an object goes, then its rows say so. If something is gone already, that is no trouble.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from streaming.database.transactions import Transactions
     from streaming.storage.place import Place
 
-DONE = "done/"  # where the monitor puts the receipts of files that it has moved
+DONE = "done/"  # here the monitor puts the receipts of files that it has moved
 
 _DAY = 86_400.0
 _RETRY_SECONDS = 60.0
-_STEP_SECONDS = 0.5  # a new receipt waits for no more than that and one portion,
+_STEP_SECONDS = 0.5  # a new receipt waits no longer than this and one portion,
 _RECEIPTS_AT_ONCE = 20  # which is some 50 requests to S3
 _ROWS_AT_ONCE = 10_000
 _ADVICE = "Nothing else waits for it. May the job delete objects there?"
@@ -64,10 +64,10 @@ _WITHOUT_TRACE = """
 
 
 class Retention:
-    """Takes a step whenever it is called; most have nothing to do.
+    """Takes a step whenever it is called. Most steps have nothing to do.
 
-    receipts: their place; epoch: of this job, the newest one alone removes anything; keep: seconds that receipts of
-    moved files stay, None for ever; moves: whether the job moves files itself, else the monitor does.
+    receipts: their place; epoch: of this job, since only the newest removes anything; keep: seconds for which the
+    receipts of moved files stay, None: for ever; moves: whether the job moves files itself, else the monitor does.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Retention:
         self._wait = Waiting("the removal of old receipts")
 
     def step(self, transactions: Transactions, name_of: Callable[[int], str]) -> None:
-        """As much as half a second allows, if something is due; name_of: the key of a drop's receipt.
+        """If something is due, does as much as half a second allows. name_of: gives the key of a drop's receipt.
 
         Raises SupersededError, DatabaseError.
         """
@@ -119,7 +119,7 @@ class Retention:
         return cur.rowcount
 
     def _forget_receipts(self, transactions: Transactions, name_of: Callable[[int], str]) -> bool:
-        """The next portion, in order of the seq; False after the last one, and the next call begins anew."""
+        """The next portion, in order of the seq. False after the last; then the next call begins anew."""
         if self._keep is None:
             return False
         seqs = transactions.run(self._old_receipts)
@@ -135,7 +135,7 @@ class Retention:
         return [seq for (seq,) in cur.fetchall()]
 
     def _removed(self, name: str) -> bool:
-        """Whether the object is gone now. What the monitor has not moved yet, or nobody moves, stays."""
+        """Whether the object is gone now. If its file was not moved yet, it stays."""
         if not self._moves and self._receipts.exists(name):
             return False
         discard(self._receipts, name if self._moves else f"{DONE}{name}")

@@ -1,4 +1,4 @@
-"""What became of each drop, written once Spark has committed its batch; then the file leaves the prefix."""
+"""Once Spark has committed a batch: writes what became of each drop, then moves the files out of the input."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ReceiptWriter(Follower):
         self.delivering = False
 
     def published(self, batch_id: int) -> None:
-        """A batch is in the tables; its receipts follow once Spark commits it."""
+        """A batch is in the tables. Its receipts follow once Spark has committed it."""
         with self._wake:
             self._published = max(self._published, batch_id)
             self._wake.notify()
@@ -68,11 +68,11 @@ class ReceiptWriter(Follower):
 
     @property
     def idle(self) -> bool:
-        """Whether every published batch has its receipts, and its moves but for those that are refused."""
+        """Whether every published batch has its receipts, and its moves except those that are refused."""
         return self._done == self._published and not self._delivery.held_up
 
     def follow(self) -> None:
-        """Until the stop event; raises what waiting does not mend."""
+        """Until the stop event. Raises an error that waiting does not mend."""
         try:
             self._deliver(self._done)  # what a crash left undone
             self.delivering = True
@@ -98,7 +98,7 @@ class ReceiptWriter(Follower):
                 self._done = batch_id
 
     def _is_committed(self, batch_id: int) -> bool:
-        """Spark begins a batch only once it has committed the one before, and keeps the last 100 commits."""
+        """If a later batch was published, yes: Spark begins a batch only after it has committed the one before."""
         if batch_id < self._published:
             return True
         try:

@@ -1,8 +1,8 @@
 """A prefix of an S3 bucket.
 
-Delivery: a drop is one version of one object. It is read, copied and deleted by its version id, so a replay reads the
-same bytes and a newer version is never touched; keep non-current versions for longer than a drop may wait. A bucket
-without versioning has only the version `null`: an overwritten object is noticed (by its ETag) and its drop fails.
+Delivery: a drop is one version of one object. It is read, copied and deleted by its version id. So a replay reads the
+same bytes, and a newer version is never touched. Keep non-current versions for longer than a drop may wait. Without
+versioning a bucket has only the version `null`: if an object is overwritten, its ETag shows it and its drop fails.
 
 Not drops: keys whose last component begins with `.` or `_` or ends in `.tmp`, `.part`, `._COPYING_`; folder markers;
 keys that hold NUL; what lies under the newest delete marker of its key.
@@ -61,7 +61,7 @@ class Bucket:
         return Bucket, (self._bucket, self._prefix)
 
     def check(self, *, of_drops: bool = False) -> None:
-        """Lists keys or versions, and reads a version that is not there, which S3 says only to who may read."""
+        """Lists keys or versions, and reads a missing version: only who may read hears from S3 that it is missing."""
         if not of_drops:
             with self._plainly("list"):
                 client().list_objects_v2(Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1)
@@ -195,12 +195,12 @@ class Bucket:
                 there = self.head(key)
                 if there is None:  # then the source may be another one now, which this raises
                     source.read(version, seq, 0, 1)
-                # where an answer was lost boto3 asks again, and then meets what it has written itself
+                # if an answer was lost, boto3 asks again, and then meets what it has written itself
                 if there is None or not self._is_copy(there, source, version, seq):
                     self._refuse(key)
 
     def _write_new(self, source: Place, version: Version, seq: int, key: str) -> None:
-        """Each request that makes the object asks S3 to do so only where nothing is; in parts the client adds that."""
+        """Every write is conditional (`If-None-Match: *`), so nothing is overwritten; `aws` adds that for parts."""
         to = self._bucket
         if isinstance(source, Bucket):
             copied, etag = source._copy_source(version), _quoted(version)  # noqa: SLF001 - another of this class
@@ -217,13 +217,13 @@ class Bucket:
                 client().upload_fileobj(data, to, key, Config=TransferConfig(use_threads=False))
 
     def _is_copy(self, there: Version, source: Place, version: Version, seq: int) -> bool:
-        """By ETag, and a small object by its bytes; of a large one `moves` finds out when it is called again."""
+        """By ETag, a small object by its bytes. For a large one, `moves` finds out when it is called again."""
         if there.size != version.size or there.etag == version.etag:
             return there.size == version.size
         return version.size <= CHUNK and self.get(there.key) == source.read(version, seq)
 
     def _refuse(self, key: str) -> NoReturn:
-        msg = f"{key!r} in {self.url} exists already and is not overwritten: give that object another name"
+        msg = f"{key!r} in {self.url} already exists and is not overwritten: give that object another name"
         raise StorageError(msg)
 
     def delete(self, version: Version, seq: int) -> None:  # noqa: ARG002 - a folder needs it

@@ -45,7 +45,7 @@ def copy_as_it_was(path: str, etag: str, new: str) -> bool:
 
 
 def _copy_bytes(source: int, target: int, size: int) -> int:
-    # copy_file_range shares the blocks (reflink) where the file system can, and copies inside the kernel otherwise:
+    # copy_file_range shares the blocks (reflink) if the file system can, else it copies inside the kernel:
     # man 2 copy_file_range
     done = 0
     copy: Callable[[int, int, int], int] = os.copy_file_range
@@ -68,7 +68,7 @@ def _send(source: int, target: int, count: int, /) -> int:
 
 
 def link_or_copy(path: str, new: str) -> bool:
-    """A second name on the same file system, else a copy (of a link: a link) with mtime and permissions.
+    """A second name on the same file system; else a copy (of a link: a link) with mtime and permissions.
 
     True if it was linked: then the file system's journal keeps the order of this and of later removals.
     """
@@ -103,7 +103,7 @@ def remove(path: str) -> None:
 
 
 def remove_as_it_was(path: str, etag: str, aside: str) -> None:
-    """Removes a file if it is what the etag names; one that was rewritten or put in its place stays.
+    """Removes a file if it is what the etag names. If it was rewritten or replaced, it stays.
 
     A producer may rename a new file over it at any moment, so it is first renamed to `aside`, a name that no producer
     uses, and looked at again there. What turns out to be a newer file gets its name back; if that has been taken again
@@ -137,7 +137,7 @@ def sync(path: str) -> None:
 
 
 def write(path: str, data: bytes, *, durable: bool) -> None:
-    """A new file with these bytes, on the disk if it is to be durable; none if they could not be written."""
+    """A new file with these bytes, if durable forced to the disk. If they cannot be written, no file stays."""
     with open(os.open(path, NEW, 0o666), "wb") as file:
         try:
             file.write(data)
@@ -150,7 +150,7 @@ def write(path: str, data: bytes, *, durable: bool) -> None:
 
 
 def remove_leftovers(folder: str) -> None:
-    """Removes what processes of this machine were writing when they ended: `.stocketl-<pid>-….part`."""
+    """Removes what processes of this machine were writing when they died: `.stocketl-<pid>-….part`."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = _OF_A_PROCESS.fullmatch(entry.name)
@@ -169,7 +169,7 @@ def is_link(status: os.stat_result) -> bool:
 
 
 def parents_are_folders(root: str, path: str) -> bool:
-    """Whether what already exists between `root` and `path` is real folders: no files, no symbolic links."""
+    """Whether all that exists between `root` and `path` are real folders: no files, no symbolic links."""
     parent = os.path.dirname(path)
     while len(parent) > len(root):
         with suppress(FileNotFoundError, NotADirectoryError):

@@ -2,12 +2,12 @@
 # Names are polled five times a second by the ten thousand: str and os calls, no Path objects.
 """A folder of drops on a POSIX file system (Linux).
 
-Delivery: a drop is admitted by copying its bytes to `.claims/<seq>`, so that a replay reads the same bytes whatever
-its producer does to the file meanwhile. A hard link would not do: a file that is rewritten in place changes under all
-of its names. What is moved later is the claim too: the bytes that were loaded, under their old mtime and permissions.
+Delivery: when a drop is admitted, its bytes are copied to `.claims/<seq>`. So a replay reads the same bytes, whatever
+the producer does to the file. A hard link would not do: a file that is rewritten in place changes under all its names.
+Later the claim is moved: the bytes that were loaded, with their old mtime and permissions.
 
-Not drops: names that begin with `.` or `_` or end in `.tmp`, `.part`, `._COPYING_` (folders too); what lies behind a
-symbolic link to a folder; pipes, sockets, devices. A symbolic link to anything else is a drop that cannot be read.
+Not drops: names that begin with `.` or `_`, or end in `.tmp`, `.part` or `._COPYING_` (folders too); what lies behind a
+symbolic link to a folder; pipes, sockets, devices. Any other symbolic link is a drop that cannot be read.
 """
 
 from __future__ import annotations
@@ -72,14 +72,14 @@ class Folder:
             check_writing(folder)
 
     def versions(self) -> list[Version]:
-        """As `Place` says. What may not be listed or read is left where it is and named once in the log."""
+        """As `Place` says. If something may not be listed or read, it stays where it is, and the log names it once."""
         found, ahead, now = [], {}, time.time_ns()
         self._held.clear()
         with self._plainly("list"):
             for path, status in walk(self.url, is_drop_name, self._tell):
                 version = version_of(key_of(path), status)
                 age = now - status.st_mtime_ns
-                if age < 0:  # somebody's clock is wrong: what counts is for how long the file has looked like this
+                if age < 0:  # a clock is wrong: count for how long the file has looked like this
                     etag, since = self._ahead.get(path, ("", 0.0))
                     ahead[path] = (version.etag, since if etag == version.etag else time.monotonic())
                     age = int((time.monotonic() - ahead[path][1]) * 1e9)
@@ -89,7 +89,7 @@ class Folder:
         return sorted(found, key=lambda version: (version.modified, version.key))
 
     def claim(self, version: Version, seq: int) -> Version | None:
-        """Copies the bytes (shares them where the file system can) to `.claims/<seq>`."""
+        """Copies the bytes to `.claims/<seq>`, as a reflink if the file system has them."""
         claim = self._claim(seq)
         part = f"{claim}.part"
         with self._plainly(f"claim {version.key!r} in"):
@@ -114,11 +114,11 @@ class Folder:
         return dict(self._held)
 
     def read(self, version: Version, seq: int, start: int = 0, end: int | None = None) -> bytes:
-        """From the claim, or from the file itself where the claim is lost and the file is as it was admitted."""
+        """From the claim. If the claim is lost and the file is as it was admitted, from the file itself."""
         count = max(min(version.size if end is None else end, version.size) - start, 0)
         with self._plainly(f"read {version.key!r} in"):
             if crash_safe.is_link(self._find(version, seq)[1]):
-                msg = f"{version.key!r} in {self.url} is a symbolic link, and a symbolic link is not read"
+                msg = f"{version.key!r} in {self.url} is a symbolic link; symbolic links are not read"
                 raise SymbolicLinkError(msg)
             with self.open(version, seq) as file:
                 before = etag_of(os.fstat(file.fileno()))
@@ -185,7 +185,7 @@ class Folder:
         return os.path.lexists(path_of(self.url, key))
 
     def keys(self) -> list[str]:
-        """All files and links but claims and temporary files; none if the folder does not exist."""
+        """All files and links except claims and temporary files; none if the folder does not exist."""
         with self._plainly("list"), suppress(FileNotFoundError):
             every = walk(self.url, lambda name: name != _CLAIMS and not name.startswith(_OWN), self._tell)
             return sorted(key_of(path) for path, _ in every)
@@ -204,7 +204,7 @@ class Folder:
         return not os.path.lexists(path) and crash_safe.parents_are_folders(self.url, path)
 
     def take(self, source: Place, version: Version, seq: int, key: str) -> None:
-        """Links another folder's claim; copies from another file system or a bucket. On the disk when it returns."""
+        """Links another folder's claim, or copies it from another file system or a bucket. Forced to the disk."""
         path = path_of(self.url, key)
         with self._plainly(f"move {version.key!r} to {key!r} in"):
             temporary = self._temporary(path, str(seq))
@@ -227,7 +227,7 @@ class Folder:
                 crash_safe.sync(os.path.dirname(path))
 
     def held(self, version: Version, seq: int) -> str:
-        """The path of a version's claim, made again if it was lost; raises `VanishedError`."""
+        """The path of a version's claim. If the claim was lost, makes it again. Raises `VanishedError`."""
         if self._find(version, seq)[0] != self._claim(seq) and self.claim(version, seq) is None:
             raise self._lost(version)
         return self._claim(seq)
@@ -243,7 +243,7 @@ class Folder:
         for path in [own] if seq is None else [self._claim(seq), own]:
             with suppress(FileNotFoundError, NotADirectoryError):
                 status = os.lstat(path)
-                content = (status.st_mtime_ns, status.st_size)  # a claim has these from its file, but its own inode
+                content = (status.st_mtime_ns, status.st_size)  # a claim has these from its file, but has its own inode
                 if content == (modified_ns(version), version.size) if path != own else etag_of(status) == version.etag:
                     return path, status
         raise self._lost(version)

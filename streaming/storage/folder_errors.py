@@ -1,6 +1,6 @@
 # ruff: noqa: PTH103, PTH112, PTH123, PTH208
 # As in `folder`: str and os calls.
-"""What the file system says of a folder, in plain words, with what to do."""
+"""The file system's errors of a folder in plain words, with what to do."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def _advice(error: OSError, url: str) -> str:
     if error.errno in {errno.EACCES, errno.EPERM}:
         return "; give the job's user the right to read and write there"
     if error.errno == errno.EROFS:
-        return "; its disk takes no writes: see why (dmesg), mount it again with rw"
+        return "; its disk takes no writes: find out why (dmesg) and mount it again with rw"
     return "" if os.path.isdir(url) else "; the folder is gone: make it again, or mount its disk"
 
 
 def full_disks(mounts: str = "/proc/mounts") -> list[str]:
-    """The mount points of this machine's disks that have less than 1 MiB left; a network's are not asked."""
+    """The mount points of this machine's disks with less than 1 MiB left. Disks of the network are not asked."""
     found = []
     with suppress(OSError), open(mounts, encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
@@ -79,7 +79,9 @@ def check_writing(folder: str) -> bool:
     except OSError as error:
         if error.errno in FULL:
             return False
-        msg = f"this user may not list, read and write in {folder}: {said(error)}; give it the rights, or give another "
+        msg = (
+            f"this user may not list, read and write in {folder}: {said(error)}; give it these rights, or give another "
+        )
         msg += "place"
         raise SettingsError(msg) from error
     finally:

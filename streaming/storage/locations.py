@@ -1,4 +1,4 @@
-"""Locations as a user writes them: which are on S3, and the place behind each."""
+"""Locations as a user writes them: whether they are on S3, and the places behind them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def location(value: object) -> str:
         raise ValueError(msg)
     bucket, _, prefix = rest.partition("/")
     if not BUCKET.fullmatch(bucket):
-        msg = "expected s3://bucket/prefix; there is no good bucket name after s3://"
+        msg = "expected s3://bucket/prefix; what follows s3:// is not a bucket name"
         raise ValueError(msg)
     return f"s3://{bucket}/{prefix}".rstrip("/")
 

@@ -45,35 +45,35 @@ class Place(Protocol):
     """Bytes between two `/`, and components must be plain names; None: keys have no structure."""
 
     def check(self, *, of_drops: bool = False) -> None:
-        """Asks, at start, for what the job will ask for: `SettingsError` if that will never be given.
+        """Asks at the start for what the job will need. If it will never get it, raises `SettingsError`.
 
-        A folder is made and written to; nothing stays behind. of_drops: drops are listed and read here.
+        Makes a folder and writes to it; leaves nothing behind. of_drops: drops are listed and read here.
         """
 
     def versions(self) -> list[Version]:
-        """What lies there as drops now, in order of (modified, key); versions of one key oldest first."""
+        """The drops that lie there now, in order of (modified, key); versions of one key oldest first."""
 
     def claim(self, version: Version, seq: int) -> Version | None:
-        """Makes the version's bytes safe from its producer; None if it vanished, changed or cannot be read yet.
+        """Keeps the version's bytes safe from its producer. None: it vanished, changed or cannot be read yet.
 
-        Idempotent; a claim left under the same seq for another version is replaced. Survives `kill -9` of the
-        job; it is not forced to the disk (the input still is there after a power cut, and `read` falls back to it).
+        May be called again. If another version's claim has the same seq, it is replaced. Survives `kill -9` of the job.
+        It is not forced to the disk: after a power cut the input is still there, and `read` falls back to it.
         """
 
     def held_back(self) -> dict[str, str]:
-        """What the last look at the drops met that may not be read and waits, and why, by key."""
+        """Drops that wait because they may not be read, as of the last look: why, by key."""
 
     def read(self, version: Version, seq: int, start: int = 0, end: int | None = None) -> bytes:
-        """Bytes [start, end) of a claimed version, always the same ones; raises `VanishedError`."""
+        """Bytes [start, end) of a claimed version, always the same. Raises `VanishedError`."""
 
     def claimed(self) -> set[int]:
-        """The seqs that hold a claim; none on S3, where versions stay by themselves."""
+        """The seqs that have a claim. On S3 none have, since versions stay by themselves."""
 
     def release(self, seq: int) -> None:
         """Removes the claim, if there is one."""
 
     def put(self, key: str, data: bytes, *, durable: bool = True) -> None:
-        """Writes an object as a whole: readers see the old or the new one; on the disk then, if `durable`."""
+        """Writes an object as a whole: readers see the old or the new one. durable: forces it to the disk."""
 
     def get(self, key: str) -> bytes | None:
         """An object's bytes, None if there is none."""
@@ -91,19 +91,19 @@ class Place(Protocol):
         """Whether a new object can get this key."""
 
     def open(self, version: Version, seq: int | None) -> BinaryIO:
-        """A claimed version's bytes as a stream, in bounded memory; seq None: an object as it lies there.
+        """A claimed version's bytes as a stream, in bounded memory. seq None: an object as it lies there.
 
         A symbolic link opens as the name that it points to. Raises `VanishedError`.
         """
 
     def take(self, source: Place, version: Version, seq: int, key: str) -> None:
-        """Copies a claimed version of another place to a new key here, as a whole; never over another object.
+        """Copies a claimed version of another place to a new key here, as a whole, and never over another object.
 
         Raises `VanishedError`, and `StorageError` if the key is taken.
         """
 
     def delete(self, version: Version, seq: int) -> None:
-        """Removes exactly this version, if it still is there; a newer one under its key stays."""
+        """Removes exactly this version, if it is still there. A newer one under its key stays."""
 
 
 class Ranges(io.RawIOBase):

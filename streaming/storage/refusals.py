@@ -1,8 +1,8 @@
-"""Whether S3 refuses one object, or everything: what it says to a GetObject alone does not tell.
+"""Whether S3 refuses one object or everything. The answer to one GetObject does not tell.
 
-`AccessDenied` is the answer for an object whose key of KMS the job may not use, and for a job without any right. So
-another object is read to compare. If one can be read, the drop alone is refused. If none can, it is waited for: the
-right may be missing for all of them, and what comes next will tell.
+`AccessDenied` is the answer if the job may not use an object's KMS key, and also if the job has no right at all. So
+another object is read to compare. If one can be read, the drop alone is refused. If none can, the job waits: it may
+lack the right to all of them, and what comes next will tell.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Request(TypedDict):
 
 
 def may_be_of_one_object(error: ClientError) -> bool:
-    """Whether the answer to a read may have its reason in the object: refused as it is, and not for lack of time."""
+    """Whether the object may be the reason for the answer: it is refused as it is, and not for lack of time."""
     code = code_of(error)
     if code in MISSING | UNMET | REFUSED_ALL | EXPIRED or any(sign in code for sign in _TRANSIENT):
         return False
@@ -46,7 +46,7 @@ def may_be_of_one_object(error: ClientError) -> bool:
 
 
 def is_refused_copy(error: ClientError) -> bool:
-    """Whether S3 will not copy this object as it is; missing rights are a matter of the caller, not of the object."""
+    """Whether S3 will not copy this object as it is. If rights are missing, the object is not the reason."""
     return may_be_of_one_object(error) and status_of(error) in {400, 403} and code_of(error) not in DENIED
 
 
@@ -71,7 +71,9 @@ class Refusals:
             msg = f"cannot read {said}; check the credentials and their right to {error.operation_name}"
             return SettingsError(msg)
         msg = f"cannot read {said}. No other object can be read there to compare. Give the job the right to read it "
-        msg += "(kms:Decrypt, if a key of KMS is named), or remove it; as soon as another can be read, it fails alone"
+        msg += (
+            "(kms:Decrypt, if a key of KMS is named), or remove it. As soon as another one can be read, it fails alone"
+        )
         return StorageError(msg)
 
     def _witness(self, refused: Request) -> Request | None:
@@ -87,7 +89,7 @@ class Refusals:
         return found
 
     def _may_ask(self) -> bool:
-        """S3 says of an object that is not there that it is not there only to who may read it."""
+        """Only who may read an object hears from S3 that it is missing."""
         try:
             client().get_object(**self._absent)["Body"].close()
         except ClientError as error:

@@ -153,7 +153,7 @@ def test_a_commit_that_is_missing_in_between_is_named(tmp_path: Path) -> None:
     """Batch 2 was begun, so batch 1 was committed: going on from batch 0 would forget it."""
     make(tmp_path)
     (tmp_path / "commits" / "1").unlink()
-    with pytest.raises(CheckpointError, match="commits/1 is missing, though batch 2 was begun after it"):
+    with pytest.raises(CheckpointError, match="commits/1 is missing, though batch 2 has begun after it"):
         inspect(str(tmp_path))
 
 

@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_read_waits_and_the_others_are_admitted(
     assert _told(caplog)[0] == (
         "waiting for access to files in the input, nothing is lost: "
         f"'a.csv': {os.strerror(number)} ({errno.errorcode[number]}). "
-        "The others are loaded meanwhile. Give the job's user the right to read them, or take them away."
+        "The others are loaded meanwhile. Give the job's user the right to read these, or take them away."
     )
 
 

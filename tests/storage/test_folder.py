@@ -233,7 +233,7 @@ def test_a_symbolic_link_is_a_drop_that_is_not_read(tmp_path: Path) -> None:
     assert [version.key for version in versions] == ["a.csv", "dangling.csv"]
     for seq, version in enumerate(versions):
         assert place.claim(version, seq) == version
-        with pytest.raises(SymbolicLinkError, match="a symbolic link is not read"):
+        with pytest.raises(SymbolicLinkError, match="symbolic links are not read"):
             place.read(version, seq)
 
 

@@ -43,7 +43,7 @@ def test_what_a_dead_process_was_writing_is_removed_at_the_start(tmp_path: Path)
     [
         (errno.EACCES, "; give the job's user the right to read and write there"),
         (errno.EPERM, "; give the job's user the right to read and write there"),
-        (errno.EROFS, "; its disk takes no writes: see why (dmesg), mount it again with rw"),
+        (errno.EROFS, "; its disk takes no writes: find out why (dmesg) and mount it again with rw"),
         (errno.ENOENT, "; the folder is gone: make it again, or mount its disk"),
     ],
 )

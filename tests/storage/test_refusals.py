@@ -83,7 +83,7 @@ def test_while_no_object_can_be_read_a_refused_one_waits(word: str, s3: S3Server
     """It may be the job's right to the key of all of them; the next object that can be read tells."""
     url = _bucket(s3, "theirs.csv", "theirs-too.csv")
     refuse(**{word: r"GET .*theirs"})
-    with pytest.raises(StorageError, match="as soon as another can be read, it fails alone"):
+    with pytest.raises(StorageError, match="As soon as another one can be read, it fails alone"):
         _read(url)
     s3.client.put_object(Bucket=url[5:].split("/")[0], Key="in/zz.csv", Body=ROW)
     with pytest.raises(UnreadableError, match=r"such as 'in/zz\.csv'"):
