@@ -21,7 +21,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent, S3Event
 from botocore.config import Config
-from monitor.copies import Limits
+from monitor.copies import CopyLimits
 from monitor.moves import Buckets, Moved, Outcome, ReceiptMoves
 from monitor.receipts import UnreadableReceiptError, is_pending, pending
 from monitor.waiting import waiting
@@ -44,7 +44,7 @@ _SWEEPS = frozenset({"EMR Step Status Change", "EMR Cluster State Change", "Sche
 
 
 @dataclass
-class Report:
+class MonitorReport:
     """What became of the receipts: how many of each outcome, how many are none, how many met an error."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
@@ -81,10 +81,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, float]:
     def time_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    moves = ReceiptMoves(s3, buckets, time_left, Limits())
+    moves = ReceiptMoves(s3, buckets, time_left, CopyLimits())
     if named is None:
         return _swept(s3, buckets, moves, time_left)
-    report = Report()
+    report = MonitorReport()
     _move(moves, named, report)
     done = _counts(report)
     _publish(done)
@@ -104,7 +104,7 @@ def _swept(s3: S3Client, buckets: Buckets, moves: ReceiptMoves, time_left: Calla
     try:
         measured = _measured(s3, buckets, lambda: time_left() - keep)
     finally:
-        report = Report()
+        report = MonitorReport()
         try:
             _move(moves, pending(s3, buckets.state), report)
         finally:
@@ -113,7 +113,7 @@ def _swept(s3: S3Client, buckets: Buckets, moves: ReceiptMoves, time_left: Calla
     return done | measured
 
 
-def _counts(report: Report) -> dict[str, float]:
+def _counts(report: MonitorReport) -> dict[str, float]:
     return {
         "MovedDrops": report.outcomes[Outcome.MOVED],
         "GoneDrops": report.outcomes[Outcome.GONE],
@@ -143,7 +143,7 @@ def receipts_named(event: dict[str, Any], state: str) -> list[str] | None:
     return [key] if detail["bucket"]["name"] == state and is_pending(key) else []
 
 
-def _move(moves: ReceiptMoves, names: Iterable[str], report: Report) -> None:
+def _move(moves: ReceiptMoves, names: Iterable[str], report: MonitorReport) -> None:
     """One receipt that fails does not stop the others, one that takes long does not hold them up.
 
     What was begun is reported even if the names break off with an error.
@@ -221,7 +221,7 @@ def client_for(endpoint: str | None) -> S3Client:
     """The client, made when first used; endpoint: None for AWS itself."""
     # a copy of 5 GiB may keep the connection silent for a while
     retries: Any = {"mode": "standard", "max_attempts": 4}
-    connections = _MOVES_AT_ONCE * Limits().parts_at_once
+    connections = _MOVES_AT_ONCE * CopyLimits().parts_at_once
     config = Config(connect_timeout=5, read_timeout=120, retries=retries, max_pool_connections=connections)
     return boto3.client("s3", endpoint_url=endpoint, config=config)
 

@@ -24,7 +24,7 @@ from trigger.emr import Emr, acting_client, looking_client
 from trigger.errors import ControlError, DocumentError, RefusedError, UnansweredError
 from trigger.keep_alive import decide, settle
 from trigger.memory import Intention, Memory
-from trigger.settings import Settings, read_settings
+from trigger.settings import TriggerSettings, read_settings
 from trigger.situation import CancelStep, Decision, StartCluster, StartStep, Wait, World
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _MOMENT = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class TriggerReport:
     """What an invocation saw and did.
 
     did: start cluster, start step, cancel step, or nothing; answer: EMR's, taken: whether it says that it will be so.
@@ -54,7 +54,7 @@ class Trigger:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: TriggerSettings,
         control: Control,
         emr: Emr,
         documents: Documents,
@@ -78,7 +78,7 @@ class Trigger:
         beat = self._control.heartbeat()
         return "the job's heartbeat is fresh" if beat and abs(now - beat.time) <= self._policy.stale else None
 
-    def run(self) -> Report:
+    def run(self) -> TriggerReport:
         """One invocation.
 
         Raises TriggerError for what a person must mend, and whatever boto3 raises while nothing has been done yet: the
@@ -93,7 +93,7 @@ class Trigger:
         if isinstance(decision, Wait):
             if settled != memory:
                 self._control.save(settled, etag)  # or somebody else does
-            return Report(world, "nothing", decision.why, crash_loop=decision.crash_loop)
+            return TriggerReport(world, "nothing", decision.why, crash_loop=decision.crash_loop)
         return self._act(decision, world, settled, etag)
 
     def _look(self, memory: Memory, now: datetime) -> World:
@@ -113,20 +113,22 @@ class Trigger:
             replace=self._control.replace(),
         )
 
-    def _act(self, decision: Decision, world: World, memory: Memory, etag: str | None) -> Report:
+    def _act(self, decision: Decision, world: World, memory: Memory, etag: str | None) -> TriggerReport:
         """The intention, the call, its outcome: three calls, each of which may be the last one."""
         try:
             did, call, intention = self._prepare(decision)
         except DocumentError as error:
             if not (isinstance(decision, CancelStep) and decision.replaced):
                 raise
-            return Report(world, "nothing", decision.why, f"not done, the step stays: {error}")
+            return TriggerReport(world, "nothing", decision.why, f"not done, the step stays: {error}")
         memory = memory.intend(intention, self._policy.memorable, {step.id for step in world.live})
         etag = self._control.save(memory, etag)
         if etag is None:
-            return Report(world, "nothing", "another invocation was quicker")
+            return TriggerReport(world, "nothing", "another invocation was quicker")
         if self._clock() - intention.at > self._policy.pending / 3:
-            return Report(world, "nothing", f"{intention.id} took too long to be written down, it is left to expire")
+            return TriggerReport(
+                world, "nothing", f"{intention.id} took too long to be written down, it is left to expire"
+            )
         try:
             answer, taken = call(), True
             memory = memory.done(answer, self._clock())
@@ -134,9 +136,9 @@ class Trigger:
             answer, taken = str(error), False
             memory = memory.refused(answer, self._clock())
         except UnansweredError as error:
-            return Report(world, did, intention.why, f"no answer, the lists will tell: {error}")
+            return TriggerReport(world, did, intention.why, f"no answer, the lists will tell: {error}")
         self._control.save(memory, etag)  # or somebody has seen the effect and noted it already
-        return Report(world, did, intention.why, answer, taken)
+        return TriggerReport(world, did, intention.why, answer, taken)
 
     def _prepare(self, decision: Decision) -> tuple[str, Callable[[], str], Intention]:
         """What it is called, the call (with its document read already), and the intention."""
@@ -195,7 +197,7 @@ def cause(event: dict[str, Any]) -> str:
 
 
 @functools.lru_cache(maxsize=1)
-def _prepared(settings: Settings, _endpoints: tuple[tuple[str, str], ...]) -> tuple[Trigger, Logger, Metrics]:
+def _prepared(settings: TriggerSettings, _endpoints: tuple[tuple[str, str], ...]) -> tuple[Trigger, Logger, Metrics]:
     """Made once in a process: clients take long to make, and keep their connections."""
     logger, metrics = Logger(), Metrics()
     retries: Any = {"mode": "standard", "total_max_attempts": 3}
@@ -210,7 +212,7 @@ def _prepared(settings: Settings, _endpoints: tuple[tuple[str, str], ...]) -> tu
     return trigger, logger, metrics
 
 
-def _measure(report: Report, metrics: Metrics) -> None:
+def _measure(report: TriggerReport, metrics: Metrics) -> None:
     world = report.world
     if world.heartbeat is not None:
         age = max(datetime.now(UTC) - world.heartbeat.time, timedelta(0))
@@ -222,7 +224,7 @@ def _measure(report: Report, metrics: Metrics) -> None:
     metrics.flush_metrics()
 
 
-def _line(report: Report) -> dict[str, Any]:
+def _line(report: TriggerReport) -> dict[str, Any]:
     world = report.world
     return {
         "did": report.did,

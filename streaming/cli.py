@@ -54,7 +54,7 @@ class _Command(TyperCommand):
         return _as_flag(super().get_help_option(ctx))
 
 
-class _Group(TyperGroup):
+class _Program(TyperGroup):
     """The same for `stocketl` itself."""
 
     def get_help_option(self, ctx: Context) -> TyperOption | None:
@@ -69,7 +69,7 @@ def _as_flag(option: TyperOption | None) -> TyperOption | None:
 
 app = typer.Typer(
     name="stocketl",
-    cls=_Group,
+    cls=_Program,
     help=(
         "Turns CSV files of stock prices into three wide PostgreSQL tables: prices, returns and volume. Drop the files "
         "into a folder or an S3 prefix, in any order: each one is loaded exactly once.\n\n"

@@ -43,7 +43,7 @@ class ChangedError(VanishedError):
     word = "changed"
 
 
-class UnreadableError(DropError):
+class UnreadableDropError(DropError):
     """A drop's bytes are there, but this user may not read them. Other objects of the same place can be read."""
 
     word = "unreadable"

@@ -148,6 +148,16 @@ def _anys(path: Path) -> int:
     return len(hidden) + sum(isinstance(node, ast.Name) and node.id == "Any" for node in nodes)
 
 
+def test_each_class_has_a_name_of_its_own() -> None:
+    """No two classes of the job and of the Lambdas share a name, so that a name says which one is meant."""
+    places: dict[str, list[str]] = {}
+    for path in [*(ROOT / "streaming").rglob("*.py"), *(ROOT / "lambda").rglob("*.py")]:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
 def test_packages_hold_no_code() -> None:
     """Only `streaming/__init__.py` holds something: its docstring and the version."""
     files = [path for folder in ("streaming", "lambda") for path in (ROOT / folder).rglob("__init__.py")]

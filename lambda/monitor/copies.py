@@ -39,7 +39,7 @@ BYTES_PER_SECOND = 50e6
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CopyLimits:
     """Bytes: of one CopyObject (S3 takes 5 GiB), of a part where the source's parts are not known, of one read.
 
     parts_at_once: requests for the parts of one file. At 50 MB/s each, 48 copy 2 TB in the 15 minutes of a Lambda. It
@@ -52,7 +52,9 @@ class Limits:
     parts_at_once: int = 48
 
 
-def copy(s3: S3Client, source: Found, bucket: str, key: str, limits: Limits, *, time_left: Callable[[], float]) -> bool:
+def copy(
+    s3: S3Client, source: Found, bucket: str, key: str, limits: CopyLimits, *, time_left: Callable[[], float]
+) -> bool:
     """Copies to a key that nothing has; False, and nothing is changed, where something has it.
 
     The copy appears as a whole or not at all. time_left: seconds. Raises `StorageError` when they run out,
@@ -80,7 +82,7 @@ def copy(s3: S3Client, source: Found, bucket: str, key: str, limits: Limits, *, 
     return True
 
 
-def same(s3: S3Client, source: Found, other: Found, limits: Limits, time_left: Callable[[], float]) -> bool:
+def same(s3: S3Client, source: Found, other: Found, limits: CopyLimits, time_left: Callable[[], float]) -> bool:
     """Whether both have the same bytes: by size, ETag, checksum, and only where these do not tell by reading them.
 
     time_left: seconds. Raises `StorageError` when they run out, `VanishedError` if one of them goes meanwhile.
@@ -102,7 +104,7 @@ def _same_checksum(source: Found, other: Found) -> bool | None:
     return False if common and whole else None
 
 
-def _same_bytes(s3: S3Client, source: Found, other: Found, limits: Limits, time_left: Callable[[], float]) -> bool:
+def _same_bytes(s3: S3Client, source: Found, other: Found, limits: CopyLimits, time_left: Callable[[], float]) -> bool:
     for start in range(0, source.size, limits.read):
         if time_left() < _LAST_SECONDS:
             msg = f"no time is left to compare {other.url} with {source.url} (version {source.version}): {start} of "
@@ -125,7 +127,7 @@ def _bytes(s3: S3Client, of: Found, start: int, end: int) -> bytes:
         raise
 
 
-def _part_size(s3: S3Client, source: Found, limits: Limits) -> int | None:
+def _part_size(s3: S3Client, source: Found, limits: CopyLimits) -> int | None:
     """Bytes of each part but the last; None: one CopyObject."""
     parts = re.search(r"-(\d+)\Z", source.etag)
     if parts is not None and source.size > 0:

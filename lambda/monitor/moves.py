@@ -23,7 +23,7 @@ from botocore.exceptions import ClientError
 from s3_objects import Found, create, look, read, read_with_etag
 
 from monitor import receipts as receipt_objects
-from monitor.copies import BYTES_PER_SECOND, Limits, copy, same
+from monitor.copies import BYTES_PER_SECOND, CopyLimits, copy, same
 from monitor.names import TargetNames, reason_key
 from streaming.errors import StorageError, VanishedError
 from streaming.s3_codes import MISSING, UNMET, code_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3.client import S3Client
 
-    from monitor.receipts import Receipt
+    from monitor.receipts import PendingReceipt
 
 _BEGIN_SECONDS = 60.0  # a small file needs well below one; the rest is for a slow S3 and for what follows the moves
 _LONGEST_SECONDS = 600.0  # a larger file is begun too: its parts are copied at the same time, until no time is left
@@ -77,12 +77,12 @@ class ReceiptMoves:
     """Moves by receipts; may be used from several threads. time_left: seconds until this process is stopped."""
 
     def __init__(
-        self, s3: S3Client, buckets: Buckets, time_left: Callable[[], float], limits: Limits | None = None
+        self, s3: S3Client, buckets: Buckets, time_left: Callable[[], float], limits: CopyLimits | None = None
     ) -> None:
         self._s3 = s3
         self._buckets = buckets
         self._time_left = time_left
-        self._limits = limits or Limits()
+        self._limits = limits or CopyLimits()
 
     def move(self, name: str) -> Moved:
         """Moves the file of the receipt that has this key in the state bucket.
@@ -102,7 +102,7 @@ class ReceiptMoves:
         receipt_objects.delete_pending(self._s3, self._buckets.state, receipt, etag)
         return Moved(outcome, receipt.seq, receipt.key, target)
 
-    def _end(self, receipt: Receipt) -> tuple[Outcome, str | None]:
+    def _end(self, receipt: PendingReceipt) -> tuple[Outcome, str | None]:
         """All but the last request; safe to be done again from its beginning."""
         if receipt_objects.is_done(self._s3, self._buckets.state, receipt):
             return Outcome.ALREADY, None
@@ -120,7 +120,7 @@ class ReceiptMoves:
         receipt_objects.write_done(self._s3, self._buckets.state, receipt, {"moved_to": target})
         return Outcome.MOVED, target
 
-    def _brought(self, receipt: Receipt, bucket: str) -> str | None:
+    def _brought(self, receipt: PendingReceipt, bucket: str) -> str | None:
         """The key at the target that has the whole file now; None if the file is nowhere."""
         names = TargetNames(self._s3, self._buckets.state, bucket, receipt)
         for _ in range(_LOOKS):
@@ -133,7 +133,7 @@ class ReceiptMoves:
         msg = f"{receipt.key!r} (version {receipt.version}) comes and goes; it is moved when it lies still"
         raise StorageError(msg)
 
-    def _left_at(self, receipt: Receipt, bucket: str, names: TargetNames) -> str | None:
+    def _left_at(self, receipt: PendingReceipt, bucket: str, names: TargetNames) -> str | None:
         """Where an earlier call has brought the file that is no longer in the input; None if it is nowhere."""
         for key in names.known():
             there = look(self._s3, bucket, key)
@@ -155,7 +155,7 @@ class ReceiptMoves:
         msg = f"no name is left for {source.url} in {bucket}: see what lies there under names like it"
         raise StorageError(msg)
 
-    def _source(self, receipt: Receipt) -> Found | None:
+    def _source(self, receipt: PendingReceipt) -> Found | None:
         """The version that the receipt names, if it is there."""
         bucket, key = self._buckets.input, self._buckets.prefix + receipt.key
         if receipt.version != "null":
@@ -166,14 +166,14 @@ class ReceiptMoves:
             found = look(self._s3, bucket, key, "null")
         return found if found is not None and found.etag == receipt.etag else None
 
-    def _write_reason(self, receipt: Receipt, bucket: str, key: str) -> None:
+    def _write_reason(self, receipt: PendingReceipt, bucket: str, key: str) -> None:
         body = json.dumps(receipt.body, indent=1).encode()
         if not create(self._s3, bucket, key, body) and read(self._s3, bucket, key) != body:
             msg = f"s3://{bucket}/{key} was to say why {receipt.key!r} failed, but another file has this name now; "
             msg += "nothing is overwritten: give that file another name"
             raise StorageError(msg)
 
-    def _delete(self, receipt: Receipt) -> None:
+    def _delete(self, receipt: PendingReceipt) -> None:
         """Exactly this version; a newer one, and a delete marker, stay."""
         key = self._buckets.prefix + receipt.key
         if receipt.version != "null":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3.client import S3Client
 
-    from monitor.receipts import Receipt
+    from monitor.receipts import PendingReceipt
 
 _REASON = ".reason.json"
 _LONGEST_KEY = 1024  # bytes of UTF-8, S3's limit
@@ -29,7 +29,7 @@ _NAMES = 100
 class TargetNames:
     """The names in the bucket `target` for one receipt; `state`: the bucket of the reservations."""
 
-    def __init__(self, s3: S3Client, state: str, target: str, receipt: Receipt) -> None:
+    def __init__(self, s3: S3Client, state: str, target: str, receipt: PendingReceipt) -> None:
         self._s3 = s3
         self._state = state
         self._target = target

@@ -34,7 +34,7 @@ class UnreadableReceiptError(StockETLError):
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class PendingReceipt:
     """What a drop's receipt says of its file.
 
     name: the receipt's key in the state bucket; key: relative to the input prefix; version: S3 version id, `null`
@@ -67,12 +67,12 @@ def pending(s3: S3Client, bucket: str) -> Iterator[str]:
     return (entry["Key"] for page in pages for entry in page.get("Contents", ()) if is_pending(entry["Key"]))
 
 
-def parsed(name: str, data: bytes) -> Receipt:
+def parsed(name: str, data: bytes) -> PendingReceipt:
     """The receipt; raises `UnreadableReceiptError` if it cannot say which file it means."""
     try:
         body = json.loads(data)
         version = "null" if body["version_id"] is None else body["version_id"]
-        receipt = Receipt(
+        receipt = PendingReceipt(
             name, body["seq"], body["key"], version, body["etag"], body["size"], body["fate"] == "failed", body
         )
         wrong = [
@@ -96,7 +96,7 @@ def parsed(name: str, data: bytes) -> Receipt:
     return receipt
 
 
-def is_done(s3: S3Client, bucket: str, receipt: Receipt) -> bool:
+def is_done(s3: S3Client, bucket: str, receipt: PendingReceipt) -> bool:
     """Whether the file has been moved, by whatever call of the monitor."""
     for key in _done_keys(receipt):
         of = _is_of(s3, bucket, key, receipt)
@@ -105,7 +105,7 @@ def is_done(s3: S3Client, bucket: str, receipt: Receipt) -> bool:
     return False
 
 
-def write_done(s3: S3Client, bucket: str, receipt: Receipt, result: dict[str, Any]) -> bool:
+def write_done(s3: S3Client, bucket: str, receipt: PendingReceipt, result: dict[str, Any]) -> bool:
     """Writes the done receipt; False if it was there, then that one stays."""
     body = json.dumps({**receipt.body, **result}, indent=1).encode()
     for key in _done_keys(receipt):
@@ -117,7 +117,7 @@ def write_done(s3: S3Client, bucket: str, receipt: Receipt, result: dict[str, An
     raise StorageError(msg)
 
 
-def delete_pending(s3: S3Client, bucket: str, receipt: Receipt, etag: str) -> None:
+def delete_pending(s3: S3Client, bucket: str, receipt: PendingReceipt, etag: str) -> None:
     """Removes the pending receipt, if it still is the one with this ETag (in quotes).
 
     A job that began anew may have written one of another drop under the same name meanwhile: it stays.
@@ -129,12 +129,12 @@ def delete_pending(s3: S3Client, bucket: str, receipt: Receipt, etag: str) -> No
             raise
 
 
-def _done_keys(receipt: Receipt) -> tuple[str, str]:
+def _done_keys(receipt: PendingReceipt) -> tuple[str, str]:
     """The usual name, and the one where a job that began anew finds the done receipt of its predecessor's drop."""
     return f"{DONE}{receipt.seq:09d}.json", f"{DONE}{receipt.seq:09d}.{receipt.body.get('checkpoint_id')}.json"
 
 
-def _is_of(s3: S3Client, bucket: str, key: str, receipt: Receipt) -> bool | None:
+def _is_of(s3: S3Client, bucket: str, key: str, receipt: PendingReceipt) -> bool | None:
     """Whether the done receipt under this key is of this drop; None: there is none."""
     data = read(s3, bucket, key)
     if data is None:

@@ -20,7 +20,7 @@ _KEYS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingInput:
     """drops, too_long: how many; oldest_seconds: age of the oldest, 0 without one; oldest: keys of some too long."""
 
     drops: int
@@ -31,7 +31,7 @@ class Waiting:
 
 def waiting(
     s3: S3Client, bucket: str, prefix: str, *, now: datetime, limit_seconds: float, time_left: Callable[[], float]
-) -> Waiting:
+) -> WaitingInput:
     """Looks at every version under the prefix; those at or under a delete marker and unfinished names are no drops.
 
     limit_seconds: the age above which a drop is too old. The memory it takes does not depend on their number, but for
@@ -48,7 +48,7 @@ def waiting(
             msg = f"no time is left to count what waits in s3://{bucket}/{prefix} after {drops} drops"
             raise StorageError(msg)
     longest = max(oldest[0][0], 0.0) if oldest else 0.0
-    return Waiting(drops, longest, too_long, [key for age, key in oldest if age > limit_seconds])
+    return WaitingInput(drops, longest, too_long, [key for age, key in oldest if age > limit_seconds])
 
 
 @dataclass(slots=True)

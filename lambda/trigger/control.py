@@ -16,7 +16,7 @@ from s3_objects import read_with_etag
 from streaming.s3_codes import BUSY, MISSING, UNMET, code_of
 from trigger.errors import ControlError
 from trigger.memory import Memory, dump, load
-from trigger.situation import Heartbeat
+from trigger.situation import Beat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class Control:
         # the SDK's own second attempt after a lost answer meets what its first one wrote; ids make texts unique
         return found[1] if found is not None and found[0] == text else None
 
-    def heartbeat(self) -> Heartbeat | None:
+    def heartbeat(self) -> Beat | None:
         """The job's last one; one that cannot be read counts as none."""
         found = self._get(HEARTBEAT)
         if found is None:
@@ -86,7 +86,7 @@ class Control:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             self._warn(f"{HEARTBEAT} counts as none, it is no heartbeat ({type(error).__name__}: {error})")
             return None
-        return Heartbeat(time, step)
+        return Beat(time, step)
 
     def stop(self) -> bool:
         """Whether the marker that forbids all steps is there."""

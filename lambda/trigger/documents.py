@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3.client import S3Client
 
-    from trigger.settings import Settings
+    from trigger.settings import TriggerSettings
 
 CLUSTER_TAG = "stocketl"
 INTENTION_TAG = "stocketl-intent"
@@ -28,7 +28,7 @@ INTENTION_TAG = "stocketl-intent"
 class Documents:
     """Read anew each time: they are small, and needed only when something is started."""
 
-    def __init__(self, s3: S3Client, settings: Settings) -> None:
+    def __init__(self, s3: S3Client, settings: TriggerSettings) -> None:
         self._s3 = s3
         self._settings = settings
 

@@ -19,7 +19,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TriggerSettings:
     """values: what the documents may name as `${NAME}`."""
 
     state_bucket: str
@@ -31,7 +31,7 @@ class Settings:
     values: tuple[tuple[str, str], ...]
 
 
-def read_settings(environ: Mapping[str, str]) -> Settings:
+def read_settings(environ: Mapping[str, str]) -> TriggerSettings:
     """From the environment; raises SettingsError, which names the variable and its value."""
     version = text(environ, "ARTIFACT_VERSION")
     if not _VERSION.fullmatch(version):
@@ -47,7 +47,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         first_pause=seconds(environ, "FIRST_PAUSE_SECONDS", 15),
         longest_pause=seconds(environ, "LONGEST_PAUSE_SECONDS", 900),
     )
-    return Settings(
+    return TriggerSettings(
         state_bucket=text(environ, "STATE_BUCKET"),
         artifacts_bucket=text(environ, "ARTIFACTS_BUCKET"),
         version=version,

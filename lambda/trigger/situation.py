@@ -75,7 +75,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Beat:
     """The job's last sign of life; step: the one that it runs as, None if it does not know."""
 
     time: datetime
@@ -92,7 +92,7 @@ class World:
 
     clusters: tuple[Cluster, ...] = ()
     steps: tuple[Step, ...] = ()
-    heartbeat: Heartbeat | None = None
+    heartbeat: Beat | None = None
     stop: bool = False
     replace: str | None = None
 

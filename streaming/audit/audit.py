@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from streaming.audit.agreement import OLDER, drifted, fingerprints
-from streaming.audit.tables import Found, audit_tables
+from streaming.audit.tables import Findings, audit_tables
 from streaming.checkpoint.damage import told_by_spark
 from streaming.database.connect import begin, connect
 from streaming.errors import CheckpointError, StockETLError
@@ -133,7 +133,7 @@ class Audit(Follower):
                 raise CheckpointError(drifted(self._checkpoint.url, bucket, last, expected, got))
         return True
 
-    def _compare_tables(self) -> Found | None:
+    def _compare_tables(self) -> Findings | None:
         """None if the job ends before. If a batch needs a table for a new column, it gets it, and this begins anew."""
         while not self._stop_event.is_set():
             with contextlib.suppress(_GiveWayError), contextlib.closing(self._connected()) as opened:
@@ -193,7 +193,7 @@ def state_fingerprints(spark: SparkSession, checkpoint: Checkpoint, batch_id: in
     return {checkpoint.bucket(int(key)): Timeline.from_bytes(bytes(data)).fingerprint for key, data in rows}
 
 
-def _note(cur: cursor, batch_id: int, found: Found, seconds: float) -> None:
+def _note(cur: cursor, batch_id: int, found: Findings, seconds: float) -> None:
     """The newest time is the newest audit. If a wrong clock has put some into the future, they go."""
     cur.execute("DELETE FROM stocketl.audits WHERE audited_at > clock_timestamp()")
     cur.execute(

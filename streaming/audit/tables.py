@@ -32,7 +32,7 @@ _NAMED = 3
 
 
 @dataclass
-class Found:
+class Findings:
     """cells: how many with a price were compared; problems: how many do not fit; named: the first of them."""
 
     cells: int = 0
@@ -51,15 +51,15 @@ class Found:
         return f"{'; '.join(self.named)} ({self.problems:,} in all)" if self.problems else None
 
 
-def audit_tables(cur: cursor, checkpoint: Checkpoint, pause: Callable[[], None]) -> Found:
+def audit_tables(cur: cursor, checkpoint: Checkpoint, pause: Callable[[], None]) -> Findings:
     """Compares in the caller's transaction, which must see one moment of the database. pause: called between pieces."""
-    found, sums = Found(), dict.fromkeys(range(checkpoint.buckets), NOTHING)
+    found, sums = Findings(), dict.fromkeys(range(checkpoint.buckets), NOTHING)
     cur.execute("SELECT id, column_name, table_no FROM stocketl.tickers ORDER BY table_no, id")
     groups: dict[int, dict[str, str]] = {}
     for ticker, column, number in cur.fetchall():
         groups.setdefault(number, {})[ticker] = column
     for number, columns in groups.items():
-        group = _Group(number, columns, checkpoint.buckets)
+        group = _AuditedGroup(number, columns, checkpoint.buckets)
         for days in _pieces(cur, group):
             for bucket, part in group.read(cur, days, found).items():
                 sums[bucket] += part
@@ -78,7 +78,7 @@ def audit_tables(cur: cursor, checkpoint: Checkpoint, pause: Callable[[], None])
     return found
 
 
-class _Group:
+class _AuditedGroup:
     """The tables of one number, read in ascending order of date; keeps the last price of each ticker."""
 
     def __init__(self, number: int, columns: dict[str, str], buckets: int) -> None:
@@ -92,7 +92,7 @@ class _Group:
         """The name of one of its tables."""
         return wide_name(kind, self._number)
 
-    def read(self, cur: cursor, days: tuple[int, int], found: Found) -> dict[int, Fingerprint]:
+    def read(self, cur: cursor, days: tuple[int, int], found: Findings) -> dict[int, Fingerprint]:
         """The fingerprint of each bucket in a piece; what does not fit goes to `found`."""
         prices, returns = (
             read_grid(cur, self.name(kind), self.columns, np.float64, days)[0] for kind in ("prices", "returns")
@@ -111,7 +111,7 @@ class _Group:
             sums[bucket] = of_cells(self._tickers, code[at], prices.date[row[at]], price[at], known[at])
         return sums
 
-    def _compare_returns(self, returns: Grid, row: Int64, column: Int64, price: Float64, found: Found) -> None:
+    def _compare_returns(self, returns: Grid, row: Int64, column: Int64, price: Float64, found: Findings) -> None:
         before = np.empty(len(price))
         first: npt.NDArray[np.bool_] = np.diff(column, prepend=-1) != 0
         before[1:] = price[:-1]
@@ -132,7 +132,7 @@ class _Group:
             )
 
 
-def _pieces(cur: cursor, group: _Group) -> Iterator[tuple[int, int]]:
+def _pieces(cur: cursor, group: _AuditedGroup) -> Iterator[tuple[int, int]]:
     """First and last dates, ascending, of pieces of about a million cells."""
     dates, _ = read_grid(cur, group.name("prices"), {}, np.float64)
     step = max(1, _CELLS_AT_ONCE // len(group.columns))

@@ -43,7 +43,7 @@ _DROPS = """
 
 
 @dataclass(frozen=True)
-class Cells:
+class ExpectedCells:
     """One row per (ticker, date) that has a price, in this order.
 
     ids: sorted tickers, `code` points into it; date: int32 days since 1970-01-01; returns: NaN = no previous price;
@@ -91,7 +91,7 @@ def read_files(connected: connection, settings: Settings) -> Files:
     return files
 
 
-def cells(ticks: list[Ticks]) -> Cells:
+def cells(ticks: list[Ticks]) -> ExpectedCells:
     """For each (ticker, date) the last price and the last known volume; the returns of each ticker by `pct_change`."""
     given, maps = concat_ids([part.ids for part in ticks])
     ids = sorted(given)
@@ -110,7 +110,7 @@ def cells(ticks: list[Ticks]) -> Cells:
     ticker = last["cell"].to_numpy(np.int64) >> _DATE_BITS
     by_ticker = last["price"].astype(np.float64).groupby(ticker)
     returns = by_ticker.pct_change(fill_method=None)  # type: ignore[call-arg]  # the stubs are of a newer pandas
-    return Cells(
+    return ExpectedCells(
         ids,
         ticker.astype(np.int32),
         last["date"].to_numpy(np.int32),

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from streaming.audit.grid import ABSENT, Grid, filled, read_grid, text_of
-from streaming.commands.oracle import Cells, cells, read_files
+from streaming.commands.oracle import ExpectedCells, cells, read_files
 from streaming.home.database import reading
 from streaming.ledger.tickers import wide_name
 from streaming.packets import UNKNOWN_VOLUME
@@ -41,7 +41,7 @@ class Difference:
 
 
 @dataclass
-class Report:
+class Comparison:
     """What was compared and what differs: all differences are counted, the first ones kept.
 
     gaps: drops that were not recomputed; unknown: first and last day that each gap leaves unknown; follow: differences
@@ -85,7 +85,7 @@ class Report:
         return of_a_ticker and bool(self.unknown)
 
 
-def verify(settings: Settings) -> Report:
+def verify(settings: Settings) -> Comparison:
     """Compares prices, returns, volume of all column groups, `stocketl.tickers` and `stocketl.latest`.
 
     Raises DatabaseError, StorageError.
@@ -95,7 +95,7 @@ def verify(settings: Settings) -> Report:
         files = read_files(connected, settings)
         want = cells(files.ticks)
         unknown = [((first - _EPOCH).days, (last - _EPOCH).days) for first, last in files.unknown]
-        report = Report(drops=len(files.ticks), gaps=files.gaps, unknown=unknown)
+        report = Comparison(drops=len(files.ticks), gaps=files.gaps, unknown=unknown)
         places = _tickers(connected, want, report)
         for table_no in sorted({table_no for _, table_no in places.values()}):
             columns = {ticker: column for ticker, (column, number) in places.items() if number == table_no}
@@ -105,7 +105,7 @@ def verify(settings: Settings) -> Report:
     return report
 
 
-def show(report: Report) -> bool:
+def show(report: Comparison) -> bool:
     """Prints the report; True if it is good."""
     console = screen()
     for gap in report.gaps:
@@ -133,7 +133,7 @@ def show(report: Report) -> bool:
     return report.good
 
 
-def _tickers(connected: connection, want: Cells, report: Report) -> dict[str, tuple[str, int]]:
+def _tickers(connected: connection, want: ExpectedCells, report: Comparison) -> dict[str, tuple[str, int]]:
     with connected.cursor() as cur:
         cur.execute("SELECT id, column_name, table_no FROM stocketl.tickers ORDER BY table_no, id")
         places = {ticker: (column, table_no) for ticker, column, table_no in cur.fetchall()}
@@ -144,7 +144,9 @@ def _tickers(connected: connection, want: Cells, report: Report) -> dict[str, tu
     return places
 
 
-def _compare_group(connected: connection, table_no: int, columns: dict[str, str], want: Cells, report: Report) -> None:
+def _compare_group(
+    connected: connection, table_no: int, columns: dict[str, str], want: ExpectedCells, report: Comparison
+) -> None:
     column_of_code = np.full(len(want.ids), -1, np.int64)
     code_of_ticker = {ticker: code for code, ticker in enumerate(want.ids)}
     tickers = list(columns)
@@ -167,7 +169,7 @@ def _compare_group(connected: connection, table_no: int, columns: dict[str, str]
         _compare(name, expected, found, report)
 
 
-def _grid(cur: cursor, name: str, columns: dict[str, str], dtype: npt.DTypeLike, report: Report) -> Grid:
+def _grid(cur: cursor, name: str, columns: dict[str, str], dtype: npt.DTypeLike, report: Comparison) -> Grid:
     """The table as it stands. Filled columns that no ticker has, and columns that are missing, are differences."""
     grid, have = read_grid(cur, name, columns, dtype)
     # an empty one may have been made for a batch that is still to come
@@ -178,7 +180,7 @@ def _grid(cur: cursor, name: str, columns: dict[str, str], dtype: npt.DTypeLike,
     return grid
 
 
-def _compare(name: str, expected: Grid, found: Grid, report: Report) -> None:
+def _compare(name: str, expected: Grid, found: Grid, report: Comparison) -> None:
     for day in np.setdiff1d(expected.date, found.date).tolist():
         report.differ(name, day, "", "a row", ABSENT)
     for day in np.setdiff1d(found.date, expected.date).tolist():
@@ -196,7 +198,7 @@ def _compare(name: str, expected: Grid, found: Grid, report: Report) -> None:
     report.count += max(len(rows) - FIRST, 0)
 
 
-def _compare_latest(connected: connection, want: Cells, report: Report) -> None:
+def _compare_latest(connected: connection, want: ExpectedCells, report: Comparison) -> None:
     ends = np.flatnonzero(np.diff(want.code, append=-1))  # rows are in order of (ticker, date)
     expected = {
         want.ids[want.code[i]]: (

@@ -48,7 +48,7 @@ class NotTheWriterError(psycopg2.OperationalError):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class TimeLimits:
     """How long a transaction may take, in seconds; the names are those of PostgreSQL's settings."""
 
     lock_timeout: float = 5.0
@@ -87,13 +87,13 @@ def connect(uri: str, *, process: str = "", read_only: bool = False) -> connecti
     return opened
 
 
-def begin(cur: cursor, limits: Limits | None = None, *, read_only: bool = False) -> int:
+def begin(cur: cursor, limits: TimeLimits | None = None, *, read_only: bool = False) -> int:
     """The first statement of a transaction: sets what holds for it alone. Returns the process id of the session.
 
     Raises NotTheWriterError if the server is a standby or the transaction is read-only by default: what is read there
     could be old.
     """
-    asked = limits or Limits()
+    asked = limits or TimeLimits()
     settings = {field.name: str(round(getattr(asked, field.name) * 1000)) for field in fields(asked)}
     settings |= {"client_min_messages": "warning", "extra_float_digits": "1", "DateStyle": "ISO, YMD"}
     if cur.connection.server_version >= _TRANSACTION_TIMEOUT_SINCE:

@@ -12,7 +12,7 @@ from psycopg2.extensions import STATUS_READY
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_when_event_set, wait_exponential, wait_random
 from tenacity.nap import sleep_using_event
 
-from streaming.database.connect import Limits, RefusedLoginError, begin, connect
+from streaming.database.connect import RefusedLoginError, TimeLimits, begin, connect
 from streaming.database.login import Login, SecretUnavailableError
 from streaming.database.sqlstates import of_a_standby, plain, state_of, told, transient
 from streaming.database.standstill import watched
@@ -52,12 +52,12 @@ class Transactions:
         *,
         of: str = "",
         process: str = "",
-        limits: Limits | None = None,
+        limits: TimeLimits | None = None,
     ) -> None:
         self._login = Login(login) if isinstance(login, str) else login
         self._stop = stop
         self._process = process
-        self._limits = limits or Limits()
+        self._limits = limits or TimeLimits()
         self._waiting = Waiting(f"PostgreSQL ({of})" if of else "PostgreSQL")
         self._uri = ""
         self._connection: connection | None = None

@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.5
 _MOST_BYTES, _NAMED, _NAME_LENGTH = 60_000, 3, 300
 
 
-class Report:
+class InputReport:
     """The source's end. address: that of the job's `InputWatch`; empty: there is none."""
 
     def __init__(self, address: str) -> None:

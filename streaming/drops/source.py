@@ -15,7 +15,7 @@ from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPart
 from streaming import faults, memory
 from streaming.checkpoint.offset import EMPTY_OFFSET, Offset, Span
 from streaming.drops.admission import admit, spans
-from streaming.drops.input_watch import Report
+from streaming.drops.input_watch import InputReport
 from streaming.drops.isolation import parse_isolated
 from streaming.drops.options import SourceOptions
 from streaming.drops.pace import Pace
@@ -66,7 +66,7 @@ class DropReader(DataSourceStreamReader):
         self._place = open_place(options.input, settle=options.settle)
         self._offset = options.resume
         self._pace = Pace(options.every)
-        self._report = Report(options.report)
+        self._report = InputReport(options.report)
 
     def initialOffset(self) -> dict[str, object]:  # noqa: N802 (named by Spark)
         """Before the first drop."""

@@ -80,7 +80,7 @@ def reading(settings: Settings) -> Iterator[connection]:
     refuse_missing_database(settings)
     import psycopg2  # noqa: PLC0415 (`--help` needs none of it)
 
-    from streaming.database.connect import Limits, begin, connect  # noqa: PLC0415 (as above)
+    from streaming.database.connect import TimeLimits, begin, connect  # noqa: PLC0415 (as above)
     from streaming.database.sqlstates import plain  # noqa: PLC0415 (as above)
 
     try:
@@ -88,7 +88,7 @@ def reading(settings: Settings) -> Iterator[connection]:
             connected.set_session(isolation_level="REPEATABLE READ", readonly=True)
             with connected.cursor() as cur:
                 # a person reads as long as it takes
-                begin(cur, Limits(idle_in_transaction_session_timeout=0, statement_timeout=0), read_only=True)
+                begin(cur, TimeLimits(idle_in_transaction_session_timeout=0, statement_timeout=0), read_only=True)
                 cur.execute("SELECT to_regclass('stocketl.receipts') IS NOT NULL")
                 if cur.fetchall() != [(True,)]:
                     msg = f"no job has used this database yet ({settings.shown_database}); `stocketl run` begins"

@@ -31,7 +31,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 3600.0
 _ADVICE = "Rows still arrive; until then the lake only grows. logs/spark.log says more"
 
 
-class Tables(Protocol):
+class LakeTables(Protocol):
     """What can be done to the tables of the lake."""
 
     def compact(self, name: str) -> None:
@@ -48,7 +48,7 @@ class LakeKeeping:
     """
 
     def __init__(
-        self, tables: Tables, location: str, retention: float | None, *, clock: Callable[[], float] = time.monotonic
+        self, tables: LakeTables, location: str, retention: float | None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._tables = tables
         self._place = open_place(location)

@@ -37,7 +37,7 @@ _TYPE_OID = {"f": 701, "i": 20}  # double precision, bigint
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class TableCells:
     """Some cells of one table, in order of row.
 
     dates: int32 [rows], days since 1970-01-01; row, column: int64 [n], positions in `dates` and among `width` columns;
@@ -50,24 +50,24 @@ class Cells:
     column: Int64
     values: Float64 | Int64
 
-    def without_empty_columns(self) -> tuple[Cells, Int64]:
+    def without_empty_columns(self) -> tuple[TableCells, Int64]:
         """The cells among the columns that have any, and these columns' old positions."""
         used, column = distinct(self.column)
-        return Cells(self.dates, len(used), self.row, column, self.values), used
+        return TableCells(self.dates, len(used), self.row, column, self.values), used
 
-    def without_empty_rows(self) -> Cells:
+    def without_empty_rows(self) -> TableCells:
         """The cells among the dates that have any."""
         used, row = distinct(self.row)
-        return Cells(self.dates[used], self.width, row, self.column, self.values)
+        return TableCells(self.dates[used], self.width, row, self.column, self.values)
 
-    def slices(self) -> Iterator[Cells]:
+    def slices(self) -> Iterator[TableCells]:
         """The same cells in pieces that make a matrix of at most `CELLS_AT_ONCE` cells (or of one row)."""
         step = max(1, CELLS_AT_ONCE // max(self.width, 1))
         for start in range(0, len(self.dates), step):
             dates = self.dates[start : start + step]
             low, high = np.searchsorted(self.row, [start, start + len(dates)])
             piece = slice(low, high)
-            yield Cells(dates, self.width, self.row[piece] - start, self.column[piece], self.values[piece])
+            yield TableCells(dates, self.width, self.row[piece] - start, self.column[piece], self.values[piece])
 
 
 class Stream(io.RawIOBase):
@@ -104,7 +104,7 @@ def made_ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
             yield piece
 
 
-def wide_rows(cells: Cells) -> bytes:
+def wide_rows(cells: TableCells) -> bytes:
     """One row per date: the date, then a field for each column, NULL where there is no cell."""
     shape = (len(cells.dates), cells.width)
     filled = np.zeros(shape, bool)
@@ -124,7 +124,7 @@ def wide_rows(cells: Cells) -> bytes:
     return taken.tobytes()
 
 
-def array_rows(cells: Cells, empty: float) -> bytes:
+def array_rows(cells: TableCells, empty: float) -> bytes:
     """One row per date: the date, then all columns as one array without NULLs, `empty` where there is no cell."""
     shape = (len(cells.dates), cells.width)
     values = np.full(shape, empty, cells.values.dtype)

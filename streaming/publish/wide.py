@@ -19,7 +19,7 @@ from streaming.errors import START_AGAIN, DatabaseError
 from streaming.ledger.tickers import wide_name
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED
 from streaming.publish import latest
-from streaming.publish.binary_copy import Cells, Stream, array_rows, made_ahead, wide_rows
+from streaming.publish.binary_copy import Stream, TableCells, array_rows, made_ahead, wide_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,14 +60,14 @@ class _Group:
     changed: npt.NDArray[np.uint8]
     values: dict[str, Float64 | Int64]
 
-    def cells(self, kind: Kind, in_row: npt.NDArray[np.bool_]) -> Cells:
+    def cells(self, kind: Kind, in_row: npt.NDArray[np.bool_]) -> TableCells:
         """Changed cells that hold a value, in the chosen rows; only these rows are in the result."""
         values = self.values[kind.table]
         empty = np.isnan(values) if kind.type == "double precision" else values == kind.empty
         at = np.flatnonzero(((self.changed & kind.changed) != 0) & ~empty & in_row[self.row])
         renumbered = np.cumsum(in_row) - 1
         dates = self.dates[in_row]
-        return Cells(dates, len(self.columns), renumbered[self.row[at]], self.column[at], values[at])
+        return TableCells(dates, len(self.columns), renumbered[self.row[at]], self.column[at], values[at])
 
 
 def write(cur: cursor, changes: Changes, places: Mapping[str, Place], rewritten: Counter[str] | None = None) -> int:
@@ -134,7 +134,7 @@ def _exists(cur: cursor, table: sql.Identifier, dates: Int32) -> npt.NDArray[np.
     return np.isin(dates, np.array([day for (day,) in cur.fetchall()], np.int32))
 
 
-def _copy(cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: Cells) -> int:
+def _copy(cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: TableCells) -> int:
     """New rows, one for each date even where it has no cell in this table."""
     cells, used = cells.without_empty_columns()
     names = ", ".join(["date", *quoted[used]])
@@ -144,7 +144,7 @@ def _copy(cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: Cells
 
 
 def _update(  # noqa: PLR0917 - where, what, how
-    cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: Cells, kind: Kind, rewritten: Counter[str]
+    cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: TableCells, kind: Kind, rewritten: Counter[str]
 ) -> int:
     """Sets cells in rows that exist; the others of a row keep their values."""
     staging = f"pg_temp.stocketl_{kind.table}"
@@ -168,7 +168,7 @@ def _update(  # noqa: PLR0917 - where, what, how
     return len(cells.values)
 
 
-def _stage(cur: cursor, staging: str, kind: Kind, block: Cells) -> None:
+def _stage(cur: cursor, staging: str, kind: Kind, block: TableCells) -> None:
     """One array per date: a table of two columns serves all groups, where 800 columns would swell the catalogue."""
     cur.execute("SELECT to_regclass(%s) IS NULL", (staging,))
     if cur.fetchall() == [(True,)]:

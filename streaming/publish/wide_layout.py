@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class WideLayout:
     """A relation. ordinary: a table with a primary key; owner: the role it belongs to, None if that is ours.
 
     columns: name -> type, or None for a column that has a default or may not be empty.
@@ -26,7 +26,7 @@ class Layout:
     columns: dict[str, str | None]
 
     @classmethod
-    def read(cls, cur: cursor, name: sql.Identifier) -> Layout | None:
+    def read(cls, cur: cursor, name: sql.Identifier) -> WideLayout | None:
         """None if there is nothing of this name."""
         cur.execute(
             """

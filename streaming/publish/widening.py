@@ -23,7 +23,7 @@ from streaming.ledger import tickers, writer
 from streaming.ledger.tickers import Place, UnplannedError, wide_name
 from streaming.publish.upkeep import FILLFACTOR
 from streaming.publish.wide import KINDS, Kind, table_name
-from streaming.publish.wide_layout import Layout
+from streaming.publish.wide_layout import WideLayout
 from streaming.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Widening:
         """Whether the table had to be changed; or who holds it, and then the transaction has done nothing."""
         writer.check_epoch(cur, self._epoch)
         table = table_name(schema, task.kind, task.table_no)
-        layout = Layout.read(cur, table)
+        layout = WideLayout.read(cur, table)
         if layout is None and task.new:
             _create(cur, table, task)
             return True

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import psycopg2
 import typer
 
-from streaming.database.connect import Limits, begin, connect
+from streaming.database.connect import TimeLimits, begin, connect
 from streaming.database.sqlstates import plain
 from streaming.errors import StockETLError
 from streaming.home import running
@@ -228,7 +228,7 @@ def _refuse_running(settings: Settings, cur: cursor) -> None:
 def _database(settings: Settings) -> Iterator[cursor]:
     try:
         with database(settings) as login, closing(connect(login.uri())) as connected, connected.cursor() as cur:
-            begin(cur, Limits(idle_in_transaction_session_timeout=0))
+            begin(cur, TimeLimits(idle_in_transaction_session_timeout=0))
             yield cur
     except psycopg2.Error as error:
         raise plain(error) from None

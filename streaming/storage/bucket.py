@@ -20,7 +20,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
 from streaming.aws import client, plain_errors
-from streaming.errors import ChangedError, StorageError, UnreadableError, VanishedError
+from streaming.errors import ChangedError, StorageError, UnreadableDropError, VanishedError
 from streaming.s3_codes import UNMET, code_of
 from streaming.storage.place import CHUNK, Ranges, Version, is_drop_key
 from streaming.storage.refusals import Refusals, absent, is_refused_copy, may_be_of_one_object
@@ -189,7 +189,7 @@ class Bucket:
             except ClientError as error:
                 if is_refused_copy(error):
                     msg = f"{version.key!r} cannot be copied to {self.url}: {error}; make it readable, or remove it"
-                    raise UnreadableError(msg) from error
+                    raise UnreadableDropError(msg) from error
                 if code_of(error) not in UNMET:
                     raise
                 there = self.head(key)

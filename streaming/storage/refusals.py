@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 from botocore.exceptions import BotoCoreError, ClientError
 
 from streaming.aws import client
-from streaming.errors import SettingsError, StockETLError, StorageError, UnreadableError
+from streaming.errors import SettingsError, StockETLError, StorageError, UnreadableDropError
 from streaming.s3_codes import DENIED, EXPIRED, MISSING, REFUSED_ALL, UNMET, code_of, status_of
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ class Refusals:
         """What to raise for an object that S3 refuses to give: its own failure, a wait, or missing rights."""
         said = f"{request['Key']!r} in {self._url}: S3 answers {code_of(error)}: {error}"
         if _is_of_the_object(error):
-            return UnreadableError(said)
+            return UnreadableDropError(said)
         witness = self._witness(request)
         if witness is not None:
-            return UnreadableError(f"{said}; other objects can be read, such as {witness['Key']!r}")
+            return UnreadableDropError(f"{said}; other objects can be read, such as {witness['Key']!r}")
         if not self._may_ask():
             msg = f"cannot read {said}; check the credentials and their right to {error.operation_name}"
             return SettingsError(msg)

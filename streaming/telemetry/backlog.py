@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Waiting(NamedTuple):
+class WaitingDrops(NamedTuple):
     """drops: how many wait; oldest_seconds: for how long the oldest has waited, 0 if none waits."""
 
     drops: int
@@ -54,7 +54,7 @@ class Backlog(Follower):
         self._committed = committed
         self._metrics = metrics
         self._offset: tuple[int, Offset] = (-1, EMPTY_OFFSET)
-        self.waiting: Waiting | None = None
+        self.waiting: WaitingDrops | None = None
 
     def follow(self) -> None:
         """Until the stop event; raises what waiting does not mend."""
@@ -82,11 +82,11 @@ class Backlog(Follower):
         else:
             self._metrics.waiting(*self.waiting)
 
-    def _found(self, batch: int) -> Waiting:
+    def _found(self, batch: int) -> WaitingDrops:
         if batch != self._offset[0]:
             self._offset = (batch, self._checkpoint.offset(batch))
         offset = self._offset[1]
         waiting = [version for version in self._input.versions() if digest(version) not in offset.lying]
         oldest = min((version.modified for version in waiting), default=None)
         age = 0.0 if oldest is None else max((datetime.now(UTC) - oldest).total_seconds(), 0.0)
-        return Waiting(len(waiting) + offset.open, age)
+        return WaitingDrops(len(waiting) + offset.open, age)

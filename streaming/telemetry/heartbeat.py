@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from streaming.descriptors import Descriptors
     from streaming.storage.place import Place
-    from streaming.telemetry.backlog import Waiting
+    from streaming.telemetry.backlog import WaitingDrops
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Heartbeat(Follower):
         epoch: int,
         *,
         committed: Callable[[], int],
-        drops: Callable[[], Waiting | None],
+        drops: Callable[[], WaitingDrops | None],
         held: Callable[[], Descriptors | None],
         stop: threading.Event,
     ) -> None:

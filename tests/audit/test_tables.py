@@ -18,7 +18,7 @@ from publishing import made as publish_made
 from streaming.audit import audit as audit_module
 from streaming.audit import tables as table_audit
 from streaming.audit.audit import Audit, _note
-from streaming.audit.tables import Found, audit_tables
+from streaming.audit.tables import Findings, audit_tables
 from streaming.checkpoint.checkpoint import Checkpoint
 from streaming.database.login import Login
 from streaming.database.transactions import Transactions
@@ -89,7 +89,7 @@ def _an_hour_ahead(cur: cursor) -> None:
     cur.execute("UPDATE stocketl.audits SET audited_at = audited_at + interval '1 hour'")
 
 
-def audit(database: str) -> Found:
+def audit(database: str) -> Findings:
     with contextlib.closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cur:
         return audit_tables(cur, CHECKPOINT, lambda: None)
 
@@ -105,9 +105,9 @@ def test_tables_that_nobody_has_touched_agree(database: str, monkeypatch: pytest
 
 def test_an_audit_of_the_future_hides_no_newer_one(job: Job) -> None:
     """The clock was set back: `status` would show the old one until that time has come again."""
-    job.transactions.run(lambda cur: _note(cur, 1, Found(7), 0.1))
+    job.transactions.run(lambda cur: _note(cur, 1, Findings(7), 0.1))
     job.transactions.run(_an_hour_ahead)
-    job.transactions.run(lambda cur: _note(cur, 2, Found(5, 1, ["x"]), 0.1))
+    job.transactions.run(lambda cur: _note(cur, 2, Findings(5, 1, ["x"]), 0.1))
     assert job.transactions.run(_audits) == [(2, "x (1 in all)")]
 
 
@@ -128,7 +128,7 @@ def test_an_audit_that_the_end_of_the_job_cuts_short_says_nothing(
         msg = "'NoneType' object has no attribute 'setCallSite'"
         raise AttributeError(msg)
 
-    def tables(cur: cursor, checkpoint: Checkpoint, pause: Any) -> Found:
+    def tables(cur: cursor, checkpoint: Checkpoint, pause: Any) -> Findings:
         stop.set()
         return audit_tables(cur, checkpoint, pause)
 

@@ -14,7 +14,7 @@ import psycopg2.extensions
 import pytest
 
 from streaming.database import embedded
-from streaming.database.connect import Limits, begin, connect
+from streaming.database.connect import TimeLimits, begin, connect
 from streaming.database.transactions import Transactions
 from streaming.errors import DatabaseError
 
@@ -67,7 +67,7 @@ def test_a_connection_has_its_limits_and_no_open_transaction(database: str) -> N
         cur.execute(f"ALTER DATABASE {name} SET DateStyle = 'SQL, DMY'")
     with contextlib.closing(connect(database)) as opened, opened.cursor() as cur:
         assert opened.status == psycopg2.extensions.STATUS_READY
-        begin(cur, Limits(lock_timeout=0.5))
+        begin(cur, TimeLimits(lock_timeout=0.5))
         names = ("client_encoding", "lock_timeout", "idle_in_transaction_session_timeout", "statement_timeout")
         names += ("synchronous_commit", "transaction_isolation", "application_name")
         shown = []

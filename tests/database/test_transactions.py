@@ -13,7 +13,7 @@ import psycopg2.extensions
 import pytest
 from tcp_proxy import TcpProxy
 
-from streaming.database.connect import Limits, connect
+from streaming.database.connect import TimeLimits, connect
 from streaming.database.sqlstates import transient
 from streaming.database.transactions import StoppedError, Transactions
 from streaming.errors import DatabaseError, SupersededError
@@ -121,7 +121,7 @@ def test_a_table_that_is_locked_is_waited_for(database: str, stop: threading.Eve
                 holder.rollback()
             insert(cur)
 
-        with contextlib.closing(Transactions(database, stop, limits=Limits(lock_timeout=0.05))) as impatient:
+        with contextlib.closing(Transactions(database, stop, limits=TimeLimits(lock_timeout=0.05))) as impatient:
             impatient.run(work)
     assert len(attempts) == 3
     assert len(set(attempts)) == 1
@@ -146,7 +146,9 @@ def test_a_lock_that_is_waited_for_names_who_holds_it(
                 holder.rollback()
             cur.execute("INSERT INTO prices VALUES (1)")
 
-        with contextlib.closing(Transactions(database, stop, of="batches", limits=Limits(lock_timeout=0.05))) as one:
+        with contextlib.closing(
+            Transactions(database, stop, of="batches", limits=TimeLimits(lock_timeout=0.05))
+        ) as one:
             one.run(work)
     first, last = [record.getMessage() for record in caplog.records]
     assert first.startswith(
@@ -166,7 +168,7 @@ def test_a_statement_that_needs_longer_than_the_limit_gets_more_at_each_try(data
         limits.extend(value for (value,) in cur.fetchall())
         cur.execute("SELECT pg_sleep(0.3)")
 
-    chosen = Limits(statement_timeout=0.1)
+    chosen = TimeLimits(statement_timeout=0.1)
     with contextlib.closing(Transactions(database, threading.Event(), limits=chosen)) as transactions:
         transactions.run(work)
         assert limits == ["100ms", "200ms", "400ms"]

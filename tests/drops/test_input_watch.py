@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from streaming.checkpoint.offset import EMPTY_OFFSET, Offset
-from streaming.drops.input_watch import InputWatch, Report
+from streaming.drops.input_watch import InputReport, InputWatch
 from streaming.drops.options import Limits, ReadOptions, SourceOptions
 from streaming.drops.source import DropReader
 from streaming.storage import crash_safe as files
@@ -163,15 +163,17 @@ def test_a_listing_that_s3_refuses_while_the_job_runs_is_a_wait_that_is_told(s3:
 def test_a_report_that_nobody_waits_for_is_no_error(tmp_path: Path) -> None:
     """The job may have ended, and benchmarks have none."""
     for address in ("", "stocketl-nobody"):
-        Report(address).looked("no answer", {"a.csv": "Permission denied"})
+        InputReport(address).looked("no answer", {"a.csv": "Permission denied"})
     watching = InputWatch(str(tmp_path), threading.Event())
     for number in range(1_000):  # it does not listen yet, and the socket's room is limited
-        Report(watching.address).looked(f"no answer {number}", {})
+        InputReport(watching.address).looked(f"no answer {number}", {})
 
 
 def test_many_long_names_fit_into_a_report(watch: InputWatch, caplog: pytest.LogCaptureFixture) -> None:
     """The first ones are named, all are counted."""
-    Report(watch.address).looked("", {f"{number}{'x' * 2_000}.csv": "Permission denied" for number in range(1_000)})
+    InputReport(watch.address).looked(
+        "", {f"{number}{'x' * 2_000}.csv": "Permission denied" for number in range(1_000)}
+    )
     _eventually(lambda: _told(caplog))
     assert "(1000 files in all)" in _told(caplog)[0]
     assert len(_told(caplog)[0]) < 1_500

@@ -20,7 +20,7 @@ from tcp_proxy import TcpProxy
 from transaction_pooler import TransactionPooler
 
 from streaming.database import standstill
-from streaming.database.connect import Limits, NotTheWriterError, connect
+from streaming.database.connect import NotTheWriterError, TimeLimits, connect
 from streaming.database.transactions import StoppedError, Transactions
 from streaming.errors import DatabaseError
 
@@ -230,7 +230,7 @@ def test_a_commit_that_waits_for_a_synchronous_standby_is_told(
     standing.standby.stop()
     back = threading.Thread(target=lambda: (until(lambda: "[SyncRep]" in caplog.text), standing.standby.start()))
     back.start()
-    limits = Limits(statement_timeout=0.1)
+    limits = TimeLimits(statement_timeout=0.1)
     with contextlib.closing(Transactions(standing.primary.uri, threading.Event(), limits=limits)) as transactions:
         transactions.run(lambda cur: cur.execute("INSERT INTO seen VALUES (-1)"))
     back.join()

@@ -18,7 +18,7 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 from botocore.config import Config
 from ledger_rows import fact
-from monitor.copies import Limits
+from monitor.copies import CopyLimits
 from monitor.moves import Buckets, Moved, ReceiptMoves
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.botocore_stubber import MockRawResponse
@@ -160,7 +160,7 @@ class Case:
     data: bytes
     failed: bool
     target: str
-    limits: Limits
+    limits: CopyLimits
     bystanders: dict[Where, Thing] = field(default_factory=dict)
 
     @property
@@ -211,14 +211,14 @@ class Desk:
         version: str | None = None,
         failed: bool = False,
         target: str | None = None,
-        limits: Limits | None = None,
+        limits: CopyLimits | None = None,
         checkpoint: str = "c0ffee",
     ) -> Case:
         """A drop (put here unless a version is given) and its pending receipt."""
         if version is None:
             version = self.put(key, data, **DESCRIBED, Metadata=METADATA, Tagging=_encoded_tags())
         seq = self.next_seq() if seq is None else seq
-        case = Case(seq, key, version, data, failed, target or key, limits or Limits())
+        case = Case(seq, key, version, data, failed, target or key, limits or CopyLimits())
         self.write_receipt(case, checkpoint)
         return case
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from desk import PREFIX, Case, Desk, LocalS3, check_ended, check_safe, local_s3
 from extent import extent
-from monitor.copies import Limits
+from monitor.copies import CopyLimits
 from monitor.moves import Outcome
 
 from streaming.errors import StorageError
@@ -79,7 +79,7 @@ def in_parts(desk: Desk, folder: str) -> Case:
 
 def above_the_limit(desk: Desk, folder: str) -> Case:
     """Too large for CopyObject, its parts unknown: the copy has another ETag and is compared by its bytes."""
-    return desk.case(f"{folder}/a.csv", b"0123456789abcde", limits=Limits(largest_copy=15, part=10))
+    return desk.case(f"{folder}/a.csv", b"0123456789abcde", limits=CopyLimits(largest_copy=15, part=10))
 
 
 def dropped_again(desk: Desk, folder: str) -> Case:

@@ -14,7 +14,7 @@ import monitor_emr
 import pytest
 from botocore.exceptions import ClientError
 from desk import PREFIX, Case, Desk, LocalS3, check_ended, check_safe, local_s3
-from monitor.copies import Limits
+from monitor.copies import CopyLimits
 from monitor.moves import Moved, Outcome
 from monitor.waiting import _lying, waiting
 
@@ -399,7 +399,7 @@ def test_a_sweep_takes_few_receipts_at_a_time_and_none_holds_up_the_others() -> 
             taken, ahead = n, max(ahead, n - moves.ended)
             yield str(n)
 
-    report = monitor_emr.Report()
+    report = monitor_emr.MonitorReport()
     monitor_emr._move(moves, names(), report)  # noqa: SLF001 - what a sweep does with names
     assert (taken, report.outcomes[Outcome.MOVED], report.errors) == (999, 900, 100)
     assert ahead <= 100
@@ -439,8 +439,8 @@ def test_there_is_a_connection_for_each_part_and_no_thread_too_many(server: Loca
     """Lambda ends a process of more than 1,024 threads; a request without a connection of its own makes a new one."""
     client = monitor_emr.client_for(server.endpoint)
     at_once = monitor_emr._MOVES_AT_ONCE  # noqa: SLF001 - what may run together
-    assert client.meta.config.max_pool_connections >= at_once * Limits().parts_at_once
-    assert at_once * (1 + Limits().parts_at_once) < 1000
+    assert client.meta.config.max_pool_connections >= at_once * CopyLimits().parts_at_once
+    assert at_once * (1 + CopyLimits().parts_at_once) < 1000
 
 
 def test_a_sweep_that_is_killed_is_made_good_by_the_next(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 import s3_objects
 from botocore.exceptions import ClientError
 from desk import PREFIX, Case, Desk, LocalS3, check_ended, local_s3
-from monitor.copies import Limits
+from monitor.copies import CopyLimits
 from monitor.moves import Buckets, Moved, Outcome, ReceiptMoves
 from monitor.names import reason_key
 from monitor.receipts import UnreadableReceiptError
@@ -292,7 +292,7 @@ def test_parts_of_several_sizes_need_a_comparison(desk: Desk, sizes: tuple[int, 
 @pytest.mark.parametrize(("size", "parts"), [(19, 0), (20, 2), (21, 3)])
 def test_from_the_limit_on_a_file_is_copied_in_parts(desk: Desk, size: int, parts: int) -> None:
     """S3's limit is 5 GiB and a part has 256 MiB here; with more than 10,000 of them they grow."""
-    case = desk.case("a.csv", b"x" * size, limits=Limits(largest_copy=20, part=10, read=7))
+    case = desk.case("a.csv", b"x" * size, limits=CopyLimits(largest_copy=20, part=10, read=7))
     before = desk.server.lying(desk.buckets.input)[desk.source(case)]
     asked: list[str] = []
     s3 = on(desk, "before-send.s3", lambda event_name, **_: asked.append(event_name.rpartition(".")[2]))
@@ -350,7 +350,7 @@ def test_where_etags_differ_checksums_tell_and_else_the_bytes(
     desk: Desk, checksums: tuple[str | None, str | None], kind: str | None, reads: int
 ) -> None:
     """A copy that is encrypted with KMS has an ETag of its own."""
-    case = desk.case("a.csv", b"0123456789", limits=Limits(read=5))
+    case = desk.case("a.csv", b"0123456789", limits=CopyLimits(read=5))
     s3 = _other_etags(desk, checksums=checksums, kind=kind)
     ranges: list[str] = []
     s3.meta.events.register(
@@ -363,7 +363,7 @@ def test_where_etags_differ_checksums_tell_and_else_the_bytes(
 @pytest.mark.parametrize("damage", ["checksum", "bytes", "size", "removed"])
 def test_a_copy_that_is_not_whole_deletes_nothing(desk: Desk, damage: str) -> None:
     """The original stays; the next call leaves what lies there alone and takes another name."""
-    case = desk.case("a.csv", b"0123456789", limits=Limits(read=5))
+    case = desk.case("a.csv", b"0123456789", limits=CopyLimits(read=5))
     s3 = _other_etags(desk, checksums=("a", "b") if damage == "checksum" else (None, None), kind="FULL_OBJECT")
 
     def spoil(**_: Any) -> None:
@@ -419,7 +419,7 @@ def test_a_strangers_file_is_not_taken_for_a_copy_of_what_is_gone(desk: Desk) ->
 
 def test_a_comparison_ends_before_the_time_does(desk: Desk) -> None:
     """It says how far it came; nothing is deleted."""
-    case = desk.case("a.csv", b"0123456789", limits=Limits(read=5))
+    case = desk.case("a.csv", b"0123456789", limits=CopyLimits(read=5))
     times = itertools.chain([900.0] * 3, itertools.repeat(29.0))
     with pytest.raises(StorageError, match=r"no time is left to compare .*: 5 of 10 bytes are equal"):
         desk.moves(case, _other_etags(desk), time_left=lambda: next(times))
@@ -432,7 +432,7 @@ def test_a_copy_in_parts_ends_before_the_time_does(desk: Desk, parts: int) -> No
 
     Whoever makes the copy by hand and deletes the original ends the receipt.
     """
-    case = desk.case("a.csv", b"x" * 60, limits=Limits(largest_copy=20, part=10, parts_at_once=1))
+    case = desk.case("a.csv", b"x" * 60, limits=CopyLimits(largest_copy=20, part=10, parts_at_once=1))
     times = itertools.chain([900.0] * (2 + parts), itertools.repeat(30.0))
     where = rf"s3://input.*/a\.csv \(version {case.version}\) to s3://success.*/a\.csv after {10 * parts} of 60 bytes"
     with pytest.raises(StorageError, match=f"no time is left to copy {where}; .* the file is too large for one call: "):
@@ -546,7 +546,7 @@ def test_a_file_that_took_the_reasons_name_meanwhile_is_not_overwritten(desk: De
 
 def test_a_copy_that_somebody_took_away_before_the_comparison_is_made_again(desk: Desk) -> None:
     """A crash left the copy; while it is compared with the original it vanishes: that is no vanished original."""
-    case = desk.case("a.csv", b"0123456789", limits=Limits(read=5))
+    case = desk.case("a.csv", b"0123456789", limits=CopyLimits(read=5))
 
     def die(**_: Any) -> None:
         raise KeyboardInterrupt

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import pytest
 
 from streaming.checkpoint.checkpoint import Checkpoint
-from streaming.errors import SettingsError, StockETLError, StorageError, UnreadableError
+from streaming.errors import SettingsError, StockETLError, StorageError, UnreadableDropError
 from streaming.ledger.outbox import Receipt
 from streaming.receipts import moves
 from streaming.receipts.writer import ReceiptWriter
@@ -143,7 +143,7 @@ def _eventually(condition: Callable[[], object], writer: ReceiptWriter) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("error", [SettingsError("AccessDenied"), StorageError("taken"), UnreadableError("theirs")])
+@pytest.mark.parametrize("error", [SettingsError("AccessDenied"), StorageError("taken"), UnreadableDropError("theirs")])
 def test_a_file_that_may_not_be_moved_holds_up_no_other(
     error: StockETLError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

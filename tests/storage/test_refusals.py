@@ -12,7 +12,7 @@ from streaming.checkpoint.offset import EMPTY_OFFSET
 from streaming.drops.admission import admit, spans
 from streaming.drops.options import Limits, ReadOptions
 from streaming.drops.reading import rows_of
-from streaming.errors import SettingsError, StorageError, UnreadableError
+from streaming.errors import SettingsError, StorageError, UnreadableDropError
 from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_an_object_that_s3_alone_refuses_is_unreadable(
     url = _bucket(s3, "ours.csv", "theirs.csv", versioned=versioned)
     refuse(**{word: "GET .*theirs"})
     for _ in range(2):
-        with pytest.raises(UnreadableError, match=rf"(?s)'theirs\.csv'|in/theirs\.csv.*{word}"):
+        with pytest.raises(UnreadableDropError, match=rf"(?s)'theirs\.csv'|in/theirs\.csv.*{word}"):
             _read(url)
     assert _read(url, "ours.csv") == ROW
 
@@ -74,7 +74,7 @@ def test_what_nobody_can_read_is_unreadable_though_nothing_can_be_compared(
     """Archived, or encrypted with a key that its producer keeps: no right would help."""
     url = _bucket(s3, "theirs.csv")
     refuse(**{word: "GET .*theirs"})
-    with pytest.raises(UnreadableError):
+    with pytest.raises(UnreadableDropError):
         _read(url)
 
 
@@ -86,7 +86,7 @@ def test_while_no_object_can_be_read_a_refused_one_waits(word: str, s3: S3Server
     with pytest.raises(StorageError, match="As soon as another one can be read, it fails alone"):
         _read(url)
     s3.client.put_object(Bucket=url[5:].split("/")[0], Key="in/zz.csv", Body=ROW)
-    with pytest.raises(UnreadableError, match=r"such as 'in/zz\.csv'"):
+    with pytest.raises(UnreadableDropError, match=r"such as 'in/zz\.csv'"):
         _read(url)
 
 
@@ -111,7 +111,7 @@ def test_one_readable_object_among_hundreds_is_found(s3: S3Server, refuse: Any) 
     """A producer's thousand files with its own key do not hide the one that can be read."""
     url = _bucket(s3, *(f"theirs-{number}.csv" for number in range(60)), "theirs.csv", "m.csv")
     refuse(AccessDenied="GET .*theirs")
-    with pytest.raises(UnreadableError, match=r"such as 'in/m\.csv'"):
+    with pytest.raises(UnreadableDropError, match=r"such as 'in/m\.csv'"):
         _read(url)
 
 
@@ -144,7 +144,7 @@ def test_a_copy_that_s3_refuses_for_the_object_is_the_drops_own_failure(word: st
     place, failed = open_place(url), open_place(f"{url[:-3]}/failed")
     (version,) = place.versions()
     refuse(**{word: "PUT .*failed.*theirs"})
-    with pytest.raises(UnreadableError, match=rf"'theirs\.csv' cannot be copied to .*{word}"):
+    with pytest.raises(UnreadableDropError, match=rf"'theirs\.csv' cannot be copied to .*{word}"):
         failed.take(place, version, 1, version.key)
     refuse(AccessDenied="PUT .*failed.*theirs")
     with pytest.raises(SettingsError, match="right to CopyObject"):

@@ -16,7 +16,7 @@ from streaming.drops.options import Limits
 from streaming.errors import StorageError
 from streaming.settings import load
 from streaming.storage.locations import open_place
-from streaming.telemetry.backlog import Backlog, Waiting
+from streaming.telemetry.backlog import Backlog, WaitingDrops
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,12 +26,12 @@ class Told:
     """Metrics that remember, and stop the looking after so many flushes."""
 
     def __init__(self, stop: threading.Event, looks: int) -> None:
-        self.waited: list[Waiting] = []
+        self.waited: list[WaitingDrops] = []
         self.flushes = 0
         self._stop, self._looks = stop, looks
 
     def waiting(self, drops: int, oldest_seconds: float) -> None:
-        self.waited.append(Waiting(drops, oldest_seconds))
+        self.waited.append(WaitingDrops(drops, oldest_seconds))
 
     def flush(self) -> None:
         self.flushes += 1
@@ -92,7 +92,7 @@ def test_a_large_drop_that_goes_on_waits(home: Path) -> None:
     (home / "input" / "large.csv").write_bytes(b"date,id,price,trade_volume\n" * 10)
     offset = admit(EMPTY_OFFSET, open_place(str(home / "input")), Limits(100, 50))
     backlog, _ = _looked(home, OneBatchWithOneDrop(offset), [0])
-    assert backlog.waiting == Waiting(1, 0.0)
+    assert backlog.waiting == WaitingDrops(1, 0.0)
 
 
 def test_a_look_that_fails_leaves_it_unknown(home: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -104,7 +104,7 @@ def test_a_look_that_fails_leaves_it_unknown(home: Path, caplog: pytest.LogCaptu
             raise StorageError(msg)
 
     backlog, told = _looked(home, Unreadable(), [-1, 5])
-    assert (told.waited, backlog.waiting, told.flushes) == ([Waiting(0, 0.0)], None, 3)
+    assert (told.waited, backlog.waiting, told.flushes) == ([WaitingDrops(0, 0.0)], None, 3)
     assert [record.getMessage() for record in caplog.records] == [
         "how many drops wait is not known this time: no answer"
     ]

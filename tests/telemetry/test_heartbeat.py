@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from streaming import __version__
 from streaming.descriptors import Descriptors
 from streaming.storage.locations import open_place
-from streaming.telemetry.backlog import Waiting
+from streaming.telemetry.backlog import WaitingDrops
 from streaming.telemetry.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import pytest
 
 
-def _beating(folder: Path, waiting: Callable[[], Waiting | None], stop: threading.Event, every: float) -> Heartbeat:
+def _beating(
+    folder: Path, waiting: Callable[[], WaitingDrops | None], stop: threading.Event, every: float
+) -> Heartbeat:
     place = open_place(str(folder))
     held = Descriptors("java 4 on a", 90, 100)
     return Heartbeat(place, every, 7, committed=lambda: 3, drops=waiting, held=lambda: held, stop=stop)
@@ -29,9 +31,9 @@ def _beating(folder: Path, waiting: Callable[[], Waiting | None], stop: threadin
 def test_it_says_what_was_seen_last_without_waiting_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also before the first look at the input has ended, as long as that may take."""
     monkeypatch.setenv("EMR_STEP_ID", "s-1")
-    stop, seen, documents = threading.Event(), [None, Waiting(2, 500.04)], []
+    stop, seen, documents = threading.Event(), [None, WaitingDrops(2, 500.04)], []
 
-    def next_seen() -> Waiting | None:
+    def next_seen() -> WaitingDrops | None:
         documents.extend(json.loads(path.read_bytes()) for path in tmp_path.glob("heartbeat.json"))
         if not seen:
             stop.set()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trigger_emr import Report
+    from trigger_emr import TriggerReport
 
 
 class KilledError(BaseException):
@@ -21,14 +21,14 @@ class KilledError(BaseException):
 class Invocation(threading.Thread):
     """Runs only within `begin`, `go_on` and `kill`, so that all is decided by who calls these."""
 
-    def __init__(self, work: Callable[[], Report], begun: float) -> None:
+    def __init__(self, work: Callable[[], TriggerReport], begun: float) -> None:
         super().__init__(daemon=True)
         self._work, self.begun = work, begun
         self._go, self._parked = threading.Semaphore(0), threading.Semaphore(0)
         self._killed = False
         self.calls: list[str] = []
         self.next: str | None = None
-        self.report: Report | None = None
+        self.report: TriggerReport | None = None
         self.error: Exception | None = None
 
     @property

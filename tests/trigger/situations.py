@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from trigger.memory import Intention, Memory
-from trigger.situation import Cluster, Heartbeat, Policy, Step, World
+from trigger.situation import Beat, Cluster, Policy, Step, World
 
 NOW = datetime(2026, 3, 2, 20, 0, tzinfo=UTC)
 POLICY = Policy(
@@ -34,8 +34,8 @@ def step(state: str = "RUNNING", name: str = "s-1", made: float = 5000, version:
     return Step(name, "j-1", version, f"of {name}", state, ago(made), started)
 
 
-def beat(seconds: float, of: str | None = "s-1") -> Heartbeat:
-    return Heartbeat(ago(seconds), of)
+def beat(seconds: float, of: str | None = "s-1") -> Beat:
+    return Beat(ago(seconds), of)
 
 
 def starts(*seconds: float, kind: str = "step") -> Memory:

@@ -22,7 +22,7 @@ from trigger_emr import Trigger
 if TYPE_CHECKING:
     from emr_records import Delays
     from emr_steps import StepLaunch
-    from trigger_emr import Report
+    from trigger_emr import TriggerReport
 
 BUCKET, ARTIFACTS = "state", "artifacts"
 LAMBDA_SECONDS = 60.0  # the function's own timeout
@@ -121,7 +121,7 @@ class Stage:
             new_id=lambda: next(self._ids),
         )
 
-    def invoke(self) -> Report:
+    def invoke(self) -> TriggerReport:
         """One invocation from its start to its end, at once."""
         return self.trigger().run()
 
@@ -142,7 +142,7 @@ class Stage:
             self._play()
             self.emr.tick()
 
-    def run(self, seconds: float, period: float = PERIOD) -> list[Report]:
+    def run(self, seconds: float, period: float = PERIOD) -> list[TriggerReport]:
         """The schedule alone, for some time."""
         reports = []
         for _ in range(int(seconds // period)):

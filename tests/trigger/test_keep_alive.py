@@ -8,7 +8,7 @@ import pytest
 from situations import CANCELLED, ENDING, MAKING, NOW, POLICY, READY, STARTING, WELL, ago, beat, cluster, starts, step
 from trigger.keep_alive import RULES, decide
 from trigger.memory import Intention, Memory, Started
-from trigger.situation import CancelStep, Cluster, Decision, Heartbeat, StartCluster, StartStep, Step, Wait, World
+from trigger.situation import Beat, CancelStep, Cluster, Decision, StartCluster, StartStep, Step, Wait, World
 
 
 def decided(world: World, memory: Memory | None = None) -> Decision:
@@ -67,7 +67,7 @@ def test_a_job_that_is_worn_out_every_quarter_of_an_hour_is_no_crash_loop() -> N
     ],
 )
 def test_a_step_is_cancelled_when_its_last_heartbeat_is_stale_or_its_first_one_does_not_come(
-    seen: Step, heartbeat: Heartbeat | None, why: str | None
+    seen: Step, heartbeat: Beat | None, why: str | None
 ) -> None:
     """A step has 120 s between heartbeats and 600 s until the first one; after that it is cancelled with the reason."""
     expected = Wait(f"step s-1 is {seen.state}") if why is None else CancelStep("j-1", "s-1", why)

@@ -10,7 +10,7 @@ import pytest
 from emr_records import Delays
 from extent import extent
 from stage import Stage
-from trigger_emr import Report
+from trigger_emr import TriggerReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,9 +112,11 @@ def test_eight_invocations_in_threads_start_one_thing(situation: Callable[[], St
     """Of eight invocations at once exactly one takes an action."""
     for _ in range(10):
         stage = situation()
-        barrier, reports = threading.Barrier(8, timeout=60), list[Report]()
+        barrier, reports = threading.Barrier(8, timeout=60), list[TriggerReport]()
 
-        def invoke(stage: Stage = stage, barrier: threading.Barrier = barrier, reports: list[Report] = reports) -> None:
+        def invoke(
+            stage: Stage = stage, barrier: threading.Barrier = barrier, reports: list[TriggerReport] = reports
+        ) -> None:
             trigger = stage.trigger()
             barrier.wait()
             reports.append(trigger.run())
