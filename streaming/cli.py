@@ -1,5 +1,5 @@
 # ruff: noqa: PLC0415 (a command imports what it needs when it runs: `--help` is quick)
-# ruff: noqa: FBT002, PLR0917 (typer turns the arguments of a command into options)
+# ruff: noqa: FBT002 (typer turns the arguments of a command into options)
 """The command line `stocketl`. Each option is also a `STOCKETL_…` variable; an error is one plain line."""
 
 from __future__ import annotations
@@ -12,39 +12,18 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from streaming import __version__
 from streaming.errors import StockETLError
-from streaming.settings import DEFAULT_HOME, LOCATIONS, PREFIX, Settings, load, option_name
+from streaming.options import FLAG, takes
+from streaming.settings import Settings, load
 from streaming.supervision.ending import end_plainly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from typer._click import Context
-    from typer.models import OptionInfo
 
     from streaming.supervision.stopping import Stop
 
 Found = TypeVar("Found")
-
-DEFAULTS = {
-    "home": DEFAULT_HOME,
-    **{name: f"HOME/{name}" for name in LOCATIONS},
-    "database": "embedded in HOME/postgres",
-    "lake_retention": "7d",
-    "keep_receipts": "none",
-    "trigger": "200ms, on S3 1s",
-    "settle": "1s, on S3 0s",
-    "max_batch_bytes": "192M",
-    "split_bytes": "16M",
-    "unpacked_limit": "1G",
-    "log_format": "text",
-    "heartbeat": "none",
-    "heartbeat_every": "15s",
-    "audit_every": "24h",
-    "metrics": "none",
-}
-
-FLAG = ""
-"""The metavar of an option that takes no value; without one, typer would show `--once <bool>`."""
 
 
 class _Command(TyperCommand):
@@ -84,50 +63,12 @@ app = typer.Typer(
 command = partial(app.command, cls=_Command)
 
 
-def _setting(field: str, metavar: str | None = None, panel: str | None = None) -> OptionInfo:
-    """The option of a setting, described by the setting itself."""
-    about = Settings.model_fields[field].description or ""
-    variable = PREFIX + field.upper()
-    default = f" Default: {DEFAULTS[field]}." if field in DEFAULTS else ""
-    option: OptionInfo = typer.Option(
-        option_name(field),
-        metavar=metavar,
-        envvar=variable,
-        help=f"{about[0].upper()}{about[1:]}.{default} Variable: {variable}",
-        show_envvar=False,  # typer cuts it off in a narrow terminal
-        show_default=False,
-        rich_help_panel=panel,
-    )
-    return option
+_DATABASE = ("home", "database", "database_secret")
+_HOME = ("home", "input", "success", "failed", "receipts", "checkpoint", "lake", "database", "database_secret")
+_KEPT = ("lake_retention", "keep_receipts")
+_WATCHED = ("heartbeat", "heartbeat_every", "audit_every", "metrics")
+_CUT = ("max_batch_bytes", "split_bytes", "unpacked_limit", "text_ids")
 
-
-_PLACES, _PACE, _READING, _WATCH, _KEEPING = "Places", "Pace", "Reading", "Watching it", "What is kept"
-
-Home = Annotated[str | None, _setting("home", "DIR", _PLACES)]
-Database = Annotated[str | None, _setting("database", "URI", _PLACES)]
-DatabaseSecret = Annotated[str | None, _setting("database_secret", "ID", _PLACES)]
-Input = Annotated[str | None, _setting("input", "PLACE", _PLACES)]
-Success = Annotated[str | None, _setting("success", "PLACE", _PLACES)]
-Failed = Annotated[str | None, _setting("failed", "PLACE", _PLACES)]
-Receipts = Annotated[str | None, _setting("receipts", "PLACE", _PLACES)]
-Checkpoint = Annotated[str | None, _setting("checkpoint", "PLACE", _PLACES)]
-Lake = Annotated[str | None, _setting("lake", "PLACE", _PLACES)]
-LakeRetention = Annotated[str | None, _setting("lake_retention", "TIME", _KEEPING)]
-KeepReceipts = Annotated[str | None, _setting("keep_receipts", "TIME", _KEEPING)]
-Once = Annotated[bool, _setting("once", FLAG)]
-TakeOver = Annotated[bool, _setting("take_over", FLAG)]
-Trigger = Annotated[str | None, _setting("trigger", "TIME", _PACE)]
-Settle = Annotated[str | None, _setting("settle", "TIME", _PACE)]
-MaxBatchBytes = Annotated[str | None, _setting("max_batch_bytes", "SIZE", _PACE)]
-SplitBytes = Annotated[str | None, _setting("split_bytes", "SIZE", _PACE)]
-UnpackedLimit = Annotated[str | None, _setting("unpacked_limit", "SIZE", _READING)]
-TextIds = Annotated[bool, _setting("text_ids", FLAG, _READING)]
-Move = Annotated[bool, _setting("move", FLAG, _PLACES)]
-LogFormat = Annotated[str | None, _setting("log_format", "NAME", _WATCH)]
-Heartbeat = Annotated[str | None, _setting("heartbeat", "PLACE", _WATCH)]
-HeartbeatEvery = Annotated[str | None, _setting("heartbeat_every", "TIME", _WATCH)]
-AuditEvery = Annotated[str | None, _setting("audit_every", "TIME", _WATCH)]
-Metrics = Annotated[str | None, _setting("metrics", "NAME", _WATCH)]
 AsJson = Annotated[bool, typer.Option("--json", metavar=FLAG, help="The same facts as JSON.")]
 
 
@@ -148,39 +89,14 @@ def _stocketl(
 
 
 @command()
-def run(
-    home: Home = None,
-    input: Input = None,  # noqa: A002 (the option's name)
-    success: Success = None,
-    failed: Failed = None,
-    receipts: Receipts = None,
-    checkpoint: Checkpoint = None,
-    lake: Lake = None,
-    database: Database = None,
-    database_secret: DatabaseSecret = None,
-    lake_retention: LakeRetention = None,
-    keep_receipts: KeepReceipts = None,
-    once: Once = False,
-    take_over: TakeOver = False,
-    trigger: Trigger = None,
-    settle: Settle = None,
-    max_batch_bytes: MaxBatchBytes = None,
-    split_bytes: SplitBytes = None,
-    unpacked_limit: UnpackedLimit = None,
-    text_ids: TextIds = False,
-    move: Move = False,
-    log_format: LogFormat = None,
-    heartbeat: Heartbeat = None,
-    heartbeat_every: HeartbeatEvery = None,
-    audit_every: AuditEvery = None,
-    metrics: Metrics = None,
-) -> None:
+@takes(*_HOME, *_KEPT, "once", "take_over", "trigger", "settle", *_CUT, "move", "log_format", *_WATCHED)
+def run(**options: object) -> None:
     """Watches the input and loads each drop, until Ctrl-C or SIGTERM stops it."""
     from streaming.home.database import tell_new_input
     from streaming.supervision.stopping import until_stopped
     from streaming.telemetry.log import log_to_terminal
 
-    settings = _load(locals())
+    settings = _load(options)
     log_to_terminal(settings.log_format)
     tell_new_input(settings)
 
@@ -216,21 +132,13 @@ def demo(
         "Exit code 1: nobody can tell, because the home or the database cannot be read."
     )
 )
-def status(
-    home: Home = None,
-    database: Database = None,
-    database_secret: DatabaseSecret = None,
-    input: Input = None,  # noqa: A002 (the option's name)
-    success: Success = None,
-    failed: Failed = None,
-    heartbeat: Heartbeat = None,
-    as_json: AsJson = False,
-) -> None:
+@takes("home", "database", "database_secret", "input", "success", "failed", "heartbeat")
+def status(as_json: AsJson = False, **options: object) -> None:
     """Whether a job is running and what it has done, on one screen; the exit code is for scripts."""
     from streaming.commands import status as of_job
     from streaming.commands.status_screen import show
 
-    settings = _of_a_home(locals())
+    settings = _of_a_home(options)
     facts = of_job.status(settings)
     _answer(facts, show, as_json=as_json)
     if facts["state"] == "unreachable":
@@ -239,20 +147,12 @@ def status(
 
 
 @command()
-def verify(
-    home: Home = None,
-    database: Database = None,
-    database_secret: DatabaseSecret = None,
-    input: Input = None,  # noqa: A002 (the option's name)
-    success: Success = None,
-    checkpoint: Checkpoint = None,
-    unpacked_limit: UnpackedLimit = None,
-    text_ids: TextIds = False,
-) -> None:
+@takes("home", "database", "database_secret", "input", "success", "checkpoint", "unpacked_limit", "text_ids")
+def verify(**options: object) -> None:
     """Recomputes the tables from the files in success/ and compares every cell. Exit code 1: some cell differs."""
     from streaming.commands import verify as check
 
-    settings = _of_a_home(locals())
+    settings = _of_a_home(options)
     raise typer.Exit(0 if check.show(check.verify(settings)) else 1)
 
 
@@ -264,21 +164,8 @@ def verify(
         "do, and asks. If it is stopped, the same command goes on."
     )
 )
+@takes(*_HOME, *_CUT, "log_format")
 def rebuild(
-    home: Home = None,
-    input: Input = None,  # noqa: A002 (the option's name)
-    success: Success = None,
-    failed: Failed = None,
-    receipts: Receipts = None,
-    checkpoint: Checkpoint = None,
-    lake: Lake = None,
-    database: Database = None,
-    database_secret: DatabaseSecret = None,
-    max_batch_bytes: MaxBatchBytes = None,
-    split_bytes: SplitBytes = None,
-    unpacked_limit: UnpackedLimit = None,
-    text_ids: TextIds = False,
-    log_format: LogFormat = None,
     yes: Annotated[bool, typer.Option("--yes", metavar=FLAG, help="Do it without asking.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", metavar=FLAG, help="Say what would be done, and change nothing.")
@@ -289,32 +176,30 @@ def rebuild(
             "--without-missing", metavar=FLAG, help="Leave out loaded drops whose files are gone from success/."
         ),
     ] = False,
+    **options: object,
 ) -> None:
     """Starts again from the files in success/; what was there is set aside."""
     from streaming.rebuild import rebuild as anew
     from streaming.telemetry.log import log_to_terminal
 
-    settings = _of_a_home(locals())
+    settings = _of_a_home(options)
     log_to_terminal(settings.log_format)
     raise typer.Exit(anew.run(settings, yes=yes, dry_run=dry_run, without_missing=without_missing))
 
 
 @command()
+@takes(*_DATABASE, "success", "failed")
 def receipts(
     key: Annotated[
         str | None, typer.Argument(help="Name of a file below the input. Without it, the last drops are listed.")
     ] = None,
-    home: Home = None,
-    database: Database = None,
-    database_secret: DatabaseSecret = None,
-    success: Success = None,
-    failed: Failed = None,
     as_json: AsJson = False,
+    **options: object,
 ) -> None:
     """Shows what became of a drop: counts, reason, the first rejected rows with line, text and reason."""
     from streaming.commands import receipts as receipt_view
 
-    settings = _of_a_home(locals())
+    settings = _of_a_home(options)
     if key is None:
         _answer(receipt_view.last(settings), receipt_view.show_last, as_json=as_json)
     else:
@@ -322,21 +207,21 @@ def receipts(
 
 
 @command()
+@takes("home", "database")
 def database(
-    home: Home = None,
-    database: Database = None,
     create: Annotated[bool, typer.Option("--create", metavar=FLAG, help="If there is no home, make it.")] = False,
     stop: Annotated[bool, typer.Option("--stop", metavar=FLAG, help="Stop the embedded server.")] = False,
     force: Annotated[
         bool, typer.Option("--force", metavar=FLAG, help="With --stop: stop it even if a job uses it.")
     ] = False,
+    **options: object,
 ) -> None:
     """Prints the database's URI. If the embedded server is down, starts it and leaves it up."""
     from streaming.home import database as of_home
 
     _refuse_together(stop and create, "--create", "--stop")
     _refuse_together(force and not stop, "--force", "no --stop beside it")
-    settings = _load(locals()) if create else _of_a_home(locals())
+    settings = _load(options) if create else _of_a_home(options)
     if not settings.embedded:
         other = f"{settings.shown_database}: it is not the embedded server"
         _refuse_together(stop, "--stop", other)
@@ -352,16 +237,15 @@ def database(
 
 
 @command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@takes(*_DATABASE)
 def psql(
     arguments: Annotated[list[str] | None, typer.Argument(help="Passed on to psql.")] = None,
-    home: Home = None,
-    database: Database = None,
-    database_secret: DatabaseSecret = None,
+    **options: object,
 ) -> None:
     """Opens psql on the database. The first argument that is no option below, and all after it, go to psql."""
     from streaming.commands import psql as terminal
 
-    raise typer.Exit(terminal.run(_of_a_home(locals()), arguments or []))
+    raise typer.Exit(terminal.run(_of_a_home(options), arguments or []))
 
 
 def main() -> None:

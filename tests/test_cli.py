@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import streaming.commands.status
 import streaming.telemetry.log
-from streaming import __version__, cli
+from streaming import __version__, cli, options
 from streaming.database import embedded
 from streaming.settings import Settings
 from streaming.telemetry.log import JsonLines, TextLines
@@ -57,7 +57,7 @@ def test_help_of_run_names_each_setting_with_its_variable_and_default() -> None:
     for field in Settings.model_fields:
         assert f"--{field.replace('_', '-')}" in said
         assert f"Variable:STOCKETL_{field.upper()}" in said
-        assert field not in cli.DEFAULTS or f"Default:{cli.DEFAULTS[field]}.".replace(" ", "") in said
+        assert field not in options.DEFAULTS or f"Default:{options.DEFAULTS[field]}.".replace(" ", "") in said
     assert "…" not in result.output
 
 
@@ -81,11 +81,11 @@ def test_a_flag_is_shown_as_a_flag(command: list[str]) -> None:
 def test_the_defaults_that_help_shows_are_the_real_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is written in the help text, given as options, changes nothing."""
     monkeypatch.chdir(tmp_path)
-    places = {name: text.replace("HOME", cli.DEFAULTS["home"]) for name, text in cli.DEFAULTS.items()}
+    places = {name: text.replace("HOME", options.DEFAULTS["home"]) for name, text in options.DEFAULTS.items()}
     given = {name: text for name, text in places.items() if name not in {"database", "trigger", "settle"}}
     assert cli.load(**given) == cli.load()
     for name in ("trigger", "settle"):
-        folder, on_s3 = cli.DEFAULTS[name].split(", on S3 ")
+        folder, on_s3 = options.DEFAULTS[name].split(", on S3 ")
         assert cli.load(**{name: folder}) == cli.load()
         assert cli.load(input="s3://bucket/in", **{name: on_s3}) == cli.load(input="s3://bucket/in")
 

@@ -37,6 +37,7 @@ COVERED: dict[str, tuple[str, str]] = {
     "lake/outbox.py": ("lake/test_appender.py", "what the appender brings to the lake"),
     "lake/rows.py": ("lake/test_appender.py", "the rows that the outbox holds"),
     "memory.py": ("job/test_job.py", "calls the C library between batches"),
+    "options.py": ("test_cli.py", "what `--help` shows of each setting"),
     "packets.py": ("ticks/test_parse.py", "what a parser makes"),
     "publish/binary_copy.py": ("publish/test_wide.py", "PostgreSQL reads what it writes"),
     "publish/latest.py": ("publish/test_wide.py", "kept up with the wide tables"),
