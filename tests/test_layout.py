@@ -36,6 +36,7 @@ COVERED: dict[str, tuple[str, str]] = {
     "home/sign.py": ("home/test_running.py", "the sign by which a running job is known"),
     "lake/outbox.py": ("lake/test_appender.py", "what the appender brings to the lake"),
     "lake/rows.py": ("lake/test_appender.py", "the rows that the outbox holds"),
+    "ledger/fates.py": ("commands/test_status.py", "an expression of SQL"),
     "memory.py": ("job/test_job.py", "calls the C library between batches"),
     "options.py": ("test_cli.py", "what `--help` shows of each setting"),
     "packets.py": ("ticks/test_parse.py", "what a parser makes"),

@@ -17,6 +17,7 @@ from psycopg2.extras import RealDictCursor
 
 from streaming.errors import DropError
 from streaming.home.rebuild_journal import text_ids_of
+from streaming.ledger.fates import FATE
 from streaming.packets import UNKNOWN_VOLUME, Float64, Int32, Int64, Ticks, concat_ids
 from streaming.storage.locations import open_place
 from streaming.storage.place import Version
@@ -37,9 +38,10 @@ _COUNTS = ("rows_read", "rows_loaded", "rows_duplicate", "rows_rejected")
 _DATE_BITS = 32
 _DATE_SHIFT = 1 << 31  # dates before 1970 are negative
 
-_DROPS = """
-    SELECT d.*, r.moved_to, r.moved_at FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq) ORDER BY d.seq
-"""
+_DROPS = f"""
+    SELECT d.*, {FATE}, r.moved_to, r.moved_at
+    FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq) ORDER BY d.seq
+"""  # noqa: S608 (constants)
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,11 @@ def read_files(connected: connection, settings: Settings) -> Files:
     files = Files()
     for drop in drops:
         name, gaps = f"drop {drop['seq']} ({drop['key']!r})", len(files.gaps)
-        if drop["status"] == "loading":
+        if drop["fate"] == "loading":
             files.gaps.append(f"{name} is loaded only in part: it ends in a later batch; verify again then")
-        elif drop["status"] == "failed" and drop["rows_loaded"]:
+        elif drop["fate"] == "failed" and drop["rows_loaded"]:
             files.gaps.append(f"{name} failed after {drop['rows_loaded']:,} of its rows were loaded: {drop['reason']}")
-        elif drop["status"] == "loaded":
+        elif drop["fate"] == "success":
             _read_drop(drop, name, _bytes_of(drop, source, success), parsed_as, files)
         if len(files.gaps) > gaps and drop["first_date"] is not None:
             files.unknown.append((drop["first_date"], drop["last_date"]))

@@ -11,9 +11,10 @@ from rich.table import Table
 
 from streaming.commands.advice import advice
 from streaming.commands.status import last_drops, moved_to
-from streaming.commands.status_screen import drops_table
+from streaming.commands.status_screen import drops_table, named_lines
 from streaming.errors import StockETLError
 from streaming.home.database import reading
+from streaming.ledger.fates import FATE
 from streaming.screen import moment, screen, shown
 from streaming.storage.entries import key_of
 
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
 
 LAST = 50
 
-_OF_KEY = """
-    SELECT d.*, r.body, r.written_at, r.moved_to, r.moved_at, b.cells AS batch_cells
+_OF_KEY = f"""
+    SELECT d.*, {FATE}, r.body, r.written_at, r.moved_to, r.moved_at, b.cells AS batch_cells
     FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq)
     LEFT JOIN stocketl.batches b USING (checkpoint_id, batch_id) WHERE d.key = %s ORDER BY d.seq
-"""
+"""  # noqa: S608 (constants)
 _SAME_CONTENT = """
     SELECT seq, content, rows_loaded FROM stocketl.drops
     WHERE status = 'loaded' AND content = ANY(%s) ORDER BY seq
@@ -74,12 +75,7 @@ def show_drops(drops: list[Facts]) -> None:
     """Prints one block for each drop."""
     console = screen()
     for drop in drops:
-        facts = Table.grid(padding=(0, 2))
-        facts.add_column(style="bold", no_wrap=True)
-        facts.add_column(overflow="fold")
-        for name, text in _lines(drop):
-            facts.add_row(name, escape(shown(text)))
-        console.print(facts)
+        console.print(named_lines(_lines(drop)))
         if drop["rejects"]:
             console.print(_rejects_table(drop["rejects"]))
         console.print()
@@ -136,8 +132,8 @@ def _drops(connected: connection, settings: Settings, key: str) -> list[Facts]:
     for drop in drops:
         body = drop.pop("body") or {}
         drop |= {name: body.get(name) or ({} if name == "reasons" else []) for name in _FROM_BODY}
-        status, drop["ended_at"] = drop.pop("status"), drop.pop("loaded_at")
-        drop["fate"] = "success" if status == "loaded" else status
+        drop["ended_at"] = drop.pop("loaded_at")
+        del drop["status"]
         drop["moved_to"] = moved_to(drop, settings)
         drop["same_as"] = None
         drop["advice"] = advice(drop["reason"]) if drop["reason"] else None

@@ -16,6 +16,7 @@ from streaming.commands.verdict import judged
 from streaming.errors import DatabaseError, StockETLError
 from streaming.home import running
 from streaming.home.database import NoDatabaseError, reading
+from streaming.ledger.fates import FATE
 from streaming.ledger.tickers import wide_name
 from streaming.storage.locations import is_s3, open_place
 
@@ -30,9 +31,8 @@ if TYPE_CHECKING:
 KINDS = ("prices", "returns", "volume")
 LAST_DROPS = 10
 
-_FATE = "CASE d.status WHEN 'loaded' THEN 'success' ELSE d.status END AS fate"
 _DROPS = f"""
-    SELECT d.seq, d.key, {_FATE}, d.reason, d.rows_read, d.rows_loaded, d.rows_duplicate, d.rows_rejected,
+    SELECT d.seq, d.key, {FATE}, d.reason, d.rows_read, d.rows_loaded, d.rows_duplicate, d.rows_rejected,
            d.loaded_at AS ended_at, r.moved_to
     FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq)
 """  # noqa: S608 (constants)

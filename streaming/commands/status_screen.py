@@ -12,6 +12,8 @@ from rich.table import Table
 from streaming.screen import age, many, moment, screen, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from streaming.screen import Facts
 
 _COLORS = {"success": "green", "failed": "red"}
@@ -21,14 +23,19 @@ _KINDS = ("prices", "returns", "volume")
 def show(facts: Facts) -> None:
     """Prints the screen."""
     console = screen()
+    console.print(named_lines(_lines(facts)))
+    if facts.get("last_drops"):
+        console.print(drops_table(facts["last_drops"]))
+
+
+def named_lines(lines: Iterable[tuple[str, str]]) -> Table:
+    """Lines of foreign text, each behind its name."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, text in _lines(facts):
+    for name, text in lines:
         table.add_row(name, escape(shown(text)))
-    console.print(table)
-    if facts.get("last_drops"):
-        console.print(drops_table(facts["last_drops"]))
+    return table
 
 
 def drops_table(drops: list[Facts]) -> Table:

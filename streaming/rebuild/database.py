@@ -13,6 +13,7 @@ from psycopg2 import errors, sql
 from streaming.errors import DatabaseError
 from streaming.home.rebuild_journal import schema_aside
 from streaming.ledger.drops import storable
+from streaming.ledger.fates import FATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +51,7 @@ class LoadedDrop:
     seq: int
     key: str
     etag: str
-    status: str
+    fate: str
     rows_loaded: int
     moved_to: str | None
     moved: bool
@@ -72,10 +73,10 @@ def drops(cur: cursor, stamp: str) -> list[LoadedDrop] | None:
         if not _has_ledger(cur, schema):
             continue
         query = sql.SQL(
-            "SELECT d.seq, d.key, d.etag, d.status, d.rows_loaded, r.moved_to, r.moved_at IS NOT NULL"
+            "SELECT d.seq, d.key, d.etag, {}, d.rows_loaded, r.moved_to, r.moved_at IS NOT NULL"
             " FROM {}.drops d LEFT JOIN {}.receipts r USING (seq) ORDER BY d.seq"
         )
-        cur.execute(query.format(*[sql.Identifier(schema)] * 2))
+        cur.execute(query.format(sql.SQL(FATE), *[sql.Identifier(schema)] * 2))
         return [LoadedDrop(*row) for row in cur.fetchall()]
     return None
 

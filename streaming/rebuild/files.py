@@ -96,10 +96,10 @@ def order(asides: Asides, drops: list[LoadedDrop] | None) -> Order:
     """By the ledger. If there is none, by the files' times. Looks at the files where they are now."""
     success = asides.success if asides.success.exists() else Path(asides.settings.success)
     found = _files(success)
-    made = Order(in_part=[drop for drop in drops or () if drop.status == "failed" and drop.rows_loaded])
+    made = Order(in_part=[drop for drop in drops or () if drop.fate == "failed" and drop.rows_loaded])
     names: set[str] = set()
     for drop in drops or ():
-        if drop.status != "loaded":
+        if drop.fate != "success":
             continue
         name, path = drop.moved_to or drop.key, _file_of(drop, asides, found)
         if path is None:
@@ -150,7 +150,7 @@ def settle_input(asides: Asides, drops: list[LoadedDrop] | None) -> None:
     """Takes out of the input what is loaded again. If only a claim still holds a file, puts it back."""
     source = Path(asides.settings.input)
     waiting = {_stamp(path): path for path in _files(source).values()}
-    loaded = {drop.seq: drop for drop in drops or () if drop.status == "loaded"}
+    loaded = {drop.seq: drop for drop in drops or () if drop.fate == "success"}
     for drop in loaded.values():
         path = waiting.get(_stamp_of(drop))
         if not drop.moved and path == Path(path_of(str(source), drop.key)):
