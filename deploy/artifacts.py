@@ -1,4 +1,4 @@
-"""The bucket that holds the built versions, made before the stack, and what is uploaded to it."""
+"""The bucket of the built versions, which is made before the stack, and what is uploaded to it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PAUSE_SECONDS = 10
 
 
 def bucket_name(stack: str, account: str, region: str) -> str:
-    """The bucket of a stack's versions; names are shared by all accounts. Raises DeployError for a stack's too long."""
+    """The bucket of a stack's versions; all accounts share one space of names. Raises DeployError if it is too long."""
     name = f"{stack.lower()}-artifacts-{account}-{region}"
     if (excess := len(name) - _LONGEST_BUCKET_NAME) > 0:
         msg = (
@@ -44,7 +44,7 @@ def bucket_name(stack: str, account: str, region: str) -> str:
 
 
 def tls_only(bucket: str, partition: str) -> dict[str, Any]:
-    """A bucket policy that refuses what does not come by TLS."""
+    """A bucket policy that refuses requests without TLS."""
     arn = f"arn:{partition}:s3:::{bucket}"
     statement = {
         "Sid": "TlsOnly",
@@ -58,7 +58,7 @@ def tls_only(bucket: str, partition: str) -> dict[str, Any]:
 
 
 def make_bucket(s3: S3Client, name: str, region: str, account: str) -> None:
-    """Private, versioned, encrypted, TLS only; one that is there is brought into that state too.
+    """Makes it private, versioned, encrypted and TLS only. If it is there already, it is brought into that state too.
 
     Raises DeployError for a bucket of somebody else.
     """
@@ -98,7 +98,7 @@ def check(folder: Path) -> None:
 def upload(
     s3: S3Client, bucket: str, folder: Path, console: Console, sleep: Callable[[float], None] = time.sleep
 ) -> dict[str, str]:
-    """Puts a built version to `stocketl/<name of the folder>/`; files that are there already stay.
+    """Puts a built version to `stocketl/<name of the folder>/`. Files that are there already stay.
 
     sleep: waits so many seconds. Returns the S3 version id of each file, by its path in the folder; raises DeployError
     where the bucket gives none.
@@ -164,7 +164,7 @@ def _put(s3: S3Client, bucket: str, key: str, path: Path, sleep: Callable[[float
 
 
 def _version(s3: S3Client, bucket: str, key: str, digest: str) -> str | None:
-    """The version id of the object with this content; None if it is not there or the bucket gives no such id."""
+    """The version id of the object with this content. None: it is not there, or the bucket gives no such id."""
     there = _head(s3, bucket, key)
     if there is None or there["Metadata"].get("sha256") != digest or there.get("VersionId", "null") == "null":
         return None

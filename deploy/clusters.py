@@ -1,4 +1,4 @@
-"""The EMR clusters of a stack, as its trigger has started them: their state, and their end."""
+"""The EMR clusters that a stack's trigger has started: their state, and their end."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def end(
 
 
 def free_groups(ec2: Any, groups: list[str]) -> None:
-    """Removes the rules that EMR has added to its security groups: a group that another one names cannot be deleted."""
+    """Removes the rules that EMR added to its security groups: a group that another one names cannot be deleted."""
     for group in ec2.describe_security_groups(Filters=[{"Name": "group-id", "Values": groups}])["SecurityGroups"]:
         if group["IpPermissions"]:
             ec2.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])

@@ -58,19 +58,19 @@ def deploy(place: Place, folder: Path, name: str, given: dict[str, str], agree: 
     change_set, changes = stack.plan(artifacts.url(place.s3, bucket, folder.name, "template.yaml"), of_version | given)
     if changes:
         show(changes, place.console)
-        if (lost := endangered(changes)) and not agree(f"{', '.join(lost)} would be replaced by an empty one. Go on?"):
-            msg = f"nothing was changed; the change set {change_set} is there to look at"
+        if (lost := endangered(changes)) and not agree(f"this replaces {', '.join(lost)} by an empty one. Go on?"):
+            msg = f"nothing was changed; you can look at the change set {change_set}"
             raise DeployError(msg)
         stack.execute(change_set, len(changes))
     else:
-        place.console.print(f"the stack {name} is as it should be")
+        place.console.print(f"the stack {name} needs no change")
     if before.get("ArtifactVersion", folder.name) == folder.name:
         return None
     return upgrade.replace(place, stack.outputs(), before["ArtifactVersion"], folder.name, agree)
 
 
 def prepare_account(place: Place, parameters: dict[str, str]) -> None:
-    """What EMR needs once in an account, and the tag without which its service role may not use a subnet."""
+    """What EMR needs once in each account, and the tag that lets its service role use a subnet."""
     try:
         place.client("iam").create_service_linked_role(AWSServiceName="elasticmapreduce.amazonaws.com")
     except ClientError as error:
@@ -82,7 +82,7 @@ def prepare_account(place: Place, parameters: dict[str, str]) -> None:
 
 
 def vpc_cidr(place: Place, before: dict[str, str], given: dict[str, str]) -> dict[str, str]:
-    """VpcCidr for an existing VPC, for which nobody has given it: the template's default is that of a new one.
+    """VpcCidr for an existing VPC, if nobody gave it: the template's default is for a new one.
 
     Returns nothing if there is none to set. Raises DeployError for a VPC that does not exist.
     """
@@ -104,13 +104,13 @@ def vpc_cidr(place: Place, before: dict[str, str], given: dict[str, str]) -> dic
 
 
 def concurrency(client: Any) -> str:
-    """Whether the account has enough to give the Lambdas some of their own: `reserved` or `shared`."""
+    """`reserved` if the account has enough concurrency to give the Lambdas their own, else `shared`."""
     limit = client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
     return "reserved" if limit >= _CONCURRENCY_TO_RESERVE else "shared"
 
 
 def show(changes: Sequence[dict[str, Any]], console: Console) -> None:
-    """The changes of a change set as a table; of a new stack only their number."""
+    """Shows the changes of a change set as a table; for a new stack only their number."""
     if all(change["Action"] == "Add" for change in changes):
         console.print(f"{len(changes)} resources are made")
         return
@@ -122,7 +122,7 @@ def show(changes: Sequence[dict[str, Any]], console: Console) -> None:
 
 
 def wait(place: Place, name: str, not_step: str | None, minutes: float) -> None:
-    """Until the job gives a sign of life, of another step than `not_step`; raises DeployError if it does not."""
+    """Waits for a sign of life from another step than `not_step`. Raises DeployError if there is none."""
 
     def doing() -> str:
         found = states(place.emr, name)
@@ -157,14 +157,14 @@ def assignments(texts: Sequence[str]) -> dict[str, str]:
 
 @app.command()
 def main(
-    folder: Annotated[Path | None, typer.Argument(help="A built version; without it the sources are built.")] = None,
+    folder: Annotated[Path | None, typer.Argument(help="A built version. Without it, the sources are built.")] = None,
     stack: Annotated[str, typer.Option(help="Name of the stack.")] = "stocketl",
-    email: Annotated[str | None, typer.Option(help="Address for alarms; it must confirm the subscription.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter of the template, NAME=VALUE.")] = None,
+    email: Annotated[str | None, typer.Option(help="Address for the alarms. It must confirm the subscription.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter of the template: NAME=VALUE.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
-    minutes: Annotated[float, typer.Option(help="How long to wait for the job's heartbeat; 0 = not at all.")] = 40,
+    minutes: Annotated[float, typer.Option(help="How long to wait for the job's heartbeat; 0: not at all.")] = 40,
 ) -> None:
-    """Builds and uploads a version, makes or updates the stack, and waits until the job lives."""
+    """Builds and uploads a version, makes or updates the stack, and waits until the job runs."""
     console = Console(stderr=True)
     with plain_errors():
         place = here(console)

@@ -2,4 +2,4 @@
 
 
 class DeployError(Exception):
-    """Its text says what was expected, what is the case, and what to do next."""
+    """Its text says what was expected, what was found, and what to do next."""

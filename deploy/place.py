@@ -1,4 +1,4 @@
-"""Where a command acts: account, region, boto3 clients and the terminal; and how it says what a person must mend."""
+"""Where a command acts: account, region, boto3 clients, terminal. And how it tells what a person must mend."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Place:
-    """session: boto3's, which knows credentials and region; sleep: waits so many seconds."""
+    """session: boto3's, which knows credentials and region; sleep: waits for seconds."""
 
     session: Any
     account: str
@@ -58,11 +58,11 @@ class Place:
 
 
 def here(console: Console) -> Place:
-    """As the environment says; raises DeployError without a region."""
+    """From the environment. Raises DeployError if there is no region."""
     # boto3 itself knows AWS_DEFAULT_REGION only; every other client, `aws` among them, takes AWS_REGION first
     session = boto3.session.Session(region_name=os.environ.get("AWS_REGION") or None)
     if session.region_name is None:
-        msg = "no region is set; set AWS_REGION, or one in the profile"
+        msg = "no region is set: set AWS_REGION, or a region in the profile"
         raise DeployError(msg)
     account = session.client("sts").get_caller_identity()["Account"]
     return Place(session, account, session.region_name, console)
@@ -70,7 +70,7 @@ def here(console: Console) -> Place:
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """What a person must mend is one line, exit code 1."""
+    """If a person must mend something, that is one line and exit code 1."""
     try:
         yield
     except (DeployError, Boto3Error, BotoCoreError, ClientError, subprocess.CalledProcessError) as error:

@@ -1,4 +1,4 @@
-"""Which of the project's own files go into the job's archive and into that of the Lambdas."""
+"""Which of the project's own files go into the archives of the job and of the Lambdas."""
 
 from __future__ import annotations
 

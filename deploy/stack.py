@@ -1,4 +1,4 @@
-"""The CloudFormation stack: a change set, its execution with what happens on the terminal, its outputs, its end."""
+"""The CloudFormation stack: a change set, its execution shown on the terminal, its outputs, its end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Stack:
         self._sleep = sleep
 
     def description(self) -> dict[str, Any] | None:
-        """As CloudFormation has it; None if there is none, or only one that was never made."""
+        """As CloudFormation has it. None: there is none, or it was never made."""
         try:
             found = self._client.describe_stacks(StackName=self.name)["Stacks"][0]
         except ClientError as error:
@@ -71,7 +71,7 @@ class Stack:
         return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in found if one.get("PhysicalResourceId")}
 
     def plan(self, template_url: str, given: Mapping[str, str]) -> tuple[str, list[dict[str, Any]]]:
-        """A change set and its changes; without any, the change set is gone again.
+        """A change set and its changes. If there are no changes, the change set is removed.
 
         given: values of parameters; the others keep theirs. Raises DeployError if CloudFormation refuses it.
         """
@@ -106,13 +106,13 @@ class Stack:
         return name, [dict(change["ResourceChange"]) for page in pages for change in page["Changes"]]
 
     def execute(self, change_set: str, changes: int) -> None:
-        """Carries out a change set and follows it to its end; raises DeployError if it fails."""
+        """Carries out a change set and follows it to its end. Raises DeployError if it fails."""
         began = datetime.now(UTC)
         self._client.execute_change_set(StackName=self.name, ChangeSetName=change_set)
         self._follow(self.name, began, changes)
 
     def delete(self) -> None:
-        """Deletes the stack and follows it to its end; raises DeployError if something stays."""
+        """Deletes the stack and follows it to its end. Raises DeployError if something stays."""
         found = self.description()
         if found is None:
             return
@@ -174,7 +174,7 @@ def parameters(given: Mapping[str, str], known: Iterable[str], before: Mapping[s
 
 
 def endangered(changes: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The buckets and the database that a change set would remove or make anew, and so leave empty."""
+    """The buckets and the database that a change set would remove or replace, so that they would be empty."""
     return [
         str(change["LogicalResourceId"])
         for change in changes
@@ -184,7 +184,7 @@ def endangered(changes: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def failure(event: Mapping[str, Any]) -> str | None:
-    """What went wrong, in one line; None for an event that is no failure or only follows from another one."""
+    """What went wrong, in one line. None: the event is no failure, or only follows from another one."""
     reason = str(event.get("ResourceStatusReason", ""))
     if not str(event.get("ResourceStatus", "")).endswith("_FAILED") or "cancelled" in reason:
         return None

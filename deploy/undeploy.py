@@ -68,13 +68,13 @@ def plan(name: str, *, delete_data: bool) -> str:
     """What is about to happen, for the question."""
     data = "ARE EMPTIED AND DELETED" if delete_data else "stay (--delete-data would remove them too)"
     return (
-        f"The cluster of {name} ends; its Lambdas, alarms, network and database are deleted. Of the database a last "
-        f"snapshot stays. The buckets with every file, the checkpoint and the receipts {data}."
+        f"The cluster of {name} ends; its Lambdas, alarms, network and database are deleted. A last snapshot of the "
+        f"database stays. The buckets with every file, the checkpoint and the receipts {data}."
     )
 
 
 def no_stack(place: Place, name: str) -> str:
-    """What is the case, and how to finish an undeployment that was cut off when the stack was gone."""
+    """There is no stack, and how to finish an undeployment that was cut off after the stack was gone."""
     return (
         f"there is no stack {name} in {place.region} of the account {place.account}. If its undeployment was cut off: "
         f"`aws s3 ls | grep {name.lower()}-` shows the buckets that are left, `aws s3 rb s3://BUCKET` deletes an empty "
@@ -83,7 +83,7 @@ def no_stack(place: Place, name: str) -> str:
 
 
 def prepare(place: Place, name: str, resources: dict[str, str], *, delete_data: bool) -> None:
-    """Ends what runs and takes away what would hold up the deletion of the stack; what is gone already is fine."""
+    """Ends what runs, and removes what would hold up the deletion of the stack. If something is gone, that is fine."""
     # Nothing may start a cluster while the stack goes, nor move files into buckets that are being emptied.
     for function in ("Trigger", "Monitor") if delete_data else ("Trigger",):
         if function in resources:
@@ -101,7 +101,7 @@ def prepare(place: Place, name: str, resources: dict[str, str], *, delete_data: 
 
 @contextlib.contextmanager
 def fine_without(*codes: str) -> Iterator[None]:
-    """Passes over AWS's errors with these codes: what was to be changed is not there."""
+    """Passes over AWS's errors with these codes: the thing to be changed is not there."""
     try:
         yield
     except ClientError as error:
@@ -110,7 +110,7 @@ def fine_without(*codes: str) -> Iterator[None]:
 
 
 def tell_rest(buckets: list[str], database: str | None, console: Console, *, delete_data: bool) -> None:
-    """What would finish the work if this were cut off when the stack is gone, and its resources' names with it."""
+    """Shows what finishes the work if this is cut off after the stack, with the names of its resources, is gone."""
     commands = [f"aws s3 rb s3://{bucket}" for bucket in buckets] if delete_data else []
     if database:
         commands.append(f"aws rds describe-db-snapshots --db-instance-identifier {database}")
@@ -121,14 +121,14 @@ def tell_rest(buckets: list[str], database: str | None, console: Console, *, del
 
 
 def empty_bucket(s3: S3Client, bucket: str, console: Console) -> None:
-    """Deletes every version of every object; a bucket that is gone already is fine."""
+    """Deletes every version of every object. If the bucket is gone already, that is fine."""
     with fine_without("NoSuchBucket"), console.status(f"emptying {bucket} …"):
         for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
             _delete(s3, bucket, [*page.get("Versions", ()), *page.get("DeleteMarkers", ())])
 
 
 def remove_bucket(s3: S3Client, bucket: str, console: Console) -> None:
-    """Deletes what is in it by now, then the bucket; one that is gone already is fine."""
+    """Deletes what is in it by now, then the bucket. If it is gone already, that is fine."""
     empty_bucket(s3, bucket, console)
     with fine_without("NoSuchBucket"):
         s3.delete_bucket(Bucket=bucket)
@@ -157,7 +157,7 @@ def tell_snapshots(rds: Any, instance: str, console: Console) -> None:
 def main(
     stack: Annotated[str, typer.Option(help="Name of the stack.")] = "stocketl",
     delete_data: Annotated[
-        bool, typer.Option("--delete-data/--keep-data", help="Whether the buckets go too, with every file in them.")
+        bool, typer.Option("--delete-data/--keep-data", help="Delete the buckets too, with every file in them.")
     ] = False,
 ) -> None:
     """Asks, then removes the deployment."""

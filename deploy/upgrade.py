@@ -1,4 +1,4 @@
-"""Another version in the place of a running one: a new step on the same cluster where that is enough, else a new one.
+"""Replaces a running version: by a new step on the same cluster if that is enough, else by a new cluster.
 
 The checkpoint stays in either case; the job takes up its open batch from there.
 """
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from deploy.place import Place
 
 OF_CLUSTER = ("cluster.json", "bootstrap.sh", "requirements.txt")
-"""What a running cluster does not take over: a change of these wants a new one."""
+"""A running cluster does not take these over: if one changes, a new cluster is needed."""
 
 
 def replace(place: Place, outputs: dict[str, str], old: str, new: str, agree: Callable[[str], bool]) -> str | None:
-    """Has the trigger bring the new version to life.
+    """Lets the trigger start the new version.
 
     Returns the step that ran before, None if there was none or it goes on because the user did not agree.
     """
     s3, state = place.s3, outputs["StateBucket"]
     running = liveness.heartbeat(s3, state)
     if changed := changes(s3, outputs["ArtifactsBucket"], old, new):
-        question = f"{' and '.join(changed)} changed, which wants a new cluster (10 minutes without the job). Go on?"
+        question = f"{' and '.join(changed)} changed, so a new cluster is needed (10 minutes without the job). Go on?"
         if not agree(question):
             place.console.print("the job goes on as it is; run this again when it may be interrupted")
             return None
@@ -39,7 +39,7 @@ def replace(place: Place, outputs: dict[str, str], old: str, new: str, agree: Ca
 
 
 def changes(s3: S3Client, bucket: str, old: str, new: str) -> list[str]:
-    """Which documents of the cluster are others in the new version."""
+    """Which documents of the cluster differ in the new version."""
 
     def differs(name: str) -> bool:
         return artifacts.text(s3, bucket, old, name) != artifacts.text(s3, bucket, new, name)

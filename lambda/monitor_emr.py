@@ -1,4 +1,4 @@
-"""Lambda `monitor_emr.handler`: each file ends in the right bucket, by its receipt and by nothing else.
+"""Lambda `monitor_emr.handler`: moves each file to the right bucket, by its receipt and by nothing else.
 
 A new receipt moves its own file. The schedule, and every change of a step or a cluster, sweeps: what the input holds is
 measured, then the files of all pending receipts are moved, so lost, repeated and late events do no harm. A file without
@@ -45,7 +45,7 @@ _SWEEPS = frozenset({"EMR Step Status Change", "EMR Cluster State Change", "Sche
 
 @dataclass
 class MonitorReport:
-    """What became of the receipts: how many of each outcome, how many are none, how many met an error."""
+    """What became of the receipts: how many of each outcome, how many are not receipts, how many met an error."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     unreadable: int = 0
@@ -69,7 +69,7 @@ class MonitorReport:
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, float]:
-    """Moves what the event names, or sweeps; says what was done, by the names of the metrics.
+    """Moves what the event names, or sweeps. Returns what was done, by the names of the metrics.
 
     Raises `StorageError` if a receipt that the event names could not be moved, so that Lambda calls again; what a
     sweep could not move is for the next sweep.
@@ -89,13 +89,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, float]:
     done = _counts(report)
     _publish(done)
     if report.first_error is not None:
-        msg = f"{report.errors} of {len(named)} receipts could not be moved; nothing is lost, they are tried again"
+        msg = f"{report.errors} of {len(named)} files could not be moved; nothing is lost, they are tried again"
         raise StorageError(msg) from report.first_error
     return done
 
 
 def _swept(s3: S3Client, buckets: Buckets, moves: ReceiptMoves, time_left: Callable[[], float]) -> dict[str, float]:
-    """Measures first: a sweep that fails or is stopped in the middle of its moves must not keep the alarm from ringing.
+    """Measures first: if a sweep fails or is stopped in the middle of its moves, the alarm must still ring.
 
     What has a receipt therefore still counts as waiting. An error of the one does not stop the other, and is raised at
     the end.
@@ -123,7 +123,7 @@ def _counts(report: MonitorReport) -> dict[str, float]:
 
 
 def receipts_named(event: dict[str, Any], state: str) -> list[str] | None:
-    """The keys of the pending receipts in the bucket `state` that the event tells of; None: it calls for a sweep.
+    """The keys of the pending receipts in the bucket `state` that the event names; None: it asks for a sweep.
 
     Raises `ValueError` for an event that is meant for somebody else.
     """
@@ -144,7 +144,7 @@ def receipts_named(event: dict[str, Any], state: str) -> list[str] | None:
 
 
 def _move(moves: ReceiptMoves, names: Iterable[str], report: MonitorReport) -> None:
-    """One receipt that fails does not stop the others, one that takes long does not hold them up.
+    """If one receipt fails or takes long, it does not hold up the others.
 
     What was begun is reported even if the names break off with an error.
     """
@@ -174,10 +174,11 @@ def _tell(log: Logger, name: str, result: Moved) -> None:
     if result.outcome is Outcome.MOVED:
         log.info("moved", extra=facts | {"target": result.target})
     elif result.outcome is Outcome.GONE:
-        log.warning("its version is neither in the input nor at the target: nothing to move", extra=facts)
+        log.warning("its version is neither in the input nor at the target, so there is nothing to move", extra=facts)
     elif result.outcome is Outcome.LEFT and result.key is not None:
         log.warning(
-            "not begun, so large a file needs more time; the next sweep tries: a timeout of 900 s helps", extra=facts
+            "not begun, since so large a file needs more time; the next sweep tries again. A timeout of 900 s helps",
+            extra=facts,
         )
 
 

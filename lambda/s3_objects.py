@@ -1,7 +1,7 @@
-"""One object of S3: what it is, the bytes of a small one, and a write that never replaces another.
+"""One object of S3: what it is, the bytes of a small one, and a write that never replaces anything.
 
-Missing objects are answers here (None, False), not errors. S3 says "missing" only to a caller that may list the bucket;
-to any other it says "access denied", which is an error.
+If an object is missing, that is an answer here (None, False), not an error. S3 says "missing" only to a caller that may
+list the bucket. To all others it says "access denied", which is an error.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def read_with_etag(s3: S3Client, bucket: str, key: str) -> tuple[bytes, str] | N
 
 
 def create(s3: S3Client, bucket: str, key: str, body: bytes) -> bool:
-    """Writes a JSON object under a key that nothing has; False, and nothing is changed, where something has it.
+    """Writes a JSON object under a key that nothing has. False: something has it, and nothing was changed.
 
     Of two callers at the same moment one gets True. An answer that is lost makes boto3 ask again, so False may also
     stand for a write of one's own: look whose it is.
@@ -96,7 +96,7 @@ def create(s3: S3Client, bucket: str, key: str, body: bytes) -> bool:
 
 
 def settled(request: Callable[[], T]) -> T:
-    """What the request gives; asked again, after growing pauses, while it meets another write of the same key."""
+    """What the request gives. While it meets another write of the same key, it is made again after growing pauses."""
     pauses = iter(_PAUSES)
     while True:
         try:

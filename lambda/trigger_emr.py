@@ -1,7 +1,7 @@
-"""Keeps the job alive: called by the schedule, which is the authority, and by events, which only make it faster.
+"""Keeps the job alive. The schedule calls it and is enough; events only make it faster.
 
-An invocation reads the memory, looks at the world, decides, and does at most one thing. Exclusion of invocations: see
-`trigger_memory`. It may be called by anything, any number of times, also twice at once.
+An invocation reads the memory, looks at the world, decides, and does at most one thing. Anything may call it, any
+number of times, even twice at once: see `trigger.memory`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MOMENT = timedelta(seconds=20)
 class TriggerReport:
     """What an invocation saw and did.
 
-    did: start cluster, start step, cancel step, or nothing; answer: EMR's, taken: whether it says that it will be so.
+    did: start cluster, start step, cancel step, or nothing; answer: EMR's; taken: whether EMR says that it will do it.
     """
 
     world: World
@@ -50,7 +50,7 @@ class TriggerReport:
 
 
 class Trigger:
-    """clock: the present, in UTC; new_id: 8 hexadecimal digits, never the same ones."""
+    """clock: the present, in UTC; new_id: 8 hexadecimal digits, new each time."""
 
     def __init__(
         self,
@@ -114,21 +114,19 @@ class Trigger:
         )
 
     def _act(self, decision: Decision, world: World, memory: Memory, etag: str | None) -> TriggerReport:
-        """The intention, the call, its outcome: three calls, each of which may be the last one."""
+        """Writes the intention, makes the call, writes its outcome. Each of the three may be the last."""
         try:
             did, call, intention = self._prepare(decision)
         except DocumentError as error:
             if not (isinstance(decision, CancelStep) and decision.replaced):
                 raise
-            return TriggerReport(world, "nothing", decision.why, f"not done, the step stays: {error}")
+            return TriggerReport(world, "nothing", decision.why, f"not done, so the step stays: {error}")
         memory = memory.intend(intention, self._policy.memorable, {step.id for step in world.live})
         etag = self._control.save(memory, etag)
         if etag is None:
             return TriggerReport(world, "nothing", "another invocation was quicker")
         if self._clock() - intention.at > self._policy.pending / 3:
-            return TriggerReport(
-                world, "nothing", f"{intention.id} took too long to be written down, it is left to expire"
-            )
+            return TriggerReport(world, "nothing", f"writing {intention.id} took too long, so it is left to expire")
         try:
             answer, taken = call(), True
             memory = memory.done(answer, self._clock())
@@ -136,7 +134,7 @@ class Trigger:
             answer, taken = str(error), False
             memory = memory.refused(answer, self._clock())
         except UnansweredError as error:
-            return TriggerReport(world, did, intention.why, f"no answer, the lists will tell: {error}")
+            return TriggerReport(world, did, intention.why, f"no answer; EMR's lists will tell: {error}")
         self._control.save(memory, etag)  # or somebody has seen the effect and noted it already
         return TriggerReport(world, did, intention.why, answer, taken)
 
@@ -162,7 +160,7 @@ class Trigger:
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """The function's entry: says in a log line and in metrics what was seen and done, and returns that line.
+    """The function's entry. A log line and metrics say what was seen and done; the line is returned.
 
     Raises what `Trigger.run` raises, so that the event goes to the dead letters and their alarm goes off; the schedule
     calls again.
@@ -198,7 +196,7 @@ def cause(event: dict[str, Any]) -> str:
 
 @functools.lru_cache(maxsize=1)
 def _prepared(settings: TriggerSettings, _endpoints: tuple[tuple[str, str], ...]) -> tuple[Trigger, Logger, Metrics]:
-    """Made once in a process: clients take long to make, and keep their connections."""
+    """Made once for each process: it takes long to make clients, and they keep their connections."""
     logger, metrics = Logger(), Metrics()
     retries: Any = {"mode": "standard", "total_max_attempts": 3}
     s3 = boto3.client("s3", config=Config(retries=retries, connect_timeout=3, read_timeout=8))

@@ -1,4 +1,4 @@
-"""One variable of a function's environment; each raises `SettingsError`, which names the variable and its value."""
+"""Reads a variable of a function's environment. If it is wrong, `SettingsError` names it and its value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def text(environ: Mapping[str, str], name: str, default: str | None = None) -> str:
-    """The variable without blanks around it, or the default where it is not set or blank."""
+    """The variable without blanks around it. If it is not set or blank, the default."""
     value = environ.get(name, "").strip() or default
     if value is None:
         msg = f"{name} is not set in the function's environment; deploy the template again"

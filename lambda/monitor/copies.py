@@ -30,17 +30,17 @@ _HEADERS = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLan
 _MOST_PARTS = 10_000
 _LAST_SECONDS = 30.0  # for what follows: to put the parts together, to delete, to write the done receipt
 _BY_HAND = (
-    "if it is so each time, the file is too large for one call: see to it that a whole copy lies there, then delete "
-    "that version from the input, and the next sweep ends its receipt"
+    "if this happens each time, the file is too large for one call. Then copy the whole file there by hand and delete "
+    "that version from the input; the next sweep ends its receipt"
 )
 
 BYTES_PER_SECOND = 50e6
-"""Of one part that S3 copies, or of a comparison: they are faster, unless S3 or the network is slow."""
+"""Of one part that S3 copies, or of a comparison. Usually these are faster."""
 
 
 @dataclass(frozen=True, slots=True)
 class CopyLimits:
-    """Bytes: of one CopyObject (S3 takes 5 GiB), of a part where the source's parts are not known, of one read.
+    """Bytes: of one CopyObject (S3 takes 5 GiB), of a part if the source's parts are not known, of one read.
 
     parts_at_once: requests for the parts of one file. At 50 MB/s each, 48 copy 2 TB in the 15 minutes of a Lambda. It
     may have 1,024 threads: sixteen such files at once stay below that.
@@ -55,7 +55,7 @@ class CopyLimits:
 def copy(
     s3: S3Client, source: Found, bucket: str, key: str, limits: CopyLimits, *, time_left: Callable[[], float]
 ) -> bool:
-    """Copies to a key that nothing has; False, and nothing is changed, where something has it.
+    """Copies to a key that nothing has. False: something has it, and nothing was changed.
 
     The copy appears as a whole or not at all. time_left: seconds. Raises `StorageError` when they run out,
     `VanishedError` if the source is no longer there.
@@ -76,14 +76,14 @@ def copy(
         if code_of(error) in UNMET:  # or, without versioning, the source was replaced: whoever looks again sees it
             return False
         if code_of(error) in MISSING:
-            msg = f"{source.url} (version {source.version}) has gone before it was copied"
+            msg = f"{source.url} (version {source.version}) went away before it was copied"
             raise VanishedError(msg) from error
         raise
     return True
 
 
 def same(s3: S3Client, source: Found, other: Found, limits: CopyLimits, time_left: Callable[[], float]) -> bool:
-    """Whether both have the same bytes: by size, ETag, checksum, and only where these do not tell by reading them.
+    """Whether both have the same bytes: by size, ETag and checksum. If these do not tell, by reading both.
 
     time_left: seconds. Raises `StorageError` when they run out, `VanishedError` if one of them goes meanwhile.
     """
@@ -122,7 +122,7 @@ def _bytes(s3: S3Client, of: Found, start: int, end: int) -> bytes:
         return answer["Body"].read()
     except ClientError as error:
         if code_of(error) in MISSING | UNMET:
-            msg = f"{of.url} (version {of.version}) has gone before it was compared"
+            msg = f"{of.url} (version {of.version}) went away before it was compared"
             raise VanishedError(msg) from error
         raise
 
@@ -142,7 +142,7 @@ def _part_size(s3: S3Client, source: Found, limits: CopyLimits) -> int | None:
 def _copy_in_parts(
     s3: S3Client, source: Found, to: dict[str, Any], size: int, *, at_once: int, time_left: Callable[[], float]
 ) -> None:
-    """A crash leaves an unfinished upload, which no reader sees: a lifecycle rule of the bucket clears it away."""
+    """After a crash there is an unfinished upload. No reader sees it, and a lifecycle rule of the bucket removes it."""
     where = f"s3://{to['Bucket']}/{to['Key']}"
     enough = _LAST_SECONDS + min(size, source.size) / BYTES_PER_SECOND
     to = to | {"UploadId": s3.create_multipart_upload(**to, **_described(s3, source))["UploadId"]}
@@ -176,7 +176,7 @@ def _copy_in_parts(
 
 
 def _described(s3: S3Client, source: Found) -> dict[str, Any]:
-    """What CopyObject takes along by itself: headers, metadata, tags, and the kind of the checksum."""
+    """What CopyObject would copy by itself: headers, metadata, tags, and the kind of the checksum."""
     described: dict[str, Any] = {name: source.head[name] for name in _HEADERS if name in source.head}
     described["Metadata"] = source.head.get("Metadata", {})
     tags = s3.get_object_tagging(**source.exactly())["TagSet"]

@@ -1,9 +1,9 @@
 """Moves the file of one receipt from the input to the bucket that its fate names.
 
-Delivery: at least once, to the same name. Nothing is overwritten; the copy is whole before exactly the version that the
-receipt names is deleted; the receipt is done before it stops being pending. After a crash between any two requests, or
-beside another call for the same receipt, the same call again ends in the same state. Without versioning (version
-`null`) the file is told from a newer one by its ETag.
+Delivery: at least once, to the same name. Nothing is overwritten. First the copy is whole, then exactly the version
+that the receipt names is deleted, then the receipt is done, then it stops being pending. After a crash between any two
+requests, or beside another call for the same receipt, the same call again ends in the same state. Without versioning
+(version `null`) the ETag tells the file from a newer one.
 
 Least rights. State bucket: ListBucket; GetObject, PutObject, DeleteObject on `receipts/*`; GetObject, PutObject on
 `moves/*`. Input: ListBucket, ListBucketVersions; GetObjectVersion, GetObjectVersionTagging, DeleteObjectVersion under
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from monitor.receipts import PendingReceipt
 
-_BEGIN_SECONDS = 60.0  # a small file needs well below one; the rest is for a slow S3 and for what follows the moves
+_BEGIN_SECONDS = 60.0  # a small file needs far less than one; the rest is for a slow S3 and for what follows the moves
 _LONGEST_SECONDS = 600.0  # a larger file is begun too: its parts are copied at the same time, until no time is left
 _LOOKS = 3
 
@@ -74,7 +74,7 @@ class Buckets:
 
 
 class ReceiptMoves:
-    """Moves by receipts; may be used from several threads. time_left: seconds until this process is stopped."""
+    """Moves by receipts, also from several threads. time_left: seconds until this process is stopped."""
 
     def __init__(
         self, s3: S3Client, buckets: Buckets, time_left: Callable[[], float], limits: CopyLimits | None = None
@@ -103,7 +103,7 @@ class ReceiptMoves:
         return Moved(outcome, receipt.seq, receipt.key, target)
 
     def _end(self, receipt: PendingReceipt) -> tuple[Outcome, str | None]:
-        """All but the last request; safe to be done again from its beginning."""
+        """All requests but the last. May be done again from the beginning."""
         if receipt_objects.is_done(self._s3, self._buckets.state, receipt):
             return Outcome.ALREADY, None
         bucket = self._buckets.failed if receipt.failed else self._buckets.success
@@ -121,7 +121,7 @@ class ReceiptMoves:
         return Outcome.MOVED, target
 
     def _brought(self, receipt: PendingReceipt, bucket: str) -> str | None:
-        """The key at the target that has the whole file now; None if the file is nowhere."""
+        """The key at the target that has the whole file now; None: the file is nowhere."""
         names = TargetNames(self._s3, self._buckets.state, bucket, receipt)
         for _ in range(_LOOKS):
             source = self._source(receipt)
@@ -130,11 +130,11 @@ class ReceiptMoves:
             # what vanishes: another call for this receipt ends it, or somebody deletes the version or its copy
             with contextlib.suppress(VanishedError):
                 return self._copied(source, bucket, names)
-        msg = f"{receipt.key!r} (version {receipt.version}) comes and goes; it is moved when it lies still"
+        msg = f"{receipt.key!r} (version {receipt.version}) comes and goes; it is moved once it stays"
         raise StorageError(msg)
 
     def _left_at(self, receipt: PendingReceipt, bucket: str, names: TargetNames) -> str | None:
-        """Where an earlier call has brought the file that is no longer in the input; None if it is nowhere."""
+        """If the file is no longer in the input: where an earlier call has put it. None: nowhere."""
         for key in names.known():
             there = look(self._s3, bucket, key)
             if there is not None and there.size == receipt.size:  # it was compared before its source was deleted
@@ -152,7 +152,7 @@ class ReceiptMoves:
                 msg = f"s3://{bucket}/{key}: expected a copy of {source.url} with {source.size} bytes, got "
                 msg += f"{there and there.size}; the original stays until a copy is whole"
                 raise StorageError(msg)
-        msg = f"no name is left for {source.url} in {bucket}: see what lies there under names like it"
+        msg = f"no name is free for {source.url} in {bucket}: look at what has similar names there"
         raise StorageError(msg)
 
     def _source(self, receipt: PendingReceipt) -> Found | None:
@@ -169,12 +169,12 @@ class ReceiptMoves:
     def _write_reason(self, receipt: PendingReceipt, bucket: str, key: str) -> None:
         body = json.dumps(receipt.body, indent=1).encode()
         if not create(self._s3, bucket, key, body) and read(self._s3, bucket, key) != body:
-            msg = f"s3://{bucket}/{key} was to say why {receipt.key!r} failed, but another file has this name now; "
-            msg += "nothing is overwritten: give that file another name"
+            msg = f"s3://{bucket}/{key} should say why {receipt.key!r} failed, but another file has this name now. "
+            msg += "Nothing is overwritten: give that file another name"
             raise StorageError(msg)
 
     def _delete(self, receipt: PendingReceipt) -> None:
-        """Exactly this version; a newer one, and a delete marker, stay."""
+        """Deletes exactly this version. A newer one and a delete marker stay."""
         key = self._buckets.prefix + receipt.key
         if receipt.version != "null":
             self._s3.delete_object(Bucket=self._buckets.input, Key=key, VersionId=receipt.version)

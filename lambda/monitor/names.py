@@ -1,4 +1,4 @@
-"""Which name a file gets at its target: reserved for one receipt by an object in the state bucket, and for ever.
+"""Which name a file gets at its target. An object in the state bucket reserves it for one receipt, for ever.
 
 The reservation comes before the copy and is never changed, so whatever has a name without a reservation was put there
 by somebody else, and a second call for the same receipt finds the same name.
@@ -36,7 +36,7 @@ class TargetNames:
         self._receipt = receipt
 
     def reserved(self) -> Iterator[tuple[str, Found | None]]:
-        """Names that belong to this receipt from now on, best first, and what lies there.
+        """Names that belong to this receipt from now on, the best first, and what lies there.
 
         The file's own key, else the seq before the suffixes (`a.12.csv`). For a failed file the name of its reason is
         reserved along with it.
@@ -47,7 +47,7 @@ class TargetNames:
                 yield key, found
 
     def known(self) -> Iterator[str]:
-        """The names that earlier calls have reserved for this receipt; reserves nothing."""
+        """The names that earlier calls have reserved for this receipt. Reserves nothing."""
         for key in self._candidates():
             owner = self._owner(key)
             if owner is None:
@@ -67,7 +67,7 @@ class TargetNames:
         return self._reserve(name, free=look(self._s3, self._target, name) is None)
 
     def _reserve(self, key: str, *, free: bool) -> bool:
-        """Whether the name is this receipt's; one that is not free and not reserved is kept from everybody."""
+        """Whether the name is this receipt's. If it is neither free nor reserved, nobody gets it."""
         owner = self._receipt.identity if free else dict.fromkeys(self._receipt.identity)
         body = json.dumps({**owner, "target": f"s3://{self._target}/{key}"}, indent=1).encode()
         if create(self._s3, self._state, self._reservation(key), body):
@@ -86,7 +86,7 @@ class TargetNames:
 
 
 def reason_key(key: str) -> str:
-    """The name of the reason beside a failed file; where that would be too long, a beginning and a digest of it."""
+    """The name of the reason beside a failed file. If that is too long, its beginning and a digest."""
     name = key + _REASON
     if len(name.encode()) <= _LONGEST_KEY:
         return name

@@ -1,4 +1,4 @@
-"""The receipts in the state bucket: which are pending, what one says, which are done.
+"""The receipts in the state bucket: which are pending, what each says, which are done.
 
 A receipt is pending under `receipts/` until its file has left the input, then it lies under `receipts/done/`: the same
 body with `moved_to`. It is done before it stops being pending, so it always is one of the two.
@@ -30,12 +30,12 @@ _IDENTITY = ("seq", "checkpoint_id", "key", "version_id", "etag")
 
 
 class UnreadableReceiptError(StockETLError):
-    """An object among the receipts is none: it is left alone, a person has to look at it."""
+    """An object among the receipts is not a receipt. It is left alone, and a person has to look at it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingReceipt:
-    """What a drop's receipt says of its file.
+    """What the receipt of a drop says of its file.
 
     name: the receipt's key in the state bucket; key: relative to the input prefix; version: S3 version id, `null`
     without versioning; etag: without quotes; size in bytes; failed: its fate; body: all of it.
@@ -52,12 +52,12 @@ class PendingReceipt:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What no other receipt has, not even one of a job that began anew and counts from 1 again."""
+        """Differs from that of every other receipt, even if a job began anew and counts from 1 again."""
         return {name: self.body.get(name) for name in _IDENTITY}
 
 
 def is_pending(key: str) -> bool:
-    """Whether this key of the state bucket lies among the pending receipts, whatever it is."""
+    """Whether this key of the state bucket lies among the pending receipts."""
     return key.startswith(PENDING) and "/" not in key[len(PENDING) :] and key != PENDING
 
 
@@ -88,16 +88,16 @@ def parsed(name: str, data: bytes) -> PendingReceipt:
             if not right
         ]
     except (ValueError, LookupError, TypeError) as error:
-        msg = f"{name!r} is no receipt ({type(error).__name__}: {error}); it is left alone: see who wrote it"
+        msg = f"{name!r} is not a receipt ({type(error).__name__}: {error}); it is left alone: find out who wrote it"
         raise UnreadableReceiptError(msg) from error
     if wrong:
-        msg = f"{name!r} is no receipt: wrong {', '.join(wrong)}; it is left alone: see who wrote it"
+        msg = f"{name!r} is not a receipt: wrong {', '.join(wrong)}; it is left alone: find out who wrote it"
         raise UnreadableReceiptError(msg)
     return receipt
 
 
 def is_done(s3: S3Client, bucket: str, receipt: PendingReceipt) -> bool:
-    """Whether the file has been moved, by whatever call of the monitor."""
+    """Whether any call of the monitor has moved the file."""
     for key in _done_keys(receipt):
         of = _is_of(s3, bucket, key, receipt)
         if of is not False:
@@ -106,19 +106,19 @@ def is_done(s3: S3Client, bucket: str, receipt: PendingReceipt) -> bool:
 
 
 def write_done(s3: S3Client, bucket: str, receipt: PendingReceipt, result: dict[str, Any]) -> bool:
-    """Writes the done receipt; False if it was there, then that one stays."""
+    """Writes the done receipt. False: there was one, which stays."""
     body = json.dumps({**receipt.body, **result}, indent=1).encode()
     for key in _done_keys(receipt):
         if create(s3, bucket, key, body):
             return True
         if _is_of(s3, bucket, key, receipt) is True:
             return False
-    msg = f"{_done_keys(receipt)!r} in {bucket} are of other drops than {receipt.name!r}; move them out of the way"
+    msg = f"{_done_keys(receipt)!r} in {bucket} belong to other drops than {receipt.name!r}; move them away"
     raise StorageError(msg)
 
 
 def delete_pending(s3: S3Client, bucket: str, receipt: PendingReceipt, etag: str) -> None:
-    """Removes the pending receipt, if it still is the one with this ETag (in quotes).
+    """Removes the pending receipt, if it still has this ETag (in quotes).
 
     A job that began anew may have written one of another drop under the same name meanwhile: it stays.
     """
@@ -130,7 +130,7 @@ def delete_pending(s3: S3Client, bucket: str, receipt: PendingReceipt, etag: str
 
 
 def _done_keys(receipt: PendingReceipt) -> tuple[str, str]:
-    """The usual name, and the one where a job that began anew finds the done receipt of its predecessor's drop."""
+    """The usual name, and the one to use if a job began anew and the usual name has another drop's receipt."""
     return f"{DONE}{receipt.seq:09d}.json", f"{DONE}{receipt.seq:09d}.{receipt.body.get('checkpoint_id')}.json"
 
 

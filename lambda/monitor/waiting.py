@@ -1,4 +1,4 @@
-"""How many drops lie in the input and for how long: what no receipt has taken away yet."""
+"""How many drops lie in the input, and for how long: those that no receipt has moved yet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KEYS = 5
 
 @dataclass(frozen=True, slots=True)
 class WaitingInput:
-    """drops, too_long: how many; oldest_seconds: age of the oldest, 0 without one; oldest: keys of some too long."""
+    """drops, too_long: how many; oldest_seconds: age of the oldest, else 0; oldest: keys of some that wait too long."""
 
     drops: int
     oldest_seconds: float
@@ -32,7 +32,7 @@ class WaitingInput:
 def waiting(
     s3: S3Client, bucket: str, prefix: str, *, now: datetime, limit_seconds: float, time_left: Callable[[], float]
 ) -> WaitingInput:
-    """Looks at every version under the prefix; those at or under a delete marker and unfinished names are no drops.
+    """Looks at every version under the prefix. Unfinished names, and what is at or under a delete marker, are no drops.
 
     limit_seconds: the age above which a drop is too old. The memory it takes does not depend on their number, but for
     the versions of one key. Raises `StorageError` when time_left (seconds) runs out.
@@ -70,7 +70,7 @@ class _Key:
 
 
 def _lying(pages: Iterable[Any], prefix: str) -> Iterator[list[tuple[str, datetime]]]:
-    """The drops that wait, a page at a time; the last key of a page comes with the next, which may go on with it."""
+    """The drops that wait, page by page. The next page may go on with the last key of a page, so it comes with that."""
     seen: dict[str, _Key] = {}
     for page in pages:
         for version in page.get("Versions", ()):

@@ -1,7 +1,7 @@
 """The objects under `control/` of the state bucket: memory, heartbeat, markers.
 
-Least rights: GetObject and PutObject on `control/*`, and ListBucket on the bucket, without which S3 answers 403 instead
-of 404 for an object that is not there.
+Least rights: GetObject and PutObject on `control/*`, and ListBucket on the bucket. Without ListBucket, S3 answers 403
+instead of 404 for a missing object.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ MEMORY = "control/trigger.json"
 HEARTBEAT = "control/heartbeat.json"
 STOP = "control/stop"
 REPLACE = "control/replace"
-_OVERTAKEN = UNMET | BUSY | MISSING  # the latter: it was deleted since it was read
+_OVERTAKEN = UNMET | BUSY | MISSING  # MISSING: it was deleted since it was read
 
 
 class Control:
-    """warn: told of what is passed over."""
+    """warn: gets a text for each thing that is passed over."""
 
     def __init__(self, s3: S3Client, bucket: str, warn: Callable[[str], None]) -> None:
         self._s3 = s3

@@ -4,7 +4,7 @@ from streaming.errors import StockETLError
 
 
 class TriggerError(StockETLError):
-    """Base of what ends an invocation of the trigger, but for `SettingsError`: a variable that is missing or wrong."""
+    """Base of what ends an invocation of the trigger, except `SettingsError` for a missing or wrong variable."""
 
 
 class DocumentError(TriggerError):
@@ -12,11 +12,11 @@ class DocumentError(TriggerError):
 
 
 class ControlError(TriggerError):
-    """`control/trigger.json` cannot be read: nothing may be started, or it would be started twice."""
+    """`control/trigger.json` cannot be read, so nothing is started: it could be started twice."""
 
 
 class RefusedError(TriggerError):
-    """EMR refused an action, which therefore has no effect."""
+    """EMR refused an action, so it has no effect."""
 
 
 class UnansweredError(TriggerError):

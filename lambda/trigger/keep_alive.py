@@ -1,4 +1,4 @@
-"""There is always exactly one good step: the rules, in the order in which they are asked."""
+"""There shall always be exactly one good step: the rules, in the order in which they are asked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def decide(world: World, memory: Memory, now: datetime, policy: Policy) -> Decision:
-    """The one thing to do now: what the first rule says that says something.
+    """The one thing to do now: what the first rule that applies says.
 
     memory must have been read before the world was looked at, and be settled by it. With P the time between two
     invocations, and while EMR and S3 answer, a good step is there again
@@ -38,9 +38,9 @@ def decide(world: World, memory: Memory, now: datetime, policy: Policy) -> Decis
     - `pending` + P later than that for each invocation that died in an action, or got no answer to one;
     - and where `max_starts` are used up, an hour + `pending` + P after the first of them.
 
-    A cancelled step is not waited for, since the job's epoch fences its driver: a frozen one may take `cancel` until it
-    is killed, and for all we know forever. But EMR runs `overlap` steps at a time, so with that many on their way out
-    the next one waits until one of them is gone.
+    Nobody waits for a cancelled step, since the job's epoch fences its driver. A frozen driver may take `cancel` until
+    it is killed, perhaps for ever. But EMR runs `overlap` steps at a time: if that many are on their way out, the next
+    one waits until one of them is gone.
     """
     situation = Situation(world, memory, now, policy)
     for rule in RULES:
@@ -54,8 +54,8 @@ def decide(world: World, memory: Memory, now: datetime, policy: Policy) -> Decis
 def settle(memory: Memory, world: World, now: datetime, policy: Policy) -> Memory:
     """The memory with the outcome of an action that nobody noted, as far as the world tells it.
 
-    A step tells by its name that it is there. What is not there after `pending` is not going to come: the function does
-    not run for so long, and EMR's lists do not lag so far behind.
+    The name of a step tells that it is there. If something is not there after `pending`, it will not come: the function
+    does not run for so long, and EMR's lists do not lag so far behind.
     """
     intention = memory.intention
     if intention is None or intention.outcome is not None:
@@ -67,9 +67,9 @@ def settle(memory: Memory, world: World, now: datetime, policy: Policy) -> Memor
             if there is not None:
                 return memory.done(there.id, there.created)
             if expired and intention.cluster not in world.open_clusters:
-                return memory.unknown("gone with its cluster, if it was there")
+                return memory.unknown("if it was there, it went with its cluster")
         case "cluster":
-            # not told early: a cluster that was started a little before would be taken for this one
+            # not before `pending`: a cluster that was started a little earlier would be taken for this one
             made = [c for c in world.clusters if expired and c.created > intention.at - CLOCKS]
             if made:
                 return memory.done(made[-1].id, made[-1].created)
@@ -80,7 +80,7 @@ def settle(memory: Memory, world: World, now: datetime, policy: Policy) -> Memor
 
 
 def an_action_is_under_way(s: Situation) -> Decision | None:
-    """Its effect may not be seen yet; whoever acts now might do it twice."""
+    """Its effect may not be seen yet. If anybody acted now, it might be done twice."""
     intention = s.memory.intention
     if intention is None or intention.outcome is not None:
         return None
@@ -101,7 +101,7 @@ def what_was_started_is_not_listed_yet(s: Situation) -> Decision | None:
 
 
 def the_stop_marker_stops_all_steps(s: Situation) -> Decision | None:
-    """Maintenance: no step, and nothing is started, no cluster either."""
+    """Maintenance: there is no step, and nothing is started, not even a cluster."""
     if not s.world.stop:
         return None
     if s.good:
@@ -110,14 +110,14 @@ def the_stop_marker_stops_all_steps(s: Situation) -> Decision | None:
 
 
 def of_two_good_steps_the_older_is_cancelled(s: Situation) -> Decision | None:
-    """However they came about."""
+    """However they came to be."""
     if len(s.good) < 2:
         return None
     return _cancel(s.good[0], f"a newer step, {s.good[-1].id}, is there")
 
 
 def a_silent_step_is_cancelled(s: Situation) -> Decision | None:
-    """Unless no other one may follow: it may still wake up."""
+    """Unless no other step may follow: then it stays, since it may still wake up."""
     if not s.good or (why := silence(s, s.good[0])) is None:
         return None
     refused = s.not_yet("step")
@@ -127,7 +127,7 @@ def a_silent_step_is_cancelled(s: Situation) -> Decision | None:
 
 
 def a_step_of_another_version_is_replaced_when_asked(s: Situation) -> Decision | None:
-    """The marker's text names the version that is wanted, or none; a good step is not given away if none may follow."""
+    """The marker names the wanted version, or none. If no other step may follow, a good one is not given away."""
     if not s.good or s.world.replace not in {"", s.policy.version} or s.good[0].version == s.policy.version:
         return None
     if s.not_yet("step") is not None:
@@ -137,7 +137,7 @@ def a_step_of_another_version_is_replaced_when_asked(s: Situation) -> Decision |
 
 
 def a_good_step_stays(s: Situation) -> Decision | None:
-    """Time to see to those that it replaced."""
+    """Now is the time for those that it replaced."""
     if not s.good:
         return None
     return _kill_if_due(s, "it does not end") or Wait(f"step {s.good[0].id} is {s.good[0].state}")
@@ -151,7 +151,7 @@ def not_too_many_steps_are_on_their_way_out(s: Situation) -> Decision | None:
 
 
 def there_is_a_cluster(s: Situation) -> Decision | None:
-    """One that is terminating is of no use any more."""
+    """If it is terminating, it is of no use any more."""
     if s.cluster(READY) or s.cluster(STARTING):
         return None
     ended = max(s.world.clusters, key=lambda c: c.created, default=None)
@@ -160,7 +160,7 @@ def there_is_a_cluster(s: Situation) -> Decision | None:
 
 
 def the_cluster_is_ready(s: Situation) -> Decision | None:
-    """A step given to a cluster that is starting would only hide that it takes long."""
+    """If a starting cluster got a step, that would only hide how long it takes."""
     starting = s.cluster(STARTING)
     if s.cluster(READY) or starting is None:
         return None
@@ -168,7 +168,7 @@ def the_cluster_is_ready(s: Situation) -> Decision | None:
 
 
 def there_is_a_step(s: Situation) -> Decision | None:
-    """On the newest cluster, should there be several."""
+    """On the newest cluster, if there are several."""
     ready = s.cluster(READY)
     if ready is None:
         return None
@@ -193,20 +193,20 @@ RULES = (
 
 
 def silence(s: Situation, step: Step) -> str | None:
-    """What says that this step's driver is dead or frozen; None as long as it may be well.
+    """Why this step's driver seems dead or frozen; None as long as it may be well.
 
-    A fresh heartbeat of another step proves nothing: all steps write the same object, and a frozen driver that wakes up
-    writes once over its successor's. So it is waited until it is stale too; its writer is fenced, and being killed.
+    A fresh heartbeat of another step proves nothing. All steps write the same object, and a frozen driver that wakes up
+    writes once over its successor's. So this waits until that one is stale too; its writer is fenced and being killed.
     """
     beat = s.world.heartbeat
     if beat is not None and s.now - s.policy.stale <= beat.time <= s.now + s.policy.stale:
         return None
     since = step.started or step.created
-    # a time further ahead than `stale` is a broken clock's: it would be fresh for ever
+    # if a time is further ahead than `stale`, a clock is broken: it would be fresh for ever
     if beat is not None and beat.time <= s.now and (beat.step == step.id or (beat.step is None and beat.time > since)):
         return f"its last heartbeat is {(s.now - beat.time).total_seconds():.0f} s old"
     if s.now - since > s.policy.start:
-        return f"it is {step.state} since {since:%H:%M:%S} and has sent no heartbeat"
+        return f"it has been {step.state} since {since:%H:%M:%S} and has sent no heartbeat"
     return None
 
 
@@ -215,7 +215,7 @@ def _cancel(step: Step, why: str) -> CancelStep:
 
 
 def _kill_if_due(s: Situation, why: str) -> CancelStep | None:
-    """The next one of those given up that has had its time; one that somebody else cancelled is asked once by us."""
+    """The next given-up step that has had its time. If somebody else cancelled it, we ask it once, too."""
     for step in s.given_up:
         cancelled_at = s.memory.cancelled.get(step.id)
         if cancelled_at is None or s.now - cancelled_at >= s.policy.cancel:

@@ -1,8 +1,8 @@
 """What the trigger remembers between two invocations: `control/trigger.json`.
 
-EMR takes no client token for RunJobFlow and AddJobFlowSteps. So each action is first written down here as an intention,
-by a write that succeeds only on the state that was read: of two invocations that saw the same state one writes, and the
-other one ends.
+EMR takes no client token for RunJobFlow and AddJobFlowSteps. So each action is first written down here as an intention.
+The write succeeds only if the state is still the one that was read: if two invocations saw the same state, one writes
+and the other ends.
 """
 
 from __future__ import annotations

@@ -237,7 +237,7 @@ def test_what_a_person_must_mend_is_one_line(command: typer.Typer, monkeypatch: 
     result = CliRunner().invoke(command, [])
     assert (result.exit_code, result.stderr) == (
         1,
-        "no region is set; set AWS_REGION, or one in the profile\n",
+        "no region is set: set AWS_REGION, or a region in the profile\n",
     )
 
 

@@ -89,7 +89,7 @@ def test_a_deployment_from_nothing_ends_with_where_to_drop_files(place: Place, t
     tell(outputs, place.console)
     assert f"s3://{outputs['InputBucket']}/drops/" in said(place)
     assert deploy(place, folder, "stocketl", {}, never) is None
-    assert "as it should be" in said(place)
+    assert "needs no change" in said(place)
     kept = stack.parameters()
     assert (kept["AlarmEmail"], kept["VpcCidr"]) == ("a@example.org", "10.20.0.0/16")
 
@@ -110,7 +110,7 @@ def test_another_environment_wants_another_cluster_and_is_asked_for(place: Place
     start_cluster(place)
     asked: list[str] = []
     deploy(place, built(tmp_path, "1.2.3-00000002", "numpy==3"), "stocketl", {}, lambda text: bool(asked.append(text)))
-    assert asked == ["requirements.txt changed, which wants a new cluster (10 minutes without the job). Go on?"]
+    assert asked == ["requirements.txt changed, so a new cluster is needed (10 minutes without the job). Go on?"]
     assert len(clusters.states(place.emr, "stocketl")) == 1
     deploy(place, built(tmp_path, "1.2.3-00000003", "numpy==4"), "stocketl", {}, agree)
     assert (clusters.states(place.emr, "stocketl"), marker(place)) == ({}, None)
@@ -279,5 +279,5 @@ def test_a_heartbeat_that_is_none_is_an_error(place: Place) -> None:
     """Rather than waiting for ever."""
     place.s3.create_bucket(Bucket="state", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     place.s3.put_object(Bucket="state", Key=liveness.HEARTBEAT, Body=json.dumps({"time": "noon"}).encode())
-    with pytest.raises(DeployError, match="is no heartbeat of the job"):
+    with pytest.raises(DeployError, match="is not a heartbeat of the job"):
         liveness.heartbeat(place.s3, "state")

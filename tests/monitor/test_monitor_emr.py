@@ -211,7 +211,7 @@ def test_one_receipt_that_fails_does_not_stop_the_others(desk: Desk, told: Any) 
     (error,) = [line for line in logged if line["level"] == "ERROR"]
     assert (error["receipt"], "ObjectNotInActiveTier" in error["exception"]) == (cold.name, True)
     assert (metrics["MoveErrors"], metrics["MovedDrops"]) == ((1.0, "Count"), (4.0, "Count"))
-    with pytest.raises(StorageError, match="1 of 1 receipts could not be moved; nothing is lost") as raised:
+    with pytest.raises(StorageError, match="1 of 1 files could not be moved; nothing is lost") as raised:
         handle(receipt_event(desk, cold.name))
     assert "ObjectNotInActiveTier" in str(raised.value.__cause__)
     assert told()[1]["MoveErrors"] == (1.0, "Count")

@@ -491,7 +491,7 @@ def test_what_is_no_receipt_is_left_alone(desk: Desk, change: bytes | dict[str, 
     body = desk.json(case.name)
     written = change if isinstance(change, bytes) else json.dumps({} if change is None else {**body, **change}).encode()
     desk.put(case.name, written, desk.buckets.state)
-    with pytest.raises(UnreadableReceiptError, match=r"'receipts/000000042.json' is no receipt.* left alone"):
+    with pytest.raises(UnreadableReceiptError, match=r"'receipts/000000042.json' is not a receipt.* left alone"):
         desk.moves(case)
     assert desk.server.lying(desk.buckets.state)[desk.buckets.state, case.name, "null"].data == written
     assert desk.source(case) in desk.server.lying(desk.buckets.input)
@@ -536,7 +536,7 @@ def test_a_file_that_took_the_reasons_name_meanwhile_is_not_overwritten(desk: De
     """The move stops with a message, the original stays, and goes on once the stranger's file has another name."""
     case = desk.case("a.csv", failed=True)
     s3 = on(desk, "after-call.s3.CopyObject", lambda **_: desk.put("a.csv.reason.json", b"x", desk.buckets.failed))
-    with pytest.raises(StorageError, match="nothing is overwritten: give that file another name"):
+    with pytest.raises(StorageError, match="Nothing is overwritten: give that file another name"):
         desk.moves(case, s3)
     assert desk.source(case) in desk.server.lying(desk.buckets.input)
     assert desk.server.lying(desk.buckets.failed)[desk.buckets.failed, "a.csv.reason.json", "null"].data == b"x"

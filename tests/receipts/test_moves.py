@@ -161,7 +161,7 @@ def test_a_name_that_was_taken_meanwhile_is_not_overwritten(pair: str, tmp_path:
     desk = _desk(*_urls(pair, tmp_path, s3))
     for other in (b"others", b"longer"[:3]):
         desk.target.put("a.csv", other)
-        with pytest.raises(StorageError, match="nothing is overwritten: give that file another name"):
+        with pytest.raises(StorageError, match="Nothing is overwritten: give that file another name"):
             desk.move()
         with pytest.raises(StorageError):
             desk.target.take(desk.source, desk.version, 12, "a.csv")

@@ -18,7 +18,7 @@ from trigger.situation import World
         (STARTING, READY, None),
         (STARTING, replace(READY, steps=(replace(step(), intention="0a"),)), "s-1"),
         (replace(STARTING, at=ago(181)), READY, "nothing came of it until 20:00:00"),
-        (replace(STARTING, at=ago(181)), World(), "gone with its cluster, if it was there"),
+        (replace(STARTING, at=ago(181)), World(), "if it was there, it went with its cluster"),
         (MAKING, World(clusters=(cluster(made=100),)), None),
         (replace(MAKING, at=ago(181)), World(clusters=(cluster(made=180),)), "j-1"),
         (

@@ -147,7 +147,7 @@ def test_an_invocation_that_was_held_up_before_its_action_leaves_it() -> None:
         if invocation.next == "PutObject control/trigger.json":
             stage.now += 100.0
         invocation.go_on()
-    assert "took too long to be written down" in invocation.report.why
+    assert "took too long, so it is left to expire" in invocation.report.why
     assert not stage.live
     stage.run(300)
     assert is_well(stage)
