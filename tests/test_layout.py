@@ -84,7 +84,6 @@ ANY: dict[str, tuple[int, str]] = {
     "cli.py": (1, "typer: the arguments of a command"),
     "database/transactions.py": (1, "PostgreSQL: the rows of any statement"),
     "home/sign.py": (1, "JSON: the document of a job in its home"),
-    "ledger/drops.py": (1, "JSON: a receipt"),
     "packets.py": (1, "Arrow: the columns of a packet"),
     "returns/chunks.py": (1, "numpy: columns of the types that a format names"),
     "returns/processor.py": (1, "Spark: the key of a group"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.fingerprint import NOTHING, hexadecimal, joined
@@ -19,13 +19,38 @@ if TYPE_CHECKING:
     from streaming.packets import Fact
 
 REJECTS_IN_RECEIPT = 20
-Body = dict[str, Any]
-"""What a receipt says."""
 Reject = dict[str, int | str]
 """A row that is not a tick, as a receipt shows it: line, text, reason."""
 NO_CONTENT = hexadecimal(NOTHING.sum)
 
-_COUNTS = ("rows_read", "rows_loaded", "rows_duplicate", "rows_rejected")
+
+class Body(TypedDict):
+    """What a receipt says. end, first_end: how far a drop that goes on has come, and how far its first batch came."""
+
+    seq: int
+    key: str
+    etag: str
+    version_id: str | None
+    size: int
+    last_modified: str
+    fate: str | None
+    status: str
+    reason: str | None
+    rows_read: int
+    rows_loaded: int
+    rows_duplicate: int
+    rows_rejected: int
+    reasons: dict[str, int]
+    ignored: list[str]
+    rejects: list[Reject]
+    first_date: str | None
+    last_date: str | None
+    content: str
+    checkpoint_id: str
+    batch_id: int | None
+    loaded_at: str | None
+    end: NotRequired[int]
+    first_end: NotRequired[int]
 
 
 def record_drops(
@@ -133,7 +158,10 @@ def _new_body(fact: Fact, checkpoint_id: str) -> Body:
         "fate": None,
         "status": "loading",
         "reason": None,
-        **dict.fromkeys(_COUNTS, 0),
+        "rows_read": 0,
+        "rows_loaded": 0,
+        "rows_duplicate": 0,
+        "rows_rejected": 0,
         "reasons": {},
         "ignored": [],
         "rejects": [],
@@ -148,8 +176,10 @@ def _new_body(fact: Fact, checkpoint_id: str) -> Body:
 
 def _add(body: Body, fact: Fact) -> None:
     body["end"] = fact.end  # `status` tells by it and by `first_end` how far a drop has come
-    for name in _COUNTS:
-        body[name] += getattr(fact, name)
+    body["rows_read"] += fact.rows_read
+    body["rows_loaded"] += fact.rows_loaded
+    body["rows_duplicate"] += fact.rows_duplicate
+    body["rows_rejected"] += fact.rows_rejected
     body["content"] = joined(body.get("content", NO_CONTENT), fact.content)  # absent: begun by an older version
     body["reasons"] = dict(Counter(body["reasons"]) + Counter(fact.reasons))
     names = dict.fromkeys([*body["ignored"], *map(storable, fact.ignored)])
@@ -162,8 +192,8 @@ def _add(body: Body, fact: Fact) -> None:
 
 
 def _finish(body: Body, now: datetime) -> None:
-    for name in ("end", "first_end"):
-        body.pop(name, None)  # only needed while the drop goes on; an older version has not kept them
+    body.pop("end", None)  # only needed while the drop goes on, as is the next; an older version has not kept them
+    body.pop("first_end", None)
     if body["reason"] is None and body["rows_read"] > 0 and body["rows_rejected"] == body["rows_read"]:
         body["reason"] = every_row_rejected(body["reasons"])
     body["status"], body["fate"] = ("loaded", "success") if body["reason"] is None else ("failed", "failed")
