@@ -149,7 +149,7 @@ def test_the_trigger_has_the_rights_that_it_uses_and_no_others(world: World) -> 
 
 def test_the_monitor_has_the_rights_that_it_uses_and_no_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loaded, a failed and a vanished file, one in parts compared by its bytes, and a copy that fails at first."""
-    monkeypatch.setattr(monitor_emr, "Limits", lambda: CopyLimits(largest_copy=5 * MIB, part=5 * MIB, read=4 * MIB))
+    monkeypatch.setattr(monitor_emr, "CopyLimits", lambda: CopyLimits(largest_copy=5 * MIB, part=5 * MIB, read=4 * MIB))
     plain = boto3.session.Session().client("s3", config=Config(request_checksum_calculation="when_required"))
     world.receipt(1, "a.csv", world.drop("a.csv"))
     world.receipt(2, "b c%.csv", world.drop("b c%.csv"), "failed")
