@@ -98,7 +98,7 @@ def test_ctrl_c_again_and_again_ends_an_idle_job_in_plain_lines(lived: Lived) ->
         job.interrupt()
         code = job.wait_exit()
         said = job.output.removeprefix(before)
-        assert [code, "stopping already" in said, noise(job.output)] == [130, True, []], job.output
+        assert [code, "already stopping" in said, noise(job.output)] == [130, True, []], job.output
         job.wait_gone()
     lived.assert_right()
     assert not folders(lived.home, "input")

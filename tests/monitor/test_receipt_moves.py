@@ -435,7 +435,7 @@ def test_a_copy_in_parts_ends_before_the_time_does(desk: Desk, parts: int) -> No
     case = desk.case("a.csv", b"x" * 60, limits=CopyLimits(largest_copy=20, part=10, parts_at_once=1))
     times = itertools.chain([900.0] * (2 + parts), itertools.repeat(30.0))
     where = rf"s3://input.*/a\.csv \(version {case.version}\) to s3://success.*/a\.csv after {10 * parts} of 60 bytes"
-    with pytest.raises(StorageError, match=f"no time is left to copy {where}; .* the file is too large for one call: "):
+    with pytest.raises(StorageError, match=f"no time is left to copy {where}; .* the file is too large for one call. "):
         desk.moves(case, time_left=lambda: next(times))
     assert desk.source(case) in desk.server.lying(desk.buckets.input)
     assert desk.server.lying(desk.buckets.success) == {}

@@ -98,7 +98,7 @@ def test_a_second_signal_tells_what_is_waited_for_and_a_third_ends_it_with_its_c
     (child,) = psutil.Process(program.process.pid).children()
     assert program.ask(signal.SIGINT).startswith("stopping (SIGINT)")
     said = program.ask(signal.SIGINT)
-    assert said.startswith("stopping already")
+    assert said.startswith("already stopping")
     assert "waits for its work" in said
     assert "asked 3 times" in program.ask(signal.SIGINT)
     assert program.process.wait() == 130
