@@ -45,7 +45,7 @@ def admit(offset: Offset, place: Place, limits: Limits) -> Offset:
 
 def spans(offset: Offset, limits: Limits) -> list[Span]:
     """The drops of the batch that ends at `offset`. Large ones are cut into ranges of `split_bytes`."""
-    return [piece for span in offset.drops for piece in _pieces(span, limits.split_bytes)]
+    return [cut for span in offset.drops for cut in _cut(span, limits.split_bytes)]
 
 
 def _still_lying(lying: Mapping[str, int], listed: dict[str, Version], claimed: set[int]) -> dict[str, int]:
@@ -83,7 +83,7 @@ def _weight(version: Version) -> int:
     return version.size * (_GZIP_RATIO if version.key.lower().endswith(".gz") else 1)
 
 
-def _pieces(span: Span, split_bytes: int) -> Iterator[Span]:
+def _cut(span: Span, split_bytes: int) -> Iterator[Span]:
     if span.whole:
         yield span
         return

@@ -90,6 +90,7 @@ def properties(settings: Settings, logs: Path) -> dict[str, str]:
     return made | (_DELTA_PROPERTIES if settings.lake else {})
 
 
+@functools.cache  # under spark-submit each look asks Java
 def frozen_properties() -> dict[str, str]:
     """The Spark properties of `checkpoints_conf/`: of `emr.conf` under spark-submit, else of `local.conf`.
 
@@ -117,9 +118,8 @@ def worker_python() -> Path:
     return wrapper("python", _WORKER_PYTHON.format(python=shlex.quote(sys.executable)))
 
 
-@functools.cache
 def _given_to_spark_submit() -> SparkConf | None:
-    """Java alone knows it, and is asked once: before Python is connected to Java, a `SparkConf` is empty."""
+    """Java alone knows it: before Python is connected to Java, a `SparkConf` is empty."""
     if not under_spark_submit():
         return None
     SparkContext._ensure_initialized()  # noqa: SLF001 (pyspark connects only when the context is made)
