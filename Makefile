@@ -50,7 +50,7 @@ soak: setup ## kills at each point, random faults, torn checkpoints, a local AWS
 
 soak-short: setup ## the short form of the same, two files at a time (a quarter of an hour with SEEDS=1)
 	@SOAK=short SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/soak -n 2 --dist loadfile
-	@SOAK=short $(BIN)/python -m pytest -m thorough -n 2
+	@SOAK=short $(BIN)/python -m pytest -m thorough -n 2 --dist loadfile
 
 bench: setup ## measure beside polars + COPY, print the table with its targets (under 40 minutes)
 	@$(BIN)/python -m bench $(ARGS)

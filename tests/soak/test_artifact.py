@@ -185,7 +185,7 @@ def _submitted(command: list[str], work: Path, env: dict[str, str], folder: Path
         )
 
     def wait_for(what: str, condition: Callable[[], object]) -> None:
-        end = time.monotonic() + 2 * DEADLINE
+        end = time.monotonic() + DEADLINE
         while not condition():
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-60:])
             assert process.poll() is None, f"the step ended while waiting for {what}:\n{tail}"

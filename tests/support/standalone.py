@@ -17,7 +17,7 @@ from streaming.spark.java import java_home
 if TYPE_CHECKING:
     from types import TracebackType
 
-DEADLINE = 120.0  # seconds
+DEADLINE = 900.0  # seconds, so that what hangs ends: on a busy machine each step may take minutes
 SPARK_HOME = Path(str(resources.files("pyspark")))
 _MASTER = re.compile(r"spark://127\.0\.0\.1:\d+")
 
