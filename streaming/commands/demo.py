@@ -21,7 +21,9 @@ from streaming.database.connect import connect
 from streaming.errors import StockETLError
 from streaming.home.database import database
 from streaming.screen import screen
+from streaming.settings import DEFAULT_HOME
 from streaming.spark.jars import jars
+from streaming.spark.wrappers import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +39,10 @@ _START_SECONDS = 300
 _DROP_SECONDS = 120
 _STOP_SECONDS = 60
 _LOOK_SECONDS = 0.05
+_STEPS = 6
 _TICKERS = ("000", "001", "002", "003")
+_NARROW = 64
+"""With fewer columns than this, a terminal shows three tickers, not four."""
 _DATES = 6
 
 
@@ -48,35 +53,63 @@ def run(settings: Settings) -> int:
     if not files:
         msg = f"no input_*.csv in {STOCKS}: the demo runs from a clone of the project"
         raise StockETLError(msg)
+    steps = _Steps(out)
     with contextlib.ExitStack() as stack:
-        with out.status("starting PostgreSQL …"):
+        steps.begin(f"Starting a PostgreSQL in {settings.home / 'postgres'}. Usually 1 to 5 s.")
+        with out.status("waiting for PostgreSQL …"):
             uri = stack.enter_context(database(settings)).uri()
-        out.print("PostgreSQL is up")
-        jars(lake=settings.lake is not None, s3=False, folders=True)  # here, where a first download is seen
-        with _job(settings, out) as job:
+        steps.end("It is up")
+        steps.begin(f"Looking for Delta's jars in {cache_folder()}. The first time: 13 MB to download, 5 to 20 s.")
+        jars(lake=settings.lake is not None, s3=False, folders=True)
+        steps.end("They are there")
+        with _job(settings, out, steps) as job:
+            steps.begin(
+                f"Dropping the {len(files)} files of stocks/ into {settings.input}, one after the other. "
+                "Usually 2 to 5 s each; 5 to 20 s for the first one."
+            )
             for path in files:
                 _drop(path, settings, job, out)
+            steps.begin("Ending the job. Usually 2 to 10 s.")
+        steps.end("It has ended")
+        steps.begin(f"Reading the last {_DATES} dates of a few tickers. Usually less than 1 s.")
         _show_tables(uri, out)
     _show_next_steps(settings, out)
     return 0
 
 
+class _Steps:
+    """Counts the steps of the demo, and says what each one does, how long it usually takes, and how long it took."""
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._number = 0
+        self._begun = 0.0
+
+    def begin(self, what: str) -> None:
+        self._number += 1
+        self._begun = time.monotonic()
+        self._out.print(f"{self._number} of {_STEPS}: {what}", soft_wrap=True)
+
+    def end(self, what: str) -> None:
+        self._out.print(f"{what} after {time.monotonic() - self._begun:.0f} s.", soft_wrap=True)
+
+
 @contextlib.contextmanager
-def _job(settings: Settings, out: Console) -> Iterator[subprocess.Popen[bytes]]:
+def _job(settings: Settings, out: Console, steps: _Steps) -> Iterator[subprocess.Popen[bytes]]:
     """`stocketl run` as a process of its own, from its first look at the input to its end."""
     command = [str(Path(sys.executable).with_name("stocketl")), "run", "--home", str(settings.home)]
     told = settings.home / "logs" / "demo.log"
     told.parent.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STOCKETL_")}
-    out.print(f"starting the job: stocketl run --home {shlex.quote(str(settings.home))}", soft_wrap=True)
-    begun = time.monotonic()
+    steps.begin("Starting the job, with Spark in it. Usually 10 to 30 s.")
+    out.print(f"  stocketl run --home {shlex.quote(str(settings.home))}", soft_wrap=True)
     with told.open("wb") as sink:
         # a session of its own: Ctrl-C reaches the demo alone, and the demo ends the job in order
         job = subprocess.Popen(command, env=environment, stdout=sink, stderr=sink, start_new_session=True)  # noqa: S603 (ours)
     try:
         with out.status("waiting for Spark …"):
             _wait(lambda: b"watching" in told.read_bytes(), job, told, _START_SECONDS)
-        out.print(f"the job watches {settings.input} after {time.monotonic() - begun:.0f} s", soft_wrap=True)
+        steps.end("It watches its input")
         yield job
     finally:
         with out.status("stopping the job …"), contextlib.suppress(ProcessLookupError):
@@ -101,10 +134,9 @@ def _drop(path: Path, settings: Settings, job: subprocess.Popen[bytes], out: Con
         _wait(lambda: set(receipts.glob("*.json")) - before, job, settings.home / "logs" / "demo.log", _DROP_SECONDS)
     (receipt,) = set(receipts.glob("*.json")) - before
     facts = json.loads(receipt.read_text())
-    out.print(
-        f"{path.name:<13} {facts['fate']}: {facts['rows_loaded']:,} loaded, {facts['rows_duplicate']} duplicate, "
-        f"{facts['rows_rejected']} rejected ({time.monotonic() - begun:.1f} s)"
-    )
+    rows = f"{facts['rows_loaded']:,} loaded, {facts['rows_duplicate']} duplicate, {facts['rows_rejected']} rejected"
+    fate = rows if facts["fate"] == "success" else f"failed: {facts['reason']}"
+    out.print(f"{path.name:<12} {fate}, {time.monotonic() - begun:.1f} s", soft_wrap=True)
 
 
 def _wait(done: Callable[[], object], job: subprocess.Popen[bytes], told: Path, seconds: float) -> None:
@@ -125,11 +157,11 @@ def _show_tables(uri: str, out: Console) -> None:
     """The newest dates of a few tickers in each of the three tables."""
     with contextlib.closing(connect(uri)) as connected, connected.cursor() as cur:
         for name in ("prices", "returns", "volume"):
-            out.print(_window(cur, name))
+            out.print(_window(cur, name, _TICKERS[: 3 if out.width < _NARROW else 4]))
 
 
-def _window(cur: cursor, name: str) -> Table:
-    columns = [f"stk_{ticker}" for ticker in _TICKERS]
+def _window(cur: cursor, name: str, tickers: tuple[str, ...]) -> Table:
+    columns = [f"stk_{ticker}" for ticker in tickers]
     query = sql.SQL("SELECT date, {} FROM {} ORDER BY date DESC LIMIT %s").format(
         sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(name)
     )
@@ -155,3 +187,6 @@ def _show_next_steps(settings: Settings, out: Console) -> None:
         f"{command} verify {home}",
     ):
         out.print(f"  {line}", soft_wrap=True)
+    own = settings.home.with_name(Path(DEFAULT_HOME).name)
+    out.print(f"To load files of your own, start a job and drop them into {own / 'input'}:", soft_wrap=True)
+    out.print(f"next: {command} run --home {shlex.quote(str(own))}", soft_wrap=True)
