@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import DownloadColumn, Progress
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from streaming.errors import SettingsError
 from streaming.spark.download import DownloadError, download, sha256_of, shown
@@ -70,8 +70,9 @@ def _fetch(package: str, missing: list[Jar], cache: Path) -> None:
     if not missing:  # another process was quicker
         return
     source, whole = repository(), sum(jar.size for jar in missing)
-    title = f"fetching {package} (once, {whole / 1e6:.{0 if whole > 1e6 else 2}f} MB)"
-    with Progress(*Progress.get_default_columns(), DownloadColumn(), console=Console(stderr=True)) as progress:
+    title = f"fetching {package.split(':')[1]}"
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=8), DownloadColumn())  # fits 60 columns
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         task, before = progress.add_task(title, total=whole), 0
         for jar in missing:
 
