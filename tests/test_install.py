@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -53,6 +61,7 @@ class Clone:
         tools = folder / "tools"
         (tools / "venv").mkdir(parents=True)
         (tools / "pip.py").write_text(PIP)
+        (tools / "venv" / "__init__.py").touch()
         (tools / "venv" / "__main__.py").write_text(
             "import pathlib, sys\n"
             "place = pathlib.Path(sys.argv[1], 'bin')\nplace.mkdir(parents=True)\n"
@@ -174,3 +183,31 @@ def test_an_older_python_is_refused(clone: Clone) -> None:
     assert f"expected Python 3.11 or newer, got '{old}': Python 3.9.18." in told
     assert "make demo PYTHON=/path/to/python3.11" in told
     assert not (clone.folder / ".venv").exists()
+
+
+COMES_WITH = {"botocore": "boto3", "s3transfer": "boto3", "py4j": "pyspark"}
+"""What the job imports and another package brings along, at the version that it needs."""
+
+
+def test_all_that_the_job_imports_is_in_the_plain_install() -> None:
+    """`make demo` needs no package of an extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in project["dependencies"]}
+    own = set(sys.stdlib_module_names) | {"streaming", "__future__"}
+    sources = (path for folder in ("streaming", "stocks") for path in (ROOT / folder).rglob("*.py"))
+    imported = {name for path in sources for name in imports(ast.parse(path.read_text()))} - own
+    distributions = packages_distributions()
+    names = {name: COMES_WITH.get(name, distributions.get(name, [name])[0]).lower() for name in imported}
+    assert {name: package for name, package in names.items() if package.replace("_", "-") not in asked} == {}
+
+
+def imports(node: ast.AST) -> Iterator[str]:
+    """The first names of all modules that are imported when the code runs."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
+    if isinstance(node, ast.Import):
+        yield from (name.name.split(".")[0] for name in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield str(node.module).split(".")[0]
+    for child in ast.iter_child_nodes(node):
+        yield from imports(child)

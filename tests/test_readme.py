@@ -91,7 +91,8 @@ def literals(*folders: str) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def said() -> str:
     """All messages of the sources, one after the other."""
-    return "\n".join([*literals("streaming", "lambda", "deploy"), (ROOT / "Makefile").read_text()])
+    setup = [(ROOT / name).read_text() for name in ("Makefile", "install.py")]
+    return "\n".join([*literals("streaming", "lambda", "deploy"), *setup])
 
 
 @pytest.fixture
@@ -317,7 +318,7 @@ def test_the_receipt_that_is_shown_is_one(database: str) -> None:
 
 def test_the_lines_of_the_demo_that_are_shown_are_those_of_its_files() -> None:
     """Counts of loaded, duplicate and rejected rows, as the demo tells them."""
-    counts = r"^input_(\d+)\.csv +success: ([\d,]+) loaded, (\d+) duplicate, (\d+) rejected"
+    counts = r"^input_(\d+)\.csv +([\d,]+) loaded, (\d+) duplicate, (\d+) rejected"
     shown = re.findall(counts, README.read_text(), re.MULTILINE)
     assert len(shown) == 3
     for number, loaded, duplicate, rejected in shown:
