@@ -42,8 +42,8 @@ _PROXY_HELP = (
     "authority, set PIP_CERT to its file. For a mirror, set PIP_INDEX_URL."
 )
 _RUN, _DEV = (
-    ("what the job needs", ".", "590 MB", "2 to 5 minutes"),
-    ("what tests, lint, bench and deployment need", ".[dev]", "150 MB", "1 to 2 minutes"),
+    ("what the job needs", ".", "590 MB", "some minutes"),
+    ("what tests, lint, bench and deployment need", ".[dev]", "70 MB", "some minutes"),
 )
 
 
