@@ -1,8 +1,8 @@
-"""A thread that brings the batches of the outbox to the lake.
+"""A thread that appends the batches of the outbox to the lake.
 
-Delivery: exactly once. A batch lies in the outbox before Spark commits it and until Delta has it. What Delta may have
-already (batches from before the start, or of an append that failed) is appended one batch at a time, and `txnVersion`
-leaves out what is there; newer batches go several to an append. So neither a drop nor its receipt waits for Delta.
+Delivery: exactly once. A batch lies in the outbox before Spark commits it, and until Delta has it. Delta may already
+have batches from before the start, or of an append that failed: these are appended one by one, and `txnVersion` leaves
+out what is there. Newer batches go several to an append. So neither a drop nor its receipt waits for Delta.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def open_lake(
     still_writer: Callable[[], None],
     stop: threading.Event,
 ) -> LakeAppender | None:
-    """What brings rows to the lake that the settings name, None if they name none."""
+    """Appends to the lake that the settings name. None: they name none."""
     if settings.lake is None:
         return None
     lake = Lake(spark, settings.lake, checkpoint.id)

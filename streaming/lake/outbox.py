@@ -55,7 +55,7 @@ class Kept:
 
 
 class LakeOutbox:
-    """The batches of a checkpoint that the lake may lack, as files. One thread writes, another one removes."""
+    """The batches of a checkpoint that the lake may lack, as files. One thread writes them, another removes them."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.url = rows.outbox_of(checkpoint.url)
@@ -89,7 +89,7 @@ class LakeOutbox:
         }
 
     def remove(self, batches: Sequence[Kept]) -> None:
-        """Takes out what the lake has. Raises StorageError, SettingsError: then it is done again."""
+        """Takes out what the lake has. Raises StorageError, SettingsError: then the caller does it again."""
         for kept in batches:
             discard(self._place, f"{kept.batch_id}.json")
             for file in [*kept.files[TICKS], *kept.files[REJECTS]]:

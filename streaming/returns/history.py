@@ -1,12 +1,13 @@
 """The price history of one bucket: ticks in, the cells that change out.
 
-The cells lie in chunks, each a range of dates (`shelf`); an index says what is where and holds the last two prices of
-each ticker (`timeline`). A batch of new dates reads no chunk. A late or corrected date reads the chunk that covers it,
-and the nearest one before or after where a ticker's neighbouring date lies there: never more, however long the history.
+The cells lie in chunks, each a range of dates (`shelf`). An index says what is where and holds the last two prices of
+each ticker (`timeline`). A batch of new dates reads no chunk. A late or corrected date reads the chunk that covers it.
+If a ticker's neighbouring date lies in another chunk, it reads the nearest one before or after: never more, however
+long the history is.
 
 Within `apply` all cells that matter stand in one window in the order of (ticker, date), first as they were, then as
-they are. Between the two only a touched cell and the next one of its ticker can differ, and the window holds
-both and the one before, so the differences of prices, returns and volumes over the window are the changes.
+they are. Only a touched cell and the next one of its ticker can differ between the two. The window holds both of these
+and the cell before. So the changes are the differences of prices, returns and volumes over the window.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ class Applied:
 class History:
     """The prices and volumes of one bucket, kept in an index and in chunks of at most `chunk_cells` cells.
 
-    index: what `index()` gave after the last batch, None for a bucket without any. The index and what was written to
-    `chunks` belong together: after a failure both must be as they were before the batch. A chunk above `chunk_cells`
-    holds a single date.
+    index: what `index()` gave after the last batch, None before the first. The index and what was written to `chunks`
+    belong together: after a failure both must be as they were before the batch. If a chunk has more than `chunk_cells`
+    cells, it holds a single date.
 
     Raises:
         CheckpointError: the index, or later a chunk, is damaged or of another format.
@@ -105,7 +106,7 @@ class History:
         return Applied(changes, *self._loaded(given, old, at, resumed), before, after)
 
     def _fingerprint(self) -> Fingerprint:
-        """Of all cells; where an older stocketl has kept none, every chunk is read once."""
+        """Of all cells. If an older stocketl has kept none, every chunk is read once."""
         timeline = self._timeline
         if timeline.fingerprint is None:
             everything = (self._of(cells, np.ones(len(cells.key), bool)) for cells in self._shelf.every_cell())
@@ -118,7 +119,7 @@ class History:
         return of_cells(ids, code, key_date(cells.key[some]), cells.price[some], cells.volume[some])
 
     def _changes(self, old: Cells, now: Cells) -> tuple[Changes, Bool]:
-        """The cells that differ, and for each cell whether its price or volume does."""
+        """The cells that differ; and for each cell, whether its price or volume does."""
         before, existed = np.full(len(old.key), np.nan), np.flatnonzero(~np.isnan(old.price))
         before[existed] = returns_of(old.take(existed))
         returns = returns_of(now)
@@ -139,7 +140,7 @@ class History:
         return changes, changed & (PRICE_CHANGED | VOLUME_CHANGED) > 0
 
     def _loaded(self, given: Given, old: Cells, at: Int64, resumed: int) -> tuple[tuple[Int64, Ticks], dict[int, int]]:
-        """The ticks that stand, and the duplicates: both with what the resumed drop gave in earlier batches."""
+        """The ticks that count, and the duplicates. Both include what the resumed drop gave in earlier batches."""
         mark = np.where(given.seq == resumed, old.mark[at[given.cell]], 0)
         earlier = (given.volume == UNKNOWN_VOLUME) & (mark & MARK_VOLUME > 0)
         volume = np.where(earlier, old.volume[at[given.cell]], given.volume)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from streaming.packets import Changes
 
 
-_MANY = 50_000  # rows that do not go through Spark but as a file
+_MANY = 50_000  # more rows than this go as a file, not through Spark
 
 _COLUMNS = list(Row._fields)
 
@@ -70,10 +70,10 @@ class _StateChunks:
 
 
 class Returns(StatefulProcessor):
-    """One call per bucket and batch. with_loaded: also give the ticks that count, for the lake.
+    """One call for each bucket and batch. with_loaded: also gives the ticks that count, for the lake.
 
-    Few changes and ticks are emitted; many are written as files beside the checkpoint, the same ones in a replay, and
-    their names are emitted.
+    If there are few changes and ticks, they are emitted. If there are many, they are written as files beside the
+    checkpoint, the same files in a replay, and the names are emitted.
     """
 
     def __init__(self, *, checkpoint_url: str, with_loaded: bool) -> None:
@@ -148,7 +148,7 @@ def _batch_id() -> int:
 
 
 def changes(packets: DataFrame, *, checkpoint_url: str, with_loaded: bool) -> DataFrame:
-    """Packets of ticks (`PACKET_SCHEMA`) → changes, loaded ticks, duplicates, and whatever else came in."""
+    """Packets of ticks (`PACKET_SCHEMA`) → changes, loaded ticks, duplicates, and all else that came in."""
     return packets.groupBy("bucket").transformWithStateInPandas(
         statefulProcessor=Returns(checkpoint_url=checkpoint_url, with_loaded=with_loaded),
         outputStructType=PACKET_SCHEMA,

@@ -57,9 +57,9 @@ class Shelf:
         return Window.join([window, *self._remembered(distinct(code)[0], window)]), slot, merge
 
     def write(self, window: Window, written: Bool, merge: tuple[int, int], open_seq: int | None) -> None:
-        """Stores the chunks that have a written cell, those to be merged as one, and cuts what is too large.
+        """Stores the chunks that have a written cell. Merges those to be merged into one, and cuts what is too large.
 
-        The marks in the window are kept if there is an open drop, which they must belong to.
+        If there is an open drop, the marks in the window belong to it and are kept.
         """
         timeline, count, (start, level) = self._timeline, len(self._timeline.chunks), merge
         dirty = np.zeros(count + 2, bool)  # the last two: cells newer than all chunks, cells only in the index
@@ -122,7 +122,7 @@ class Shelf:
         return Window(cells, np.full(len(date), slot))
 
     def _remembered(self, code: Int32, window: Window) -> list[Window]:
-        """The last two prices of the tickers, as cells without volume, where the window does not have them."""
+        """The last two prices of the tickers that the window does not have, as cells without volume."""
         timeline, parts = self._timeline, []
         for dates, prices in (
             (timeline.earlier_date[code], timeline.earlier_price[code]),

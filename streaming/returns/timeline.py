@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streaming.returns.chunks import Cells
 
 NEVER = np.iinfo(np.int32).min
-FAN = 8  # so many trailing chunks of one level become one of the next
+FAN = 8  # this many trailing chunks of one level become one of the next
 
 ROW = np.dtype([("number", "<i8"), ("first", "<i4"), ("last", "<i4"), ("cells", "<i8"), ("level", "u1")])
 _DTYPES = ("u1", "<i8", "<i4", "<f8", "<i4", "<f8", "<i8", "<i4", "<i4", "<i8", "u1", "u1")
@@ -100,7 +100,7 @@ class Timeline:
         )
 
     def register(self, ids: list[str]) -> Int32:
-        """The codes of the tickers; those never seen before get the next ones."""
+        """The codes of the tickers. New tickers get the next ones."""
         codes = self.codes
         return np.fromiter((codes.setdefault(ticker, len(codes)) for ticker in ids), np.int32, len(ids))
 
@@ -128,13 +128,13 @@ class Timeline:
         return np.where((date > ends[at + 1]) & (sizes[at + 2] < sizes[at + 1]) | (at < 0), at + 1, at)
 
     def slot_before(self, code: Int32, slot: Int64) -> Int64:
-        """The nearest older slot that holds a cell of the ticker, -1: none does."""
+        """The nearest older slot that holds a cell of the ticker; -1: none does."""
         held, column = self._held_by(code)
         newest = np.maximum.accumulate(np.where(held, np.arange(len(held))[:, None], -1), axis=0)
         return np.where(slot > 0, newest[slot - 1, column], -1)
 
     def slot_after(self, code: Int32, slot: Int64) -> Int64:
-        """The nearest newer slot that holds a cell of the ticker, -1: none does."""
+        """The nearest newer slot that holds a cell of the ticker; -1: none does."""
         held, column = self._held_by(code)
         backwards = np.where(held, np.arange(len(held))[:, None], len(held))[::-1]
         oldest = np.minimum.accumulate(backwards, axis=0)[::-1]
@@ -161,7 +161,7 @@ class Timeline:
         return start, level
 
     def replace(self, keep: npt.NDArray[np.bool_], rows: npt.NDArray[np.void], held: Int8) -> None:
-        """Puts new rows in the place of those not kept."""
+        """Puts new rows in the place of those that are not kept."""
         chunks, bits = np.concatenate([self.chunks[keep], rows]), np.concatenate([self.held[keep], held])
         order = np.argsort(chunks["first"])
         self.chunks, self.held = chunks[order], bits[order]

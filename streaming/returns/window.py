@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a batch gives: one tick for each (cell, drop), in the order of cell key, then seq.
+    """What a batch gives: a tick for each (cell, drop), in the order of cell key, then seq.
 
     seq, key, volume: int64 [n]; price: float64 [n]; cell: int64 [n], the place of the tick's key among the distinct
     ones; starts: int64 [distinct keys], where each key begins; superseded: rows of a drop that a later one of the same
@@ -46,7 +46,7 @@ class Given:
 
 @dataclass(slots=True)
 class Window:
-    """Cells of one history in the order of key, and the slot of the chunk of each; -1: known from the index only."""
+    """Cells of one history in the order of key, and the slot of each one's chunk; -1: only the index has it."""
 
     cells: Cells
     slot: Int64

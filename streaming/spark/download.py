@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CHUNK = 1 << 18
-_TRIES = 4  # without a byte between them
+_TRIES = 4  # in a row that bring no byte
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 8.0
 _TIMEOUT = urllib3.Timeout(connect=20, read=60)
 _REDIRECTS_ONLY = urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=10)
@@ -39,18 +39,18 @@ _TRUST = (
 )
 _NO_WAY = (
     "Is there a way to the internet? Through a proxy: export HTTPS_PROXY=http://host:port (user:password@ before the "
-    "host if it wants a login)"
+    "host if the proxy asks for a login)"
 )
 
-_PAGE = "A page of a proxy, or a mirror that holds something else? Open the address in a browser"
+_PAGE = "Is it a page of a proxy, or does the mirror hold something else? Open the address in a browser"
 
 
 class DownloadError(StockETLError):
-    """A file cannot be fetched: what happened and what to do."""
+    """A file cannot be fetched. The text says what happened and what to do."""
 
 
 class _PassingError(DownloadError):
-    """What may be over at the next try."""
+    """An error that may be over at the next try."""
 
 
 def sha256_of(path: Path) -> str:
@@ -85,7 +85,7 @@ def shown(url: str) -> str:
 
 
 def _fetch_all(url: str, part: Path, size: int, told: Callable[[int], object]) -> None:
-    """Tries until the file is whole, or several tries have not brought a single byte."""
+    """Tries until the file is whole, or until several tries in a row have brought no byte."""
     progress = [_bytes(part), 0]  # at the last try, tries since then
 
     def stuck(_: tenacity.RetryCallState) -> bool:
@@ -124,14 +124,14 @@ class _Client:
                 else urllib3.PoolManager(**options)
             )
         except (ProxySchemeUnknown, LocationValueError) as error:
-            msg = f"the proxy {shown(proxy or '')!r} is none that can be used: expected http://host:port"
+            msg = f"the proxy {shown(proxy or '')!r} cannot be used: expected http://host:port"
             raise DownloadError(msg) from error
 
     def close(self) -> None:
         self._pool.clear()
 
     def fetch(self, part: Path, size: int, told: Callable[[int], object]) -> None:
-        """From where the part ends to the end of the file."""
+        """Fetches the rest of the file, from the end of the part."""
         begun = _bytes(part)
         if begun >= size:
             begun = 0
@@ -155,11 +155,11 @@ def _copy(
     try:
         for chunk in response.stream(_CHUNK):
             if there == 0 and chunk[: len(_ZIP)] != _ZIP[: len(chunk)]:
-                msg = f"what came is no jar but begins with {chunk[:_SHOWN_BYTES]!r}. {_PAGE}"
+                msg = f"the answer is not a jar: it begins with {chunk[:_SHOWN_BYTES]!r}. {_PAGE}"
                 raise DownloadError(msg)
             there += len(chunk)
             if there > size:
-                msg = f"what came is longer than the {size:,} bytes of the jar. {_PAGE}"
+                msg = f"the answer is longer than the {size:,} bytes of the jar. {_PAGE}"
                 raise DownloadError(msg)
             sink.write(chunk)
             told(there)
@@ -187,7 +187,7 @@ def _refuse(status: int, part: Path) -> None:
 
 
 def _told(error: HTTPError) -> DownloadError:
-    """What urllib3 says in one sentence, with what to do."""
+    """The error of urllib3 in one sentence, with what to do."""
     met: BaseException = error.reason if isinstance(error, MaxRetryError) and error.reason else error
     if isinstance(met, ProxyError):
         inner = met.original_error
@@ -208,7 +208,7 @@ def _check(url: str, part: Path, size: int, sha256: str) -> None:
         return
     found = f"{_bytes(part):,} bytes with the SHA-256 {sha256_of(part)}"
     part.unlink()
-    msg = f"{shown(url)} gave other content: expected {size:,} bytes with the SHA-256 {sha256}, got {found}. {_PAGE}"
+    msg = f"{shown(url)} has other content: expected {size:,} bytes with the SHA-256 {sha256}, got {found}. {_PAGE}"
     raise DownloadError(msg)
 
 

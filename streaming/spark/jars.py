@@ -26,12 +26,12 @@ DELTA = "io.delta:delta-spark_4.1_2.13:4.4.0"
 FOLDERS = "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0"  # see `spark`
 S3A = "org.apache.hadoop:hadoop-aws:3.4.2"
 
-# A jar that was checked carries this time; whatever writes into it changes that, and it is checked again.
+# Once a jar is checked, it gets this time. If something writes into it, the time changes and it is checked again.
 _CHECKED_AT = 1_000_000_000
 
 
 def jars(*, lake: bool, s3: bool, folders: bool) -> list[Path]:
-    """For Delta, S3 and a quicker Hadoop in folders, as wanted. Raises SettingsError if they cannot be fetched."""
+    """The jars for Delta, S3 and a quicker Hadoop in folders. Raises SettingsError if they cannot be fetched."""
     packages = ((lake, DELTA), (s3, S3A), (folders, FOLDERS))
     return [jar for wanted, package in packages if wanted for jar in _cached(package)]
 
@@ -50,7 +50,7 @@ def _cached(package: str) -> list[Path]:
 
 
 def _is_good(path: Path, jar: Jar) -> bool:
-    """Whether the jar is there as it should be; its content is read only if it may have changed since the last look."""
+    """Whether the jar is there and right. Its content is read only if it may have changed since the last look."""
     try:
         found = path.stat()
     except FileNotFoundError:
@@ -61,7 +61,7 @@ def _is_good(path: Path, jar: Jar) -> bool:
         return True
     if sha256_of(path) != jar.sha256:
         return False
-    with contextlib.suppress(OSError):  # in a cache that is not ours to write it is read again the next time
+    with contextlib.suppress(OSError):  # if we may not write to the cache, it is read again the next time
         os.utime(path, (_CHECKED_AT, _CHECKED_AT))
     return True
 
@@ -88,13 +88,13 @@ def _bring(jar: Jar, source: str, target: Path, told: Callable[[int], object]) -
     folders = [local_repository(), *([Path(source)] if source.startswith("/") else [])]
     for folder in folders:
         found = folder / jar.path
-        with contextlib.suppress(OSError):  # one that may not be read is one that does not have it
+        with contextlib.suppress(OSError):  # if it may not be read, it counts as missing
             if found.stat().st_size == jar.size and sha256_of(found) == jar.sha256:
                 _copy(found, target)
                 return
     if source.startswith("/"):
         expected = f"{source}/{jar.path} with {jar.size:,} bytes and the SHA-256 {jar.sha256}"
-        msg = f"could not find {jar}: {MIRROR} names a folder, so expected {expected}"
+        msg = f"could not find {jar}: {MIRROR} names a folder; expected {expected}"
         raise SettingsError(msg)
     url = f"{source}/{jar.path}"
     try:
@@ -118,7 +118,7 @@ def _copy(found: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def _alone(cache: Path) -> Iterator[None]:
-    """While this process fetches, others wait for it, and then find what they wanted."""
+    """While this process fetches, others wait for it, and then find the jars."""
     with (cache / ".fetching").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

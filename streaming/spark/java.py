@@ -1,4 +1,4 @@
-"""A Java for Spark to run on: the one that is there, or the one that comes from PyPI."""
+"""A Java for Spark to run on: one that is there, or the one from PyPI."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from streaming.errors import SettingsError
 from streaming.spark.wrappers import wrapper
 
 _JAVA_VERSIONS = range(17, 22)
-_VERSION_SECONDS = 120  # a busy machine needs some, a Java on a dead network drive would never answer
+_VERSION_SECONDS = 120  # a busy machine needs some; a Java on a dead network drive would never answer
 _ASKED_FOR = "jdk.incubator.vector"
 _WRAPPER = """#!/bin/sh
-# Spark asks for the module {module}, which only its linear algebra uses and which this Java does not have.
+# Spark asks for the module {module}. This Java does not have it, and only Spark's linear algebra uses it.
 for argument do
     shift
     [ "$argument" = --add-modules={module} ] || set -- "$@" "$argument"
@@ -73,7 +73,7 @@ def _java_version(home: Path) -> int | None:
 
 
 def _has_module(home: Path, module: str) -> bool:
-    """By the list that every Java keeps of itself; one without a list is a complete one."""
+    """By the list of modules that every Java has. A Java without a list is complete."""
     try:
         listed = re.search(r'MODULES="(.*)"', (home / "release").read_text())
     except OSError:
@@ -82,6 +82,6 @@ def _has_module(home: Path, module: str) -> bool:
 
 
 def _wrapped(home: Path) -> Path:
-    """A Java home whose `java` passes on all options but the one for the missing module."""
+    """A Java home whose `java` passes on all options except the one for the missing module."""
     java = wrapper("java", _WRAPPER.format(module=_ASKED_FOR, java=shlex.quote(str(home / "bin" / "java"))))
     return java.parents[1]

@@ -1,4 +1,4 @@
-"""The Java process that the session lives in: started, watched, and ended with the job."""
+"""The Java process in which the session lives: started, watched, and ended with the job."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class JavaEndedError(StockETLError):
 
 @contextlib.contextmanager
 def started(properties: dict[str, str], told: Path) -> Iterator[SparkSession]:
-    """A session in a Java of its own, or in spark-submit's; stopped at the end.
+    """A session in a Java of its own, or in that of spark-submit. It is stopped at the end.
 
     told: the file for what Java and the Python workers print. Raises JavaEndedError if it ends meanwhile.
     """
@@ -45,7 +45,7 @@ def started(properties: dict[str, str], told: Path) -> Iterator[SparkSession]:
             raise JavaEndedError(msg) from error
         raise
     finally:
-        with contextlib.suppress(Exception):  # Java may have ended before us; there is nothing left to stop then
+        with contextlib.suppress(Exception):  # Java may have ended already: then there is nothing to stop
             spark.stop()
         if java is not None:
             _end(java)
@@ -64,7 +64,7 @@ def _session(properties: dict[str, str], told: Path) -> tuple[subprocess.Popen[b
             gateway = launch_gateway(conf, {"stdout": sink, "stderr": sink, "process_group": 0})  # type: ignore[no-untyped-call]  # pyspark's
         java = getattr(gateway, "proc", None)
         _keep_quiet(SparkContext(conf=conf, gateway=gateway))
-        signal.signal(signal.SIGINT, ours)  # Spark has put one over it that raises wherever the main thread is
+        signal.signal(signal.SIGINT, ours)  # Spark has set one that raises wherever the main thread is
         return java, SparkSession.builder.config(map=dict(properties)).getOrCreate()
     except BaseException as error:
         if java is not None:
@@ -81,7 +81,7 @@ def _session(properties: dict[str, str], told: Path) -> tuple[subprocess.Popen[b
 
 
 def _end_of_java(java: subprocess.Popen[bytes] | None, error: BaseException) -> str | None:
-    """How Java has ended, if this error came of that."""
+    """If the end of Java caused this error: how it ended."""
     answers = isinstance(error, Py4JJavaError) or not isinstance(error, (Py4JError, ConnectionError, EOFError))
     if answers and not any(sign in str(error) for sign in _SHUT_DOWN):
         return None
@@ -91,12 +91,12 @@ def _end_of_java(java: subprocess.Popen[bytes] | None, error: BaseException) -> 
         code = java.wait(timeout=_END_SECONDS)
     except subprocess.TimeoutExpired:
         return None
-    number = -code if code < 0 else code - 128  # the latter where Java has ended itself in order
+    number = -code if code < 0 else code - 128  # above 128: Java has ended itself in order
     return f"was ended by signal {number}" if number > 0 else f"ended with code {code}"
 
 
 def _end(java: subprocess.Popen[bytes]) -> None:
-    """Java ends when its standard input does; waited for, so that the command leaves nothing behind."""
+    """Ends Java by closing its standard input, and waits, so that the command leaves nothing behind."""
     if java.stdin is not None:
         java.stdin.close()
     try:
@@ -107,13 +107,13 @@ def _end(java: subprocess.Popen[bytes]) -> None:
 
 
 def _log_to_file_only(name: str, path: Path) -> None:
-    """The bridge to Java logs each Python error with its whole trace; the one plain line is the supervisor's."""
+    """The bridge to Java logs each Python error with its trace: only to the file, since the supervisor tells it."""
     logger = logging.getLogger(name)
     logger.handlers[:] = [logging.FileHandler(path, delay=True)]
     logger.propagate = False
 
 
 def _keep_quiet(context: SparkContext) -> None:
-    """What sums up the counters of the tasks prints the whole trace when Java goes away."""
+    """When Java goes away, the server of the tasks' counters would print a trace: it tells it to the log instead."""
     server: Any = context._accumulatorServer  # noqa: SLF001 (pyspark has no other way)
     server.handle_error = lambda *_: logging.getLogger("py4j").info("Java no longer sends its counters")

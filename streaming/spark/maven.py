@@ -1,4 +1,4 @@
-"""Where the jars come from that pip's Spark lacks, and what each of them must be: `jars.lock` has their SHA-256."""
+"""Where the jars that pip's Spark lacks come from, and what each must be: `jars.lock` has their SHA-256."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class Jar:
 
     @property
     def path(self) -> str:
-        """Where every Maven repository has it."""
+        """Its path in every Maven repository."""
         return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.artifact}-{self.version}.jar"
 
 
 def locked(package: str) -> list[Jar]:
-    """What `jars.lock` lists for a package: itself and all that it needs beyond Spark's own jars."""
+    """What `jars.lock` lists for a package: its jar, and all that it needs beyond Spark's own jars."""
     text = (resources.files("streaming.spark") / "jars.lock").read_text(encoding="utf-8")
     rows = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
     found: list[Jar] = []
@@ -56,7 +56,7 @@ def locked(package: str) -> list[Jar]:
 
 
 def repository() -> str:
-    """The address of a Maven repository, no slash at its end, or of a folder that is laid out like one.
+    """The address of a Maven repository, without a slash at its end, or a folder that is laid out like one.
 
     By the variable, else by a mirror in Maven's settings, else the one that Spark's own resolver, Ivy, would take.
     Raises SettingsError for a variable that is no address.

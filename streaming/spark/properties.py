@@ -21,48 +21,48 @@ if TYPE_CHECKING:
 
     from streaming.settings import Settings
 
-# What the job relies on wherever it runs.
+# What the job needs wherever it runs.
 _ALWAYS_PROPERTIES = {
     "spark.driver.maxResultSize": "0",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.session.timeZone": "UTC",
-    # a third of the requests of Spark's own choice on S3 (13 LIST and 17 HEAD a batch instead of 35 and 48), and no
-    # `readlink` in a folder
+    # on S3 a third of the requests of Spark's own choice (13 LIST and 17 HEAD a batch instead of 35 and 48), and in a
+    # folder no `readlink`
     "spark.sql.streaming.checkpointFileManagerClass": (
         "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
     ),
-    # the rows in the lake's outbox carry sums: damaged ones are noticed instead of read
+    # the rows in the lake's outbox carry sums, so that damaged ones are noticed
     "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
-    # S3 and, in a folder, Hadoop keep a checksum of each file already
+    # S3 already keeps a checksum of each file, and in a folder Hadoop does
     "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
 }
 
 _DELTA_PROPERTIES = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    # for appends of a few rows: 0.6 s instead of 3 s each, and no 8 s every tenth time (two cores, both busy)
+    # an append of a few rows takes 0.6 s instead of 3 s, and not 8 s every tenth time (two cores, both busy)
     "spark.databricks.delta.snapshotPartitions": "1",
     "spark.databricks.delta.writeChecksumFile.enabled": "false",
     "spark.databricks.delta.properties.defaults.checkpointInterval": "100",
-    # --lake-retention may be less than Delta's own week, but is an hour at least: no append takes so long to commit
+    # --lake-retention may be less than Delta's own week, but at least an hour: no append takes so long to commit
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
-    # VACUUM makes as many tasks of listing a folder or two: of Spark's 10,000 it took more than ten minutes
+    # VACUUM makes this many tasks to list a folder or two; with Spark's 10,000 it took more than ten minutes
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
-    # files of this size are left alone when small ones are joined
+    # when small files are joined, files of this size are left alone
     "spark.databricks.delta.optimize.minFileSize": str(16 << 20),
     "spark.databricks.delta.optimize.maxFileSize": str(128 << 20),
 }
 
-# Without its native library, which pip's Spark lacks, Hadoop starts a `chmod` or `readlink` for each file that it makes
-# or looks at: about 35 processes a batch (0.3 s of a drop's way to the tables, 0.4 s of an append to Delta).
+# pip's Spark lacks Hadoop's native library. Without it Hadoop starts a `chmod` or `readlink` for each file that it
+# makes or looks at: about 35 processes a batch (0.3 s of a drop's way to the tables, 0.4 s of an append to Delta).
 _FOLDER_PROPERTIES = {
     "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
 }
 
 _WORKER_PYTHON = """#!/bin/sh
-# Spark puts its zip of pyspark first, which every Python process compiles anew (0.6 s each of the first five); the
-# installed pyspark is the same and is compiled already. Of any archive, Spark's own jar among them, a worker reads the
-# directory again at every task (40 ms).
+# Spark puts its zip of pyspark first, and every Python process compiles it anew (0.6 s for each of the first five). The
+# installed pyspark is the same and already compiled. A worker reads the directory of each archive, Spark's own jar too,
+# again at every task (40 ms).
 IFS=:
 for entry in $PYTHONPATH; do
     case $entry in
@@ -76,7 +76,7 @@ exec {python} "$@"
 
 
 def properties(settings: Settings, logs: Path) -> dict[str, str]:
-    """All of them for a session of this job; on one machine the jars that they name are fetched first.
+    """All properties for a session of this job. On one machine, first fetches the jars that they name.
 
     logs: the folder for Spark's own log.
     """
@@ -114,12 +114,12 @@ def under_spark_submit() -> bool:
 
 
 def worker_python() -> Path:
-    """The Python of the workers: this one, a little quicker to start."""
+    """The Python of the workers: this one, but quicker to start."""
     return wrapper("python", _WORKER_PYTHON.format(python=shlex.quote(sys.executable)))
 
 
 def _given_to_spark_submit() -> SparkConf | None:
-    """Java alone knows it: before Python is connected to Java, a `SparkConf` is empty."""
+    """Only Java knows it: before Python is connected to Java, a `SparkConf` is empty."""
     if not under_spark_submit():
         return None
     SparkContext._ensure_initialized()  # noqa: SLF001 (pyspark connects only when the context is made)
@@ -137,8 +137,8 @@ def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, str]:
     java_options = [
         f'"-Dstocketl.logs={logs}"',
         f'"-Dlog4j2.configurationFile={_conf().joinpath("log4j2.properties")}"',
-        # a batch is little work for Java and much code: the second compiler and parallel collectors cost more than
-        # they give (measured: 0.34 s instead of 0.51 s of CPU a batch)
+        # a batch is little work for Java but much code: the second compiler and parallel collectors cost more than they
+        # give (measured: 0.34 s of CPU a batch instead of 0.51 s)
         "-XX:TieredStopAtLevel=1",
         "-XX:+UseSerialGC",
     ]
@@ -158,7 +158,7 @@ def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, str]:
 
 
 def _s3a_properties() -> dict[str, str]:
-    """What boto3 would use (variables, profiles, roles), said to Hadoop's S3 client."""
+    """Tells Hadoop's S3 client what boto3 would use (variables, profiles, roles)."""
     from streaming.aws import client  # noqa: PLC0415 (boto3 takes 0.3 s to load and is needed only for S3)
 
     about = client().meta

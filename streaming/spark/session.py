@@ -23,7 +23,7 @@ _M_ARENA_MAX = -8  # of malloc.h
 
 @contextlib.contextmanager
 def session(settings: Settings) -> Iterator[SparkSession]:
-    """A session on this machine, or the one that spark-submit has prepared; stopped at the end."""
+    """A session on this machine, or the one that spark-submit has prepared. It is stopped at the end."""
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     if not under_spark_submit():
@@ -32,14 +32,14 @@ def session(settings: Settings) -> Iterator[SparkSession]:
         _few_arenas()
     with started(properties(settings, logs), logs / "spark.log") as spark:
         if under_spark_submit():
-            # Spark gives the source's process on the driver a folder of --py-files that does not exist (its
-            # PythonStreamingSourceRunner asks for the files of a job "streaming_job"); the driver's own path has them.
+            # For the source's process on the driver, Spark names a folder of --py-files that does not exist (its
+            # PythonStreamingSourceRunner asks for the files of a job "streaming_job"). The driver's own path has them.
             spark.sparkContext.environment["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")
         yield spark
 
 
 def _few_arenas() -> None:
-    """Else each of the many threads keeps what was freed: with a file of 4 GB the peak was 3.2 instead of 3.0 GB.
+    """Else each of the many threads keeps what was freed: with a file of 4 GB the peak was 3.2 GB instead of 3.0.
 
     Of glibc, by whose variable the processes to come know it, and by its call this one, which has begun already.
     """
@@ -49,5 +49,5 @@ def _few_arenas() -> None:
 
 
 def parse_tasks(spark: SparkSession) -> int:
-    """How many tasks read the drops of a batch: one for each core that there is."""
+    """How many tasks read the drops of a batch: one for each core."""
     return max(int(spark.sparkContext.defaultParallelism), partitions())

@@ -1,4 +1,4 @@
-"""Which certificate authorities a download trusts: the system's, and every one that the user has named to some tool."""
+"""Which certificate authorities a download trusts: the system's, and each one that the user has named to a tool."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SYSTEMS = (
 
 
 def trusted() -> ssl.SSLContext:
-    """A context that trusts the system's authorities and those of the variables and files that other tools know.
+    """A context that trusts the system's authorities, and those in the variables and files that other tools know.
 
     That is more than any one of them would trust: what is fetched is known by its SHA-256 anyway.
     """
@@ -29,13 +29,13 @@ def trusted() -> ssl.SSLContext:
 
 
 def unusable() -> list[str]:
-    """Which of the files that the user has named cannot be used, each with the reason."""
+    """The files that the user has named but that cannot be used, each with the reason."""
     found: list[str] = []
     for name, path in _named().items():
         try:
             _trust(ssl.create_default_context(), path)
         except OSError as error:
-            found.append(f"{name} names {path}, which holds no certificate: {error.strerror or error}")
+            found.append(f"{name} names {path}, but it holds no certificate: {error.strerror or error}")
     return found
 
 
@@ -58,7 +58,7 @@ def _trusting(paths: tuple[Path, ...]) -> ssl.SSLContext:
     context = ssl.create_default_context()  # knows SSL_CERT_FILE and SSL_CERT_DIR
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # Python 3.13 refuses what many authorities of proxies look like
     for path in paths:
-        with contextlib.suppress(OSError):  # `unusable` tells of it if it matters
+        with contextlib.suppress(OSError):  # if it matters, `unusable` tells it
             _trust(context, path)
     return context
 

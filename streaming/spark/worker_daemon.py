@@ -1,4 +1,4 @@
-"""The process that Spark's Python workers are forked from, with what they need already loaded.
+"""The process from which Spark's Python workers are forked: what they need is loaded already.
 
 A worker forked from Spark's own daemon imports pandas and pyarrow anew: a second of CPU in each of the first tasks.
 Named by `spark.python.daemon.module`.

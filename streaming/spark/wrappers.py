@@ -1,4 +1,4 @@
-"""Small scripts in a cache folder of the user that stand before a program and start it a little differently."""
+"""Small scripts, in a cache folder of the user, that start a program a little differently."""
 
 from __future__ import annotations
 

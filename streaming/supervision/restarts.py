@@ -1,4 +1,4 @@
-"""When a query that ended is started again: by what ended it, how often that has happened, and for how long it runs."""
+"""Whether and when an ended query is started again: by what ended it, how often that came, and how long it ran."""
 
 from __future__ import annotations
 

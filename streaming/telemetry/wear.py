@@ -1,8 +1,8 @@
 """Whether the job should begin anew before its processes have no descriptors left.
 
-Spark before 4.1.4 leaves two sockets open in Java for each task of the state and batch (SPARK-58932), and nothing but
-the end of that Java closes them. At the limit nothing can be opened any more, so the job ends in good time, between two
-batches, and begins anew: by itself on one machine, as another step under spark-submit.
+Spark before 4.1.4 leaves two sockets open in Java for each task of the state and batch (SPARK-58932). Only the end of
+that Java closes them. At the limit nothing can be opened any more. So the job ends in good time, between two batches,
+and begins anew: by itself on one machine, as another step under spark-submit.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WORN = 0.7  # of the limit: a batch takes a few dozen at most, so there is time to end in order
-FRESH = 0.5  # a job that begins with more than that gains nothing by beginning anew
+WORN = 0.7  # of the limit: a batch opens a few dozen at most, so there is time to end in order
+FRESH = 0.5  # if a job begins with more than this, beginning anew gains nothing
 
 
 class Wear(Observer):
-    """Told after each batch what its processes have open. highest: of the last batch, by its share; None at first.
+    """Hears after each batch what its processes have open. highest: the largest share of the last batch; None at first.
 
     ended: whether the job ends for this reason.
     """
@@ -41,11 +41,11 @@ class Wear(Observer):
         self.ended = self._out = False
 
     def published(self, batch: Published) -> None:
-        """What the batch says of each Java in which a part of the state was worked on."""
+        """Looks at what each Java that worked on the state has open."""
         self.see(batch.held)
 
     def see(self, of_the_state: Iterable[Descriptors]) -> None:
-        """of_the_state: each Java in which a part of the state was worked on. Adds this process and its Java."""
+        """of_the_state: each Java that worked on the state. Adds this process and its Java."""
         own = of_process(os.getpid(), "python"), of_java_above()
         found = [*of_the_state, *(one for one in own if one is not None)]
         if not found:
@@ -64,11 +64,11 @@ class Wear(Observer):
             log.warning("%s from the beginning: raise its limit (`ulimit -n`), or the job may end", held)
 
     def ends(self, *, between_batches: bool) -> bool:
-        """Whether the job is to end now. between_batches: each batch that was published has its receipts."""
+        """Whether the job is to end now. between_batches: each published batch has its receipts."""
         self.ended = self.ended or (self._out and between_batches)
         return self.ended
 
 
 def begin_anew() -> None:
-    """The same command in the place of this process. Does not return. Not for a process that Java has started."""
+    """Puts the same command in the place of this process and does not return. Not for a process that Java started."""
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (what runs now, once more)

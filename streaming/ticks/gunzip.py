@@ -1,4 +1,4 @@
-"""Gzip, piece by piece and bounded: a bomb costs no more than the limit, a damaged file is never loaded by half.
+"""Gzip, piece by piece and bounded: a bomb costs no more than the limit, a damaged file is never half loaded.
 
 Members one after another are one file (RFC 1952, section 2.2); zero bytes after the last one are padding.
 """

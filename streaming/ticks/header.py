@@ -1,4 +1,4 @@
-"""The first bytes of a drop: is it a CSV at all, and which columns are ours.
+"""The first bytes of a drop: whether it is a CSV at all, and which columns are ours.
 
 The verdict rests on the first `HEADER_LIMIT + 1` bytes only, so it is the same however a drop is cut into ranges.
 """
@@ -15,7 +15,7 @@ from streaming.ticks.fields import BLANKS, CONTROL, NAMES, REQUIRED, day_of, pri
 HEADER_LIMIT = 1 << 20
 """Bytes within which the header line must end: some 30,000 columns have room."""
 TEXT_WINDOW = 1 << 16
-"""Bytes in which a NUL condemns the whole drop; further down it costs only its row."""
+"""If a NUL is in these bytes, the whole drop fails. Further down it costs only its row."""
 GZIP = b"\x1f\x8b"
 _IGNORED_SHOWN, _NAME_SHOWN = 50, 60
 

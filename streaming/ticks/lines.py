@@ -1,4 +1,4 @@
-"""Bytes → blocks of whole lines, for a whole drop or a range of one; memory is bounded for lines of any length."""
+"""Bytes → blocks of whole lines, for a whole drop or a range. Memory is bounded for lines of any length."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def wrong_name(key: str) -> str | None:
 
 
 def splittable(head: bytes) -> bool:
-    """Whether a drop that begins with `head` may be parsed in byte ranges; a gzip may not."""
+    """Whether a drop that begins with `head` may be parsed in byte ranges. A gzip may not."""
     return not head.startswith(GZIP)
 
 
@@ -113,7 +113,7 @@ def bucket_of(ticker: str, buckets: int) -> int:
 
 
 def by_bucket(ticks: Ticks, buckets: int) -> dict[int, Ticks]:
-    """The rows of each bucket that has any, in their order, each with only its own ids."""
+    """The rows of each bucket that has some, in their order, each with only its own ids."""
     homes = np.array([bucket_of(ticker, buckets) for ticker in ticks.ids], np.int64)
     place = np.zeros(len(homes), np.int32)
     order = np.argsort(homes[ticks.code], kind="stable") if len(ticks) else np.empty(0, np.int64)

@@ -158,9 +158,9 @@ def test_what_a_killed_process_left_is_used_if_it_is_of_the_jar_and_fetched_anew
 @pytest.mark.parametrize(
     ("fault", "content", "reason"),
     [
-        ("page", CONTENT, "no jar but begins with b'<!DOCTYPE html>"),
+        ("page", CONTENT, "is not a jar: it begins with b'<!DOCTYPE html>"),
         ("endless", CONTENT, "longer than"),
-        (None, OTHER, "gave other content: expected"),
+        (None, OTHER, "has other content: expected"),
         (404, CONTENT, "HTTP 404"),
         (403, CONTENT, "HTTP 403"),
     ],
