@@ -174,6 +174,13 @@ def test_each_command_and_variable_is_named_in_the_manual() -> None:
     assert [name for name in named if not re.search(rf"{name}\b", MANUAL)] == []
 
 
+def test_each_module_is_named_in_the_design() -> None:
+    """The list of packages in DESIGN.md leaves no module out."""
+    packages = (ROOT / "DESIGN.md").read_text().split("\n## Packages\n")[1].split("\n## ")[0]
+    named = set(re.findall(r"`([a-z0-9_]+)`", packages)) | {"__init__", "__main__"}
+    assert {path.stem for path in (ROOT / "streaming").rglob("*.py")} - named == set()
+
+
 def test_the_page_of_options_is_what_help_says() -> None:
     """docs/options.md has each option of each command with its own text, and no other."""
     text = (ROOT / "docs/options.md").read_text()
