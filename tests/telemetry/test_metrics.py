@@ -94,4 +94,4 @@ def test_what_cloudwatch_refuses_goes_with_the_next_flush(caplog: pytest.LogCapt
     metrics.add({"RowsLoaded": 3})
     metrics.flush()
     assert sent.values() == {"RowsLoaded": [3.0, 3.0]}
-    assert [record.getMessage() for record in caplog.records] == ["figures wait: throttled"]
+    assert [record.getMessage() for record in caplog.records] == ["figures wait for the next time: throttled"]
