@@ -48,7 +48,7 @@ def main(
     home: Annotated[Path, typer.Option(help="Folder for all data, and the results.", show_default="bench-home")] = ROOT
     / "bench-home",
 ) -> None:
-    """Measures, prints the table, exit 1 on an error or where tables differ."""
+    """Measures and prints the table. Exit code 1: an error, or tables differ."""
     from databases import Databases  # noqa: PLC0415 (only now on the path)
 
     from bench.place import Bench, Sizes  # noqa: PLC0415 (as above)

@@ -58,7 +58,7 @@ class Sampler(Watching):
 
 
 def await_calm(leader: int, limit: float = 600.0) -> None:
-    """Until the tree uses less than 30 % of a core for a second: nothing is done in the background any more.
+    """Waits until the tree has used less than 30 % of a core for a second, so that nothing runs in the background.
 
     Raises TimeoutError after `limit` seconds.
     """
@@ -70,7 +70,7 @@ def await_calm(leader: int, limit: float = 600.0) -> None:
 
 
 def share_of_core(leader: int, seconds: float) -> tuple[float, Usage]:
-    """The share of one core that the tree uses from now on for so long, and its usage at the end."""
+    """The share of one core that the tree uses during this time, and its usage at the end."""
     before, started = usage(leader), time.monotonic()
     time.sleep(seconds)
     after = usage(leader)

@@ -79,7 +79,7 @@ class Ours:
             return sum(count for (count,) in cur.fetchall())
 
     def calm(self) -> None:
-        """Waits until nothing is done in the background any more: the lake has all that the tables have."""
+        """Waits until nothing runs in the background any more: the lake has all that the tables have."""
         await_calm(self.leader)
 
     def kill(self) -> None:
@@ -146,7 +146,7 @@ def job(room: Room, name: str, *options: str, env: dict[str, str] | None = None)
 def started(
     home: Path, uri: str, files: Sequence[Path] = (), options: Sequence[str] = (), env: dict[str, str] | None = None
 ) -> Iterator[Ours]:
-    """A job on a home that was given these files before, from when it watches its input."""
+    """A job on a home that got these files before, once it watches its input."""
     with Job(home, uri, "--settle", "0", "--log-format", "json", *options, env=env) as running:
         running.wait_for("the query", lambda: '"watching ' in running.output)
         yield Ours(running, home, uri, list(files))

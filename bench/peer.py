@@ -1,4 +1,4 @@
-"""The yardstick: the same tables by hand with polars and COPY, in one process, nothing kept for a crash.
+"""The yardstick: the same tables by hand with polars and COPY, in one process that keeps nothing for a crash.
 
     python -m bench.peer load DATABASE FILE...     reads all files, writes all tables, prints the seconds it took
     python -m bench.peer follow DATABASE FOLDER    looks into the folder every 20 ms, writes each new file
@@ -60,7 +60,7 @@ def load(files: Sequence[Path], database: connection) -> None:
 
 
 def follow(folder: Path, database: connection) -> None:
-    """Writes each new file of the folder, one row a table in one transaction; until it is killed."""
+    """Writes each new file of the folder, one row into each table in one transaction, until it is killed."""
     last: dict[str, float] = {}
     seen: set[str] = set()
     while True:

@@ -1,4 +1,4 @@
-"""What all workloads share: the folder for everything that comes and goes, the databases, sizes, figures."""
+"""What all workloads share: a folder for all that comes and goes, the databases, sizes, figures."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Sizes:
     idle: float = 60.0
 
     def quick(self) -> Sizes:
-        """Those of the short run: fewer drops before the measured ones."""
+        """The sizes of the short run: fewer drops before the measured ones."""
         return replace(self, warm_up=4)
 
     def scaled(self, by: float) -> Sizes:

@@ -22,7 +22,7 @@ _CALM_SECONDS = 5.0
 
 
 def bulk_2m(bench: Bench) -> None:
-    """Two million rows, three times; in a full run then drips after them, and `stocketl verify`."""
+    """Two million rows, three times. In a full run also drips after them, and `stocketl verify`."""
 
     def then(room: Room, job: Ours) -> None:
         measure(bench, job, "drip-200-after-2m", day_drops(bench, room, bench.sizes.few, bench.sizes.bulk_dates))
@@ -46,7 +46,7 @@ def bulk_10m(bench: Bench) -> None:
 
 
 def drip_200(bench: Bench) -> None:
-    """200 tickers into an empty history; in a full run then a minute idle."""
+    """200 tickers into an empty history. In a full run also an idle minute."""
     with bench.room("drip-200") as room:
         drops = day_drops(bench, room, bench.sizes.few, 0)
         peer = beside(bench, room, "200", drops)
@@ -58,7 +58,7 @@ def drip_200(bench: Bench) -> None:
 
 
 def drip_10000(bench: Bench) -> None:
-    """10,000 tickers into an empty history; in a full run then after 10 M and 50 M cells."""
+    """10,000 tickers into an empty history. In a full run also after 10 M and 50 M cells."""
     sizes, many = bench.sizes, bench.sizes.many
     with bench.room("drip-10000") as room:
         drops = day_drops(bench, room, many, 0)
@@ -88,7 +88,7 @@ def s3(bench: Bench) -> None:
 
 
 def start(bench: Bench) -> None:
-    """A start with one file lying there; then kill -9, another file, and the start after that."""
+    """A start with one file in the input; then kill -9, another file, and the next start."""
     for _ in range(bench.repeats):
         with bench.room("start") as room:
             drops = day_drops(bench, room, bench.sizes.few, 0)

@@ -1,4 +1,4 @@
-"""Where the time of a batch goes: Spark's progress events and the job's own log, as far as they tell."""
+"""Where the time of a batch goes, as far as Spark's progress events and the job's own log tell."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _EVENT = "Streaming query made progress: {"
 
 
 def mean_seconds(home: Path, output: str, uri: str, keys: Sequence[str]) -> dict[str, float]:
-    """Mean seconds by stage over the batches of these drops; empty where nothing is told."""
+    """Mean seconds by stage over the batches of these drops. Empty if nothing is told."""
     batches = _batches(uri, keys)
     log = home / "logs" / "spark.log"
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []

@@ -142,7 +142,7 @@ class _Checked:
             pass
         discard(self._place, checksums.name_of("metadata"))
         self._place.put("metadata", json.dumps({"id": str(uuid.uuid4())}).encode())
-        log.warning("%s/metadata was gone or damaged and is written anew: it held nothing but a name", self._url)
+        log.warning("%s/metadata was missing or damaged and is written anew: it only holds a name", self._url)
 
     def schema(self) -> None:
         """The newest description of the state, and the files that it names, wherever the checkpoint lies now."""

@@ -57,7 +57,7 @@ def sign_of_life(settings: Settings) -> Iterator[None]:
         settings.home.mkdir(parents=True, exist_ok=True)
         handle = os.open(settings.home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        log.warning("`stocketl status` will not see this job by its home: %s", error)
+        log.warning("`stocketl status` cannot find this job by its home: %s", error)
         yield
         return
     ended = threading.Event()

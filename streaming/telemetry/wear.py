@@ -59,9 +59,9 @@ class Wear(Observer):
         held = f"{highest.process} has {highest.open:,} of {highest.limit:,} descriptors open"
         if self._least < FRESH:
             self._out = True
-            log.warning("%s: the job ends between two batches and begins anew, nothing is lost", held)
+            log.warning("%s: the job ends between two batches and begins anew; nothing is lost", held)
         else:
-            log.warning("%s from the beginning: raise its limit (`ulimit -n`), or the job may end", held)
+            log.warning("%s from the beginning: raise its limit (`ulimit -n`), else the job may end", held)
 
     def ends(self, *, between_batches: bool) -> bool:
         """Whether the job is to end now. between_batches: each published batch has its receipts."""

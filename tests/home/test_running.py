@@ -174,7 +174,7 @@ def test_a_home_that_cannot_be_written_costs_the_sign_only(tmp_path: Path, caplo
     (tmp_path / "home").write_text("a file")
     with sign.sign_of_life(load(environment=False, home=str(tmp_path / "home"))):
         pass
-    assert "will not see this job" in caplog.text
+    assert "cannot find this job" in caplog.text
 
 
 def test_a_job_is_seen_by_its_sessions_in_the_database(database: str) -> None:
