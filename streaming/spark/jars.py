@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 DELTA = "io.delta:delta-spark_4.1_2.13:4.4.0"
-FOLDERS = "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0"  # see `spark`
+FOLDERS = "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0"  # see `properties`
 S3A = "org.apache.hadoop:hadoop-aws:3.4.2"
 
 # Once a jar is checked, it gets this time. If something writes into it, the time changes and it is checked again.

@@ -1,7 +1,7 @@
 """What one field of a CSV row may hold, and the closed list of reasons why a row is not a tick.
 
 Each function takes a field without the blanks around it and gives the value, or None if the field breaks the
-contract. They are the one authority: the columnar path (`blocks`) accepts less and asks them about the rest.
+contract. They are the one authority: the columnar path (`by_column`) accepts less and asks them about the rest.
 """
 
 from __future__ import annotations

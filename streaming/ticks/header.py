@@ -34,7 +34,7 @@ _OTHER_FORMATS = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"7z\xbc\xaf": "a 7z archive",
 }
-# Blank lines, as `rows` knows them, and blanks before the first name.
+# Blank lines, as `by_line` knows them, and blanks before the first name.
 _BEGINNING = re.compile(rb"(?:[ \t\n]|\r\n|\xc2\xa0|\xef\xbb\xbf)*+")
 
 

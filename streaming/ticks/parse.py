@@ -32,7 +32,7 @@ class Parsed:
 
     ticks: one row per (date, id): the last row's price, the last known volume, in the order of the last rows.
     rejects: line 1 is the first line of the bytes given, the text at most 1,000 characters; the first 32 Mi characters
-    of them are kept (`blocks.REJECTS_ROOM`), all are counted. lines: lines that belong to the bytes given.
+    of them are kept (`by_column.REJECTS_ROOM`), all are counted. lines: lines that belong to the bytes given.
     rows_read = rows_loaded + rows_duplicate + rows_rejected; blank lines and the header are no rows.
     reasons: rows per reason of `fields.REASONS`. first_date, last_date: of the ticks, ISO.
     content: the sum of the fingerprint of all valid rows, duplicates included: the same however a drop is cut.

@@ -55,7 +55,7 @@ def test_a_late_price_and_a_correction_give_the_returns_of_the_dates_that_have_a
     ],
 )
 def test_a_row_outside_the_contract_loads_nothing(row: str) -> None:
-    """Every value must be one that section 3 of the contract allows; the rows around it load."""
+    """Every value must be one that the contract allows; the rows around it load."""
     header, good = "date,id,price,trade_volume", "2024-01-01,A,1,9223372036854775807"
     tables.assert_same(
         tables.expected([f"{header}\n{row}\n{good}\n".encode()]), tables.expected([f"{header}\n{good}\n".encode()])
