@@ -32,7 +32,7 @@ test: quick
 	@$(BIN)/python -m pytest -m spark -n 2 --dist loadfile
 endif
 
-check: lint quick ## lint, types and the tests that need no Spark (three minutes)
+check: lint quick ## lint, types and the tests that start no Spark (three minutes)
 
 lint: dev ## ruff, mypy, the floors of the imports, shellcheck
 	@$(BIN)/ruff check

@@ -24,6 +24,8 @@ from streaming.errors import DatabaseError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.spark  # it starts servers of its own
+
 
 @pytest.fixture
 def home() -> Iterator[Path]:

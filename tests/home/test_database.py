@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.spark  # it starts servers of its own
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[Settings]:

@@ -27,6 +27,8 @@ from streaming.errors import DatabaseError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.spark  # it starts servers of its own
+
 
 class Pair:
     """A primary and a standby that has everything that was committed (synchronous replication)."""
@@ -242,7 +244,6 @@ def test_a_commit_that_waits_for_a_synchronous_standby_is_told(
     assert query(standing.standby.uri, "SELECT n FROM seen WHERE n = -1") == [(-1,)]
 
 
-@pytest.mark.spark
 def test_a_job_goes_on_at_the_new_writer(pair: Pair, tmp_path: Path) -> None:
     """Its address leads to the standby before that is promoted; the files that come meanwhile are loaded once."""
     home, loaded = tmp_path / "home", []
