@@ -100,7 +100,7 @@ def upload(
 ) -> dict[str, str]:
     """Puts a built version to `stocketl/<name of the folder>/`. Files that are there already stay.
 
-    sleep: waits so many seconds. Returns the S3 version id of each file, by its path in the folder; raises DeployError
+    sleep: waits for seconds. Returns the S3 version id of each file, by its path in the folder; raises DeployError
     where the bucket gives none.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())

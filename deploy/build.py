@@ -73,7 +73,7 @@ def archive(path: Path, files: Mapping[str, bytes]) -> None:
 
 
 def download(packages: Iterable[Package], into: Path, *, python: str) -> list[Path]:
-    """The wheels of exactly these packages for the platform of EMR and Lambda, whatever this machine is."""
+    """The wheels of exactly these packages, for the platform of EMR and Lambda instead of this machine."""
     pins = [str(package) for package in packages]
     options = [part for platform in _PLATFORMS for part in ("--platform", platform)]
     subprocess.run(

@@ -24,7 +24,7 @@ _NOTHING = ("didn't contain changes", "No updates are to be performed", "no chan
 
 
 class Stack:
-    """One stack by its name. sleep: waits so many seconds."""
+    """One stack by its name. sleep: waits for seconds."""
 
     def __init__(
         self,

@@ -115,7 +115,7 @@ def tell_rest(buckets: list[str], database: str | None, console: Console, *, del
     if database:
         commands.append(f"aws rds describe-db-snapshots --db-instance-identifier {database}")
     if commands:
-        console.print("if this is cut off, run it again; if the stack is gone by then, what is left to do is:")
+        console.print("if this is cut off, run it again; if the stack is gone by then, this is left to do:")
     for command in commands:
         console.print(f"  {command}", highlight=False, soft_wrap=True)
 

@@ -81,7 +81,7 @@ class Trigger:
     def run(self) -> TriggerReport:
         """One invocation.
 
-        Raises TriggerError for what a person must mend, and whatever boto3 raises while nothing has been done yet: the
+        Raises TriggerError if a person must mend something, and what boto3 raises before anything has been done: the
         next invocation starts anew.
         """
         memory, etag = self._control.memory()  # before the look: what others do meanwhile then shows in the ETag

@@ -12,7 +12,7 @@ import gc
 import pyarrow as pa
 
 LARGE = 50_000  # rows
-LARGE_BYTES = 24 * LARGE  # of packets: so many rows
+LARGE_BYTES = 24 * LARGE  # of packets with as many rows
 
 
 def give_back() -> None:

@@ -62,7 +62,7 @@ class Memory:
     last_stop: str | None = None
 
     def intend(self, intention: Intention, keep: timedelta, live: set[str]) -> Memory:
-        """With an action that is about to be tried: a start counts from now on, whatever becomes of it.
+        """With an action that is about to be tried. A start counts from now on, even if it fails.
 
         keep: how long a start counts; live: the steps that EMR still has, of which it matters whether they were
         cancelled.
@@ -102,7 +102,7 @@ class Memory:
         return replace(memory, starts=self.starts | {intention.kind: self.starts[intention.kind][:-1]})
 
     def unknown(self, outcome: str) -> Memory:
-        """With an intention of which nobody can tell any more whether it had an effect."""
+        """With an intention that may or may not have had an effect; nobody can tell any more."""
         return replace(self, intention=replace(self._pending(), outcome=outcome))
 
     def _pending(self) -> Intention:

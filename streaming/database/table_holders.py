@@ -60,7 +60,7 @@ def _found(cur: cursor, condition: str, values: list[str]) -> Holders:
     cur.execute(_HOLDERS.format(condition), values)
     rows = cur.fetchall()
     if not rows:
-        return Holders("whoever held it has just let it go", "")
+        return Holders("the session that held it has just let it go", "")
     told = [_prepared(row[6], row[7], row[4]) if row[0] is None else _session(*row[:6]) for row in rows[:_SHOWN]]
     more = [f"{len(rows) - _SHOWN} more"] if len(rows) > _SHOWN else []
     pid, user, *_, gid, _ = rows[0]  # the others may have come just now

@@ -74,7 +74,7 @@ def write(cur: cursor, changes: Changes, places: Mapping[str, Place], rewritten:
     """Writes all changes in the caller's transaction and keeps `stocketl.latest` up; returns the cells written.
 
     places: where each ticker lives; the columns must be there (`streaming.publish.widening`). rewritten: counts, for
-    each table (a quoted name), the rows of which a new version was written.
+    each table (a quoted name), the rows that got a new version.
     """
     cur.execute("SELECT wide_schema FROM stocketl.writer")
     (schema,), *_ = cur.fetchall()
@@ -135,7 +135,7 @@ def _exists(cur: cursor, table: sql.Identifier, dates: Int32) -> npt.NDArray[np.
 
 
 def _copy(cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: TableCells) -> int:
-    """New rows, one for each date even where it has no cell in this table."""
+    """New rows, one for each date, even if it has no cell in this table."""
     cells, used = cells.without_empty_columns()
     names = ", ".join(["date", *quoted[used]])
     pieces = made_ahead(wide_rows(piece) for piece in cells.slices())
@@ -169,7 +169,7 @@ def _update(  # noqa: PLR0917 - where, what, how
 
 
 def _stage(cur: cursor, staging: str, kind: Kind, block: TableCells) -> None:
-    """One array per date: a table of two columns serves all groups, where 800 columns would swell the catalogue."""
+    """One array per date: a table of two columns serves all groups, while 800 columns would swell the catalogue."""
     cur.execute("SELECT to_regclass(%s) IS NULL", (staging,))
     if cur.fetchall() == [(True,)]:
         # PLAIN: in a compressed value each element costs the whole array

@@ -82,7 +82,7 @@ class Order:
     """What is loaded again: (name, file), in this order.
 
     names: by the seq that a drop had; missing: drops whose file is gone; extra: files that the ledger does not know,
-    loaded last; in_part: failed drops of which rows had been loaded.
+    loaded last; in_part: failed drops that had loaded some rows.
     """
 
     files: list[tuple[str, Path]] = field(default_factory=list)

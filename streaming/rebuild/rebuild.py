@@ -163,7 +163,7 @@ def _unchanged(settings: Settings, asides: rebuild_files.Asides) -> bool:
 def _planned(settings: Settings, stamp: str) -> _Plan:
     asides = rebuild_files.Asides(settings, stamp)
     places = (settings.success, settings.checkpoint, settings.input)
-    if not any(open_place(place).keys() for place in places):  # before a server is made for a home that is none
+    if not any(open_place(place).keys() for place in places):  # before a server is made in a folder that is no home
         msg = f"there is nothing to rebuild: {', '.join(places)} are empty or missing. Check --home and the places"
         raise StockETLError(msg)
     with _database(settings) as cur:

@@ -19,7 +19,7 @@ _LITERAL_BACKSLASH = re.compile(r"\\(?!x(?:5C|[89A-F][0-9A-F]))")
 
 
 def free_name(target: Place, key: str, seq: int, taken: Collection[str] = frozenset()) -> str:
-    """A key for the file that nothing has at the target, and that is none of those `taken`.
+    """A key for the file that nothing has at the target and that is not in `taken`.
 
     Its own key if that is free; if the name is taken, the drop's number is added: `a.12.csv.gz`. For a folder, a part
     that could lead out of it or cannot be a file name is escaped (`..` becomes `%2E.`, nothing becomes `%2F`, a

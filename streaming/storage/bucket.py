@@ -156,7 +156,7 @@ class Bucket:
             return None
 
     def exists(self, key: str) -> bool:
-        """Whether there is an object; a delete marker is none."""
+        """Whether there is an object. A delete marker does not count."""
         return self.head(key) is not None
 
     def keys(self) -> list[str]:

@@ -100,7 +100,7 @@ class Refusals:
 
 
 def _is_of_the_object(error: ClientError) -> bool:
-    """Archived, or encrypted with a key that its producer keeps (SSE-C): so whoever asks."""
+    """Archived, or encrypted with a key that its producer keeps (SSE-C): refused to everybody."""
     return code_of(error) == "InvalidObjectState" or "form of Server Side Encryption" in str(error)
 
 

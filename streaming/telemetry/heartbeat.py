@@ -33,7 +33,7 @@ HEARTBEAT, STOP = "heartbeat.json", "stop"
 
 
 class Heartbeat(Follower):
-    """Writes `heartbeat.json` to `place` every so many seconds; sets `stop` once that marker is there.
+    """Writes `heartbeat.json` to `place` every `every` seconds. Once the marker `stop` is there, sets `stop`.
 
     committed: the last batch whose receipts are written, -1 before the first; drops: how many were last seen to wait
     in the input; held: the most descriptors that a process of the last batch had open.
