@@ -44,7 +44,7 @@ _PROXY_HELP = (
 )
 _RUN, _DEV = (
     ("what the job needs", ".", "590 MB", "some minutes"),
-    ("what tests, lint, bench and deployment need", ".[dev]", "70 MB", "some minutes"),
+    ("what tests, lint, bench and deployment need", ".[dev]", "130 MB", "some minutes"),
 )
 
 
