@@ -163,7 +163,7 @@ def test_a_checkpoint_that_has_lost_all_its_commits_is_refused(left: list[str], 
     for path in (make(tmp_path) / "commits").iterdir():
         if path.name not in left:
             path.unlink()
-    with pytest.raises(CheckpointError, match=r"commits/1 is missing, though batch 2 was begun.*stocketl rebuild"):
+    with pytest.raises(CheckpointError, match=r"commits/1 is missing, though batch 2 has begun.*stocketl rebuild"):
         inspect(str(tmp_path))
 
 
