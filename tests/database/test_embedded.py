@@ -228,7 +228,7 @@ def test_a_directory_that_holds_something_else_is_left_alone(home: Path) -> None
         embedded.start(home / "photos")
     (home / "old").mkdir()
     (home / "old" / "PG_VERSION").write_text("9.6\n")
-    with pytest.raises(DatabaseError, match=r"is of PostgreSQL '9.6', expected 18"):
+    with pytest.raises(DatabaseError, match=r"was made by PostgreSQL '9.6', expected 18"):
         embedded.start(home / "old")
     assert [path.name for path in sorted(home.rglob("*")) if path.is_file()] == [
         ".old.lock",

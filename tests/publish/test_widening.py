@@ -177,7 +177,7 @@ def test_the_wait_names_who_holds_the_table(world: World, caplog: pytest.LogCapt
     [(since,)] = world.query("SELECT xact_start FROM pg_stat_activity WHERE pid = %s", pid)
     assert f"since {since:%Y-%m-%d %H:%M:%S}" in told
     assert "last statement: SELECT * FROM prices)" in told
-    assert "The new column stk_C and 1 more needs it" in told
+    assert "The new column stk_C and 1 more needs the table" in told
     assert "Files are loaded in their order" in told
     assert f"SELECT pg_terminate_backend({pid})" in told
     world.change(f"SELECT pg_terminate_backend({pid})")
