@@ -64,7 +64,7 @@ def test_the_marker_stops_the_job(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     heart = _beating(tmp_path, at_third_beat, stop, 0.001)
     heart.run()
     assert (heart.error, stop.is_set(), beats) == (None, True, [False] * 3)
-    assert [record.getMessage() for record in caplog.records] == [f"{tmp_path}/stop is there"]
+    assert [record.getMessage() for record in caplog.records] == [f"{tmp_path}/stop is there: the job ends"]
 
 
 def test_a_storage_that_does_not_answer_costs_a_beat_and_no_job(
