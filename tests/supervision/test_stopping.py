@@ -117,7 +117,7 @@ def test_an_end_that_hangs_is_cut_short(programs: list[Program]) -> None:
     """Nobody has to send a second signal."""
     programs.append(program := Program(NEVER, seconds=0.5))
     assert program.ask(signal.SIGTERM).startswith("stopping (SIGTERM)")
-    assert program.says().startswith("ends at once, since it has not ended within")
+    assert program.says().startswith("the job ends at once, since it has not ended within")
     assert program.process.wait() == 143
 
 
