@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from weakref import WeakSet
 
 import pytest
@@ -15,3 +16,14 @@ pytest_plugins = ["fixture_aws", "fixture_blocks", "fixture_emr", "fixture_postg
 def _no_wait_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wait that outlives its test is none of the next one."""
     monkeypatch.setattr(waiting, "_registry", WeakSet())
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _programs_of_the_tests_hear_signals() -> None:
+    """Behind nohup or in the background of a script SIGHUP or SIGINT is ignored, and programs would inherit that.
+
+    They inherit no handler of Python, so they begin with the default, while the tests themselves go on ignoring it.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)

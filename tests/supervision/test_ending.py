@@ -65,7 +65,12 @@ def test_a_signal_ends_what_a_command_has_begun(
         finally:
             done.append("ended")
 
-    assert (*ended(command, capsys), done) == (code, "", ["ended"])
+    # as a terminal starts it, not nohup
+    before = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    try:
+        assert (*ended(command, capsys), done) == (code, "", ["ended"])
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_thread_that_breaks_prints_no_trace(capsys: pytest.CaptureFixture[str]) -> None:
