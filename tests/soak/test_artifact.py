@@ -34,7 +34,10 @@ pytestmark = pytest.mark.soak
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = "date,id,price,trade_volume\n"
 # The one command that EMR's nodes have and this machine may lack; `aws s3 cp [--recursive] s3://… …` of the bootstrap.
-_AWS = """#!{python}
+# A script for the shell and for Python, as pip writes them, since no path with a blank may stand behind `#!`.
+_AWS = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
 import pathlib, sys, boto3
 _, _, *options, source, target = sys.argv[1:]
 bucket, _, key = source.removeprefix("s3://").partition("/")
