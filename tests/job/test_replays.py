@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from job_process import drop, noise, run_once, try_once
+from split_drop import BEFORE, LARGE, SPLIT
 from tables import assert_same, expected, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.spark
-
-HEADER = b"date,id,price,trade_volume\n"
-BEFORE = HEADER + b"".join(b"2023-12-%02d,%c,%d,1\n" % (day, 65 + n, 5 + n) for day in range(1, 32) for n in range(9))
-LARGE = HEADER + b"".join(b"2024-01-%02d,%c,%d,9\n" % (day, 65 + n, day + n) for day in range(1, 32) for n in range(26))
-SPLIT = ("--lake", "none", "--max-batch-bytes", "5000", "--split-bytes", "2500")
 
 
 def test_a_commit_that_was_lost_after_its_drop_was_moved_away_ends_the_job(tmp_path: Path, database: str) -> None:

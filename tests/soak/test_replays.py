@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from job_process import drop, kill_at, noise, run_once, try_once
+from split_drop import BEFORE, LARGE, SPLIT
 from tables import assert_same, expected, stored
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.soak
-
-HEADER = b"date,id,price,trade_volume\n"
-BEFORE = HEADER + b"".join(b"2023-12-%02d,%c,%d,1\n" % (day, 65 + n, 5 + n) for day in range(1, 32) for n in range(9))
-LARGE = HEADER + b"".join(b"2024-01-%02d,%c,%d,9\n" % (day, 65 + n, day + n) for day in range(1, 32) for n in range(26))
-SPLIT = ("--lake", "none", "--max-batch-bytes", "5000", "--split-bytes", "2500")
 
 
 def _kill_in_batch_of(home: Path, database: str, marker: Path) -> None:
