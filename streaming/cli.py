@@ -101,9 +101,12 @@ def run(**options: object) -> None:
     tell_new_input(settings)
 
     def the_job(stop: Stop) -> None:
-        from streaming import job
+        from streaming.spark.ahead import java_ahead
 
-        job.run(settings, stop)
+        with java_ahead(settings) as java:
+            from streaming import job
+
+            job.run(settings, stop, java)
 
     raise typer.Exit(until_stopped(the_job, settings.home / "logs"))
 

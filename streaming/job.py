@@ -25,6 +25,7 @@ from streaming.receipts.destinations import destinations
 from streaming.receipts.retention import Retention
 from streaming.receipts.writer import ReceiptWriter
 from streaming.returns import processor as returns
+from streaming.spark.class_sharing import ClassSharing
 from streaming.spark.properties import partitions, under_spark_submit
 from streaming.spark.session import parse_tasks, session
 from streaming.storage.locations import hadoop_url
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
 
     from streaming.settings import Settings
+    from streaming.spark.launch import Java
     from streaming.supervision.stopping import Stop
 
 log = logging.getLogger(__name__)
@@ -46,8 +48,11 @@ log = logging.getLogger(__name__)
 _ISOLATE_FROM_START = 3
 
 
-def run(settings: Settings, stop: Stop) -> None:
-    """Runs the job until it is told to stop, with `once` until the input is drained. Raises StockETLError."""
+def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
+    """Runs the job until it is told to stop, with `once` until the input is drained. Raises StockETLError.
+
+    java: for Spark, if it has begun already.
+    """
     with contextlib.ExitStack() as stack:
         stop.begin("the start of PostgreSQL")
         stack.enter_context(sign_of_life(settings))
@@ -61,7 +66,7 @@ def run(settings: Settings, stop: Stop) -> None:
         epoch = take_over(supervisor, checkpoint, settings, login, stop)
         stop.begin("the start of Spark", expendable=True)
         log.info("starting Spark")
-        spark = stack.enter_context(session(settings))
+        spark = stack.enter_context(session(settings, java))
         stack.callback(stop.now, "the end of Spark")
         stop.begin("the start of the query")
         lake = open_lake(settings, spark, checkpoint, still_writer(epoch, sessions.open("lake")), stop)
@@ -80,6 +85,8 @@ def run(settings: Settings, stop: Stop) -> None:
         publish = Publish(sessions.open("batches"), lake, checkpoint, epoch, published=told, observers=observers)
         audit = Audit(spark, settings, checkpoint, login, sessions.open("audit"), receipts, publish, stop)
         watch = InputWatch(settings.input, stop)
+        quiet = lambda: publish.batches > 0 and not publish.under_way and (lake is None or lake.idle)  # noqa: E731
+        sharing = [ClassSharing(java.shared, quiet, stop)] if java else []
         drained = Drained(settings, checkpoint, supervisor, receipts, lake) if settings.once else None
         starts = itertools.count()
 
@@ -97,7 +104,7 @@ def run(settings: Settings, stop: Stop) -> None:
             start,
             isolate=checkpoint.count_start_of_open_batch() >= _ISOLATE_FROM_START,
             publish=publish,
-            followers=[receipts, watch, audit, *telemetry.followers, *([lake] if lake else [])],
+            followers=[receipts, watch, audit, *telemetry.followers, *sharing, *([lake] if lake else [])],
             superseded=still_writer(epoch, supervisor),
             drained=lambda: (
                 telemetry.wear.ends(between_batches=receipts.idle)

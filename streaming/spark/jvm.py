@@ -16,12 +16,18 @@ from pyspark.java_gateway import launch_gateway
 from pyspark.sql import SparkSession
 
 from streaming.errors import SettingsError, StockETLError
+from streaming.spark.launch import end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from py4j.java_gateway import JavaGateway  # type: ignore[import-untyped]
+
+    from streaming.spark.launch import Java
+
 _END_SECONDS = 10
+_GATEWAY = ("PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET")
 _SHUT_DOWN = ("SparkContext was shut down", "SparkContext was shutdown", "stopped SparkContext")
 
 
@@ -30,13 +36,14 @@ class JavaEndedError(StockETLError):
 
 
 @contextlib.contextmanager
-def started(properties: dict[str, str], told: Path) -> Iterator[SparkSession]:
+def started(properties: dict[str, str], told: Path, begun: Java | None = None) -> Iterator[SparkSession]:
     """A session in a Java of its own, or in that of spark-submit. It is stopped at the end.
 
-    told: the file for what Java and the Python workers print. Raises JavaEndedError if it ends meanwhile.
+    told: the file for what Java and the Python workers print; begun: a Java that is on its way, else Spark's scripts
+    start one. Raises JavaEndedError if it ends meanwhile.
     """
     _log_to_file_only("py4j", told)
-    java, spark = _session(properties, told)
+    java, spark = _session(properties, told, begun)
     try:
         yield spark
     except Exception as error:
@@ -48,10 +55,12 @@ def started(properties: dict[str, str], told: Path) -> Iterator[SparkSession]:
         with contextlib.suppress(Exception):  # Java may have ended already: then there is nothing to stop
             spark.stop()
         if java is not None:
-            _end(java)
+            end(java)
 
 
-def _session(properties: dict[str, str], told: Path) -> tuple[subprocess.Popen[bytes] | None, SparkSession]:
+def _session(
+    properties: dict[str, str], told: Path, begun: Java | None
+) -> tuple[subprocess.Popen[bytes] | None, SparkSession]:
     """Java (None: spark-submit's) and a session. What Java and the Python workers print goes to the file `told`.
 
     Java gets a process group of its own: Ctrl-C, and a signal to the whole group, are for the job, which ends it.
@@ -60,15 +69,19 @@ def _session(properties: dict[str, str], told: Path) -> tuple[subprocess.Popen[b
     ours = signal.getsignal(signal.SIGINT)
     java = None
     try:
-        with told.open("ab") as sink:
-            gateway = launch_gateway(conf, {"stdout": sink, "stderr": sink, "process_group": 0})  # type: ignore[no-untyped-call]  # pyspark's
-        java = getattr(gateway, "proc", None)
+        if begun is not None:
+            java = begun.process
+            gateway = _connected(begun)
+        else:
+            with told.open("ab") as sink:
+                gateway = launch_gateway(conf, {"stdout": sink, "stderr": sink, "process_group": 0})  # type: ignore[no-untyped-call]  # pyspark's
+            java = getattr(gateway, "proc", None)
         _keep_quiet(SparkContext(conf=conf, gateway=gateway))
         signal.signal(signal.SIGINT, ours)  # Spark has set one that raises wherever the main thread is
         return java, SparkSession.builder.config(map=dict(properties)).getOrCreate()
     except BaseException as error:
         if java is not None:
-            _end(java)
+            end(java)
         if isinstance(error, PySparkRuntimeError):
             msg = f"Spark did not start (JAVA_HOME={os.environ.get('JAVA_HOME')}): {error}; see {told}"
             raise SettingsError(msg) from error
@@ -95,15 +108,17 @@ def _end_of_java(java: subprocess.Popen[bytes] | None, error: BaseException) -> 
     return f"was ended by signal {number}" if number > 0 else f"ended with code {code}"
 
 
-def _end(java: subprocess.Popen[bytes]) -> None:
-    """Ends Java by closing its standard input, and waits, so that the command leaves nothing behind."""
-    if java.stdin is not None:
-        java.stdin.close()
+def _connected(java: Java) -> JavaGateway:
+    """As if spark-submit had started it, whose variables name it; they are gone again before anybody else looks."""
+    if (address := java.address()) is None:
+        raise PySparkRuntimeError(errorClass="JAVA_GATEWAY_EXITED", messageParameters={})
+    given = dict(zip(_GATEWAY, map(str, address), strict=True))
+    os.environ.update(given)
     try:
-        java.wait(timeout=_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        java.kill()
-        java.wait()
+        return launch_gateway()  # type: ignore[no-untyped-call]  # pyspark's
+    finally:
+        for name in given:
+            del os.environ[name]
 
 
 def _log_to_file_only(name: str, path: Path) -> None:

@@ -9,8 +9,6 @@ import sys
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from pyspark import SparkConf, SparkContext
-
 from streaming.spark.jars import jars
 from streaming.spark.wrappers import wrapper
 from streaming.storage.locations import is_s3
@@ -18,6 +16,8 @@ from streaming.storage.locations import is_s3
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
     from pathlib import Path
+
+    from pyspark import SparkConf
 
     from streaming.settings import Settings
 
@@ -82,12 +82,21 @@ def properties(settings: Settings, logs: Path) -> dict[str, str]:
     """
     made: dict[str, str] = frozen_properties() | _ALWAYS_PROPERTIES
     if not under_spark_submit():
-        places = [place for place in (settings.checkpoint, settings.lake) if place]
-        on_s3, in_folders = any(map(is_s3, places)), not all(map(is_s3, places))
-        made |= _local_properties(logs, jars(lake=settings.lake is not None, s3=on_s3, folders=in_folders))
-        made |= _s3a_properties() if on_s3 else {}
-        made |= _FOLDER_PROPERTIES if in_folders else {}
+        wanted = jars_of(settings)
+        made |= _local_properties(logs, jars(**wanted))
+        made |= _s3a_properties() if wanted["s3"] else {}
+        made |= _FOLDER_PROPERTIES if wanted["folders"] else {}
     return made | (_DELTA_PROPERTIES if settings.lake else {})
+
+
+def jars_of(settings: Settings) -> dict[str, bool]:
+    """Which jars a job needs beside Spark's own: the arguments of `jars`."""
+    places = [place for place in (settings.checkpoint, settings.lake) if place]
+    return {
+        "lake": settings.lake is not None,
+        "s3": any(map(is_s3, places)),
+        "folders": not all(map(is_s3, places)),
+    }
 
 
 @functools.cache  # under spark-submit each look asks Java
@@ -122,6 +131,8 @@ def _given_to_spark_submit() -> SparkConf | None:
     """Only Java knows it: before Python is connected to Java, a `SparkConf` is empty."""
     if not under_spark_submit():
         return None
+    from pyspark import SparkConf, SparkContext  # noqa: PLC0415 (Java may start while Python loads it)
+
     SparkContext._ensure_initialized()  # noqa: SLF001 (pyspark connects only when the context is made)
     return SparkConf()
 

@@ -108,9 +108,19 @@ def test_ctrl_c_again_and_again_ends_an_idle_job_in_plain_lines(lived: Lived) ->
 def test_sigterm_while_spark_starts_ends_the_job_too(tmp_path: Path, database: str) -> None:
     """A stop that comes before the query exists is not forgotten, and leaves no process behind."""
     with Job(tmp_path / "home", database, "--lake", "none") as job:
-        job.wait_for("Java", lambda: job.has_started("java"))
+        job.wait_for("Java", lambda: job.has_started("java") and "starting Spark" in job.output)
         job.signal_group(signal.SIGTERM)
         code = job.wait_exit()
         assert [code, noise(job.output)] == [143, []], job.output
         assert "stopping (SIGTERM): cuts the start of Spark short" in job.output
+        job.wait_gone()
+
+
+def test_sigterm_while_java_begins_ahead_ends_java_too(tmp_path: Path, database: str) -> None:
+    """Java begins before anybody looks at the database. A stop that comes then leaves no process behind."""
+    with Job(tmp_path / "home", database, "--lake", "none") as job:
+        job.wait_for("Java", lambda: job.has_started("java"))
+        job.signal_everything(signal.SIGTERM)
+        code = job.wait_exit()
+        assert [code, noise(job.output)] == [143, []], job.output
         job.wait_gone()
