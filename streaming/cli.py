@@ -89,7 +89,7 @@ def _stocketl(
 
 
 @command()
-@takes(*_HOME, *_KEPT, "once", "take_over", "trigger", "settle", *_CUT, "move", "log_format", *_WATCHED)
+@takes(*_HOME, *_KEPT, "once", "take_over", "trigger", "settle", *_CUT, "profiles", "move", "log_format", *_WATCHED)
 def run(**options: object) -> None:
     """Watches the input and loads each drop, until Ctrl-C or SIGTERM stops it."""
     from streaming.home.database import tell_new_input
@@ -210,6 +210,64 @@ def receipts(
 
 
 @command()
+@takes("home", "profiles", "unpacked_limit", "text_ids")
+def sniff(  # noqa: PLR0917 (one option each)
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Files on this machine.")] = None,
+    day_first: Annotated[
+        bool, typer.Option("--day-first", metavar=FLAG, help="03/04/2024 is the third of April.")
+    ] = False,
+    month_first: Annotated[
+        bool, typer.Option("--month-first", metavar=FLAG, help="03/04/2024 is the fourth of March.")
+    ] = False,
+    decimal: Annotated[
+        str | None, typer.Option("--decimal", metavar="SIGN", help="The decimal sign: a point or a comma.")
+    ] = None,
+    zone: Annotated[
+        str | None, typer.Option("--zone", metavar="ZONE", help="Time zone whose days are meant, if moments are given.")
+    ] = None,
+    date: Annotated[str | None, typer.Option("--date", metavar="COLUMN", help="The column of the date.")] = None,
+    ticker: Annotated[str | None, typer.Option("--ticker", metavar="COLUMN", help="The column of the ticker.")] = None,
+    price: Annotated[str | None, typer.Option("--price", metavar="COLUMN", help="The column of the price.")] = None,
+    volume: Annotated[str | None, typer.Option("--volume", metavar="COLUMN", help="The column of the volume.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option("--where", metavar="COLUMN=TEXT", help="Only rows with this text there count.")
+    ] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option("--keep", metavar="WHICH", help="Which row of one date and ticker counts: first or last."),
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", metavar=FLAG, help="Append the profiles to the file.")] = False,
+    **options: object,
+) -> None:
+    """Proposes the profile that reads a file, and shows how it would be read. Exit code 1: something must be said."""
+    from streaming.commands import sniff as nose
+    from streaming.sniff.proposal import Answers
+
+    _refuse_unless(bool(files), "FILE", "the name of a file", "")
+    _refuse_together(day_first and month_first, "--day-first", "--month-first")
+    _refuse_unless(decimal in {None, ".", ","}, "--decimal", "a point or a comma", decimal)
+    _refuse_unless(keep in {None, "first", "last"}, "--keep", "first or last", keep)
+    wrong = next((text for text in where or () if "=" not in text), None)
+    _refuse_unless(wrong is None, "--where", "COLUMN=TEXT", wrong)
+    said = {"date": date, "ticker": ticker, "price": price, "volume": volume}
+    answers = Answers(
+        day_first=True if day_first else False if month_first else None,
+        decimal=decimal,
+        zone=zone,
+        columns={name: column for name, column in said.items() if column is not None},
+        where={name: text for name, _, text in (one.partition("=") for one in where or ())},
+        keep=keep,
+    )
+    settings = _load(options)
+    found = nose.sniff(files or [], answers, settings)
+    good = nose.show(found)
+    if write:
+        names = nose.write(found, settings)
+        typer.echo(f"appended to {settings.profiles}: {', '.join(names)}" if names else "nothing to append")
+    raise typer.Exit(0 if good else 1)
+
+
+@command()
 @takes("home", "database")
 def database(
     create: Annotated[bool, typer.Option("--create", metavar=FLAG, help="If there is no home, make it.")] = False,
@@ -277,6 +335,12 @@ def _of_a_home(options: Mapping[str, object]) -> Settings:
     settings = _load(options)
     refuse_missing_home(settings, named=options.get("home") is not None)
     return as_last_run(settings, [name for name, value in options.items() if value is not None])
+
+
+def _refuse_unless(good: bool, option: str, expected: str, got: str | None) -> None:  # noqa: FBT001 (a condition)
+    if not good:
+        msg = f"{option}: expected {expected}, got {got!r}"
+        raise StockETLError(msg)
 
 
 def _answer(facts: Found, show: Callable[[Found], None], *, as_json: bool) -> None:

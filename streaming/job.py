@@ -17,6 +17,7 @@ from streaming.database.transactions import Sessions
 from streaming.drops import source as drops
 from streaming.drops.input_watch import InputWatch
 from streaming.drops.options import SourceOptions
+from streaming.drops.readings import check_profiles
 from streaming.home.database import database
 from streaming.home.sign import own_name, sign_of_life
 from streaming.lake.appender import open_lake
@@ -54,6 +55,7 @@ def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
     java: for Spark, if it has begun already.
     """
     with contextlib.ExitStack() as stack:
+        check_profiles(settings)
         stop.begin("the start of PostgreSQL")
         stack.enter_context(sign_of_life(settings))
         to = destinations(settings, stop)

@@ -17,6 +17,7 @@ Command = TypeVar("Command", bound="Callable[..., None]")
 DEFAULTS = {
     "home": DEFAULT_HOME,
     **{name: f"HOME/{name}" for name in LOCATIONS},
+    "profiles": "HOME/profiles.toml",
     "database": "embedded in HOME/postgres",
     "lake_retention": "7d",
     "keep_receipts": "none",
@@ -74,6 +75,7 @@ _OPTIONS = {
     "max_batch_bytes": _setting("max_batch_bytes", "SIZE", _PACE),
     "split_bytes": _setting("split_bytes", "SIZE", _PACE),
     "unpacked_limit": _setting("unpacked_limit", "SIZE", _READING),
+    "profiles": _setting("profiles", "FILE", _READING),
     "text_ids": _setting("text_ids", FLAG, _READING),
     "move": _setting("move", FLAG, _PLACES),
     "log_format": _setting("log_format", "NAME", _WATCH),

@@ -10,7 +10,8 @@
 | `changes-file` | the name of a file with them, if they are many | returns | publish |
 | `loaded` | `Loaded` as a table of Arrow | returns | publish, for the lake |
 | `loaded-file` | JSON: a file with them, if they are many | returns | publish, for the lake |
-| `duplicates` | JSON: rows that a later row of the same drop replaced, by seq | returns | publish |
+| `replaced` | `Replaced` as a table of Arrow | drops, returns | publish, for the lake |
+| `duplicates` | JSON: `Superseded`, by seq | returns | publish |
 | `fingerprint` | JSON: fingerprints of one bucket's cells, before and after | returns | publish |
 | `held` | JSON: descriptors that a Java has open | returns | publish |
 
@@ -21,8 +22,8 @@ tick as an object.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -49,11 +50,24 @@ PACKET_COLUMNS = pa.schema(
 
 TICKS, OPEN_TICKS, REJECTS, FACTS = "ticks", "open-ticks", "rejects", "facts"
 CHANGES, CHANGES_FILE, LOADED, LOADED_FILE = "changes", "changes-file", "loaded", "loaded-file"
-DUPLICATES, FINGERPRINT, HELD = "duplicates", "fingerprint", "held"
+DUPLICATES, FINGERPRINT, HELD, REPLACED = "duplicates", "fingerprint", "held", "replaced"
 
 UNKNOWN_VOLUME = -1
 
 PRICE_CHANGED, RETURN_CHANGED, VOLUME_CHANGED = 1, 2, 4
+
+
+class Note(TypedDict, total=False):
+    """What is told of single rows. kind `volume-unreadable` has line and text, `conflict` the others: two rows each."""
+
+    kind: str
+    line: int
+    text: str
+    lines: list[int]
+    date: str
+    id: str
+    prices: list[float]
+    volumes: list[int | None]
 
 
 class Row(NamedTuple):
@@ -130,11 +144,29 @@ class Loaded:
 
     def to_buffer(self) -> bytes:
         """The table as one Arrow IPC stream."""
-        table = self.to_table()
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        return bytes(sink.getvalue())
+        return _written(self.to_table())
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Ticks that a later row of their drop replaced; line: int64 [n], 0 where it is not known any more."""
+
+    loaded: Loaded
+    line: Int64
+
+    def to_table(self) -> pa.Table:
+        """Columns of `Loaded`, and line (null = unknown)."""
+        return self.loaded.to_table().add_column(1, "line", pa.array(self.line, pa.int64(), mask=self.line == 0))
+
+    def to_buffer(self) -> bytes:
+        """The table as one Arrow IPC stream."""
+        return _written(self.to_table())
+
+    @classmethod
+    def empty(cls) -> Replaced:
+        """No rows at all."""
+        none = np.empty(0, np.int64)
+        return cls(Loaded(none, Ticks.empty()), none)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +255,8 @@ class Fact:
 
     last: the drop ends here; whole: it was not to be split. modified: ISO 8601, UTC; first_date, last_date: ISO dates,
     of the rows that were loaded; reasons: rejected rows by reason; ignored: columns that are not ours; content: what
-    the rows hold, in hexadecimal; failure: why the drop is not loaded.
+    the rows hold, in hexadecimal; failure: why the drop is not loaded; rows_passed_over, conflicts, volume_unreadable,
+    notes, second_key: as `ticks.parse.Parsed` has them; reading: how it was read.
     """
 
     seq: int
@@ -247,6 +280,12 @@ class Fact:
     last_date: str | None
     content: str
     failure: str | None
+    rows_passed_over: int = 0
+    conflicts: int = 0
+    volume_unreadable: int = 0
+    notes: list[Note] = field(default_factory=list)
+    second_key: str | None = None
+    reading: str = "1"
 
     def to_json(self) -> bytes:
         """The payload."""
@@ -256,6 +295,18 @@ class Fact:
     def from_json(cls, payload: bytes) -> Fact:
         """The inverse of `to_json`."""
         return cls(**json.loads(payload))
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """Rows of one drop that a later row of it replaced.
+
+    conflicts: those that differ from what replaced them; earlier: those that an earlier batch has loaded.
+    """
+
+    rows: int
+    conflicts: int
+    earlier: int = 0
 
 
 def concat_ids(parts: list[list[str]]) -> tuple[list[str], list[Int32]]:
@@ -280,6 +331,18 @@ def _ids_and_code(batch: pa.RecordBatch) -> tuple[list[str], Int32]:
 
 def _arrays(batch: pa.RecordBatch, *names: str) -> Iterator[npt.NDArray[Any]]:
     return (batch.column(name).to_numpy() for name in names)
+
+
+def ipc_table(payload: bytes) -> pa.Table:
+    """The table of a payload that is one."""
+    return pa.ipc.open_stream(payload).read_all()
+
+
+def _written(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
 
 
 def _write(columns: dict[str, pa.Array]) -> bytes:

@@ -132,8 +132,9 @@ class Settings(BaseSettings):
     settle: Seconds = Field(description="a file is read once it has been unchanged for this long (1s)")
     max_batch_bytes: Bytes = Field(default=192 * _MIB, description="input bytes in one batch (64M, 1G)")
     split_bytes: Bytes = Field(description="a larger file is read in parts of this size")
-    unpacked_limit: Bytes = Field(default=1024 * _MIB, description="a gzip that unpacks to more than this fails")
+    unpacked_limit: Bytes = Field(default=1024 * _MIB, description="a packed file that unpacks to more than this fails")
     text_ids: bool = Field(default=False, description="keep ids as written: 7 is not 007")
+    profiles: OptionalLocation = Field(description="file that says how other producers' files are read; none: no file")
     move: bool = Field(
         default=False, description="move drops after their receipt on S3 too; in folders this is always done"
     )
@@ -210,6 +211,7 @@ def _with_defaults(given: dict[str, object]) -> dict[str, object]:
     filled = {"home": DEFAULT_HOME} | given
     for name in LOCATIONS:
         filled.setdefault(name, str(Path(str(filled["home"])) / name))
+    filled.setdefault("profiles", str(Path(str(filled["home"])) / "profiles.toml"))
     on_s3 = is_s3(str(filled["input"]).strip())
     filled.setdefault("trigger", 1.0 if on_s3 else 0.2)
     filled.setdefault("settle", 0.0 if on_s3 else 1.0)

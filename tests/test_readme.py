@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import gzip
+import io
 import os
 import re
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,8 @@ from streaming.spark.maven import MIRROR
 from streaming.ticks.by_line import judge
 from streaming.ticks.fields import REASONS
 from streaming.ticks.header import HEADER_LIMIT, read_header
-from streaming.ticks.parse import parse
+from streaming.ticks.parse import How, parse
+from streaming.ticks.rules import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,22 +202,36 @@ def test_each_reason_of_a_row_has_an_example_that_is_rejected_for_it() -> None:
     """The table of the README is complete, in the order in which a row is tried, and true."""
     examples = table("A row that breaks a rule is rejected")
     assert [reason.strip("`") for reason in examples] == list(REASONS)
-    layout = read_header(HEADER)
+    rules = Rules(text_ids=False)
+    layout = read_header(HEADER, rules)
     rows = {name: text.strip("`") for name, text in examples.items() if text.startswith("`")}
-    assert {f"`{judge(row.encode(), layout, text_ids=False)}`": row for row in rows.values()} == rows
+    assert {f"`{judge(row.encode(), layout, rules)}`": row for row in rows.values()} == rows
 
 
+def _zip_of_two() -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        for name in ("a.csv", "b.csv"):
+            archive.writestr(name, HEADER + ROW)
+    return sink.getvalue()
+
+
+ZIP = _zip_of_two()
 FAILED_FILES = {
     "`prices.txt`": ("prices.txt", HEADER + ROW),
     "zero bytes": ("a.csv", b""),
     "only blank lines": ("a.csv", b"\n \n"),
-    "a spreadsheet, Parquet, JSON, UTF-16 …": ("a.csv", b"PK\x03\x04"),
+    "a spreadsheet, JSON, UTF-16 …": ("a.csv", b"{}"),
     "a header saved as Latin-1": ("a.csv", b"date,id,price,trade_volume,soci\xe9t\xe9\n"),
     "a header with a lone CR or a NUL in it": ("a.csv", HEADER.replace(b"\n", b"\r") + ROW),
     "a header with an open quote": ("a.csv", b'"' + HEADER),
+    "a title above the header": ("a.csv", b"Prices of today\n" + HEADER + ROW),
     "the first line is data": ("a.csv", ROW),
     "a first line of more than 1 MiB": ("a.csv", b"x" * (HEADER_LIMIT + 1)),
     "no column `price`": ("a.csv", b"date,id,trade_volume\n"),
+    "hourly rows of one ticker": ("a.csv", b"date,time,id,price\n2024-01-02,09:30,A,1\n2024-01-02,10:30,A,2\n"),
+    "a zip with two files": ("a.zip", ZIP),
+    "Parquet that was cut off": ("a.parquet", b"PAR1"),
     "both `price` and `close`": ("a.csv", b"date,id,price,close,trade_volume\n"),
     "a gzip that was cut off": ("a.csv.gz", PACKED[:-9]),
     "a gzip with wrong bytes in it": ("a.csv.gz", PACKED[:12] + b"\xff\xff\xff\xff" + PACKED[16:]),
@@ -228,7 +245,7 @@ FAILED_FILES = {
 def test_a_file_that_cannot_be_used_fails_with_the_reason_that_the_readme_gives(file: str) -> None:
     """The README's words are the beginning of the reason."""
     key, data = FAILED_FILES[file]
-    failure = parse(data, key=key, text_ids=False, unpacked_limit=1_000).failure
+    failure = parse(data, key, How(text_ids=False, unpacked_limit=1_000)).failure
     assert failure is not None
     assert failure.startswith(table("A file that cannot be used fails as a whole")[file].strip("`"))
 
@@ -330,7 +347,7 @@ def test_the_lines_of_the_demo_that_are_shown_are_those_of_its_files() -> None:
     assert len(shown) == 3
     for number, loaded, duplicate, rejected in shown:
         key = f"input_{number}.csv"
-        parsed = parse((ROOT / "stocks" / key).read_bytes(), key=key, text_ids=False, unpacked_limit=1 << 30)
+        parsed = parse((ROOT / "stocks" / key).read_bytes(), key, How(text_ids=False, unpacked_limit=1 << 30))
         found = (f"{parsed.rows_loaded:,}", f"{parsed.rows_duplicate}", f"{parsed.rows_rejected}")
         assert found == (loaded, duplicate, rejected)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +17,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+BEFORE_PROFILES = "1"
+"""How a drop was read whose span names no reading: an older version has admitted it."""
+
+
 @dataclass(frozen=True)
 class Span:
-    """The part of one drop that one batch, or one task of it, reads: bytes [start, end); `whole` = not to be split."""
+    """The part of one drop that one batch, or one task of it, reads: bytes [start, end); `whole` = not to be split.
+
+    reading: how its rows are read, see `ticks.rules`: one of the built-in ways, or the digest of a profile.
+    """
 
     seq: int
     version: Version
     start: int
     end: int
     whole: bool
+    reading: str = BEFORE_PROFILES
 
     @property
     def bytes(self) -> int:
@@ -40,7 +48,7 @@ class Span:
     def to_json(self) -> list[object]:
         """As it stands in an offset."""
         v = self.version
-        return [
+        fields = [
             self.seq,
             v.key,
             v.etag,
@@ -51,12 +59,14 @@ class Span:
             self.end,
             self.whole,
         ]
+        return fields if self.reading == BEFORE_PROFILES else [*fields, self.reading]
 
     @classmethod
     def from_json(cls, fields: list[Any]) -> Span:
         """The inverse of `to_json`."""
-        seq, key, etag, version, size, modified, start, end, whole = fields
-        return cls(seq, Version(key, etag, version, size, datetime.fromisoformat(modified)), start, end, whole)
+        seq, key, etag, version, size, modified, start, end, whole, *reading = fields
+        found = Version(key, etag, version, size, datetime.fromisoformat(modified))
+        return cls(seq, found, start, end, whole, *reading)
 
 
 @dataclass(frozen=True)
@@ -64,12 +74,14 @@ class Offset:
     """How far the source is, and what the batch that ends here reads.
 
     seq: the last one given; drops: the spans that a replay reads; lying: digest -> seq of every admitted version that
-    may still lie in the prefix.
+    may still lie in the prefix; profiles: those that read these drops, as JSON, by digest. So a replay reads each drop
+    as it was meant to be read when it was admitted, whatever has become of `profiles.toml`.
     """
 
     seq: int
     drops: tuple[Span, ...]
     lying: Mapping[str, int]
+    profiles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def open(self) -> bool:
@@ -78,13 +90,15 @@ class Offset:
 
     def to_json(self) -> dict[str, object]:
         """As Spark logs it."""
-        return {"seq": self.seq, "drops": [span.to_json() for span in self.drops], "lying": dict(self.lying)}
+        found: dict[str, object] = {"seq": self.seq, "drops": [span.to_json() for span in self.drops]}
+        found["lying"] = dict(self.lying)
+        return found | {"profiles": dict(self.profiles)} if self.profiles else found
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Offset:
         """The inverse of `to_json`. Raises ValueError, KeyError or TypeError for something else."""
         drops = tuple(Span.from_json(span) for span in fields["drops"])
-        return cls(int(fields["seq"]), drops, dict(fields["lying"]))
+        return cls(int(fields["seq"]), drops, dict(fields["lying"]), dict(fields.get("profiles", {})))
 
 
 EMPTY_OFFSET = Offset(0, (), {})

@@ -6,18 +6,26 @@ import re
 
 CORRECT_IT = "Correct the file and drop it again."
 
+_PROFILE = "give it a profile (`stocketl sniff FILE` proposes one) and drop it again."
+
 _ADVICE = (
+    (r"second-key", "Say in a profile which rows count (rows = …), then drop it again."),
     (r"vanished|changed", "Copy it to a name that ends in .tmp, rename it, and leave it alone until it is moved."),
     (r"unreadable", "Let the job read it (rights, encryption, archive class), then drop it again."),
     (r"poison", "Its parser does not survive this file. Take out the rows that you suspect and drop it again."),
     (r"too-large|.*unpack", "Split the file, or raise --unpacked-limit, then drop it again."),
     (r".*symbolic link", "Drop the file itself instead of a link to it."),
-    (r".*\.csv", "Give it a name that ends in .csv or .csv.gz and drop it again."),
-    (r".*(gzip|deflate)", "Pack the file again, once, by gzip, or drop it unpacked as .csv."),
+    (r"the name of the file", "Correct the pattern of the profile, or the name of the file, and drop it again."),
+    (r"the name", "Give it a name that ends in .csv and drop it again. A profile reads files of other names."),
     (r".*empty", "If it should hold rows, drop it again with them. Else there is nothing to do."),
+    (
+        r"the (gzip|bzip2|xz|zstd|zip)|.*deflate",
+        "Pack the file again, once and by itself, or drop it unpacked as .csv.",
+    ),
+    (r"the Parquet file", "Write it again with plain columns, in row groups of at most a million rows."),
     (r".*(UTF-8|UTF-16|not a CSV)", "Save it as CSV in UTF-8 and drop it again."),
-    (r".*header", "Correct the header line (date,id,price,trade_volume) and drop it again."),
-    (r"every row was rejected", "Correct the rows and drop it again. The first ones are listed with their reasons."),
+    (r"every row was rejected", f"Correct the rows: the first ones are listed with their reasons. Or: {_PROFILE}"),
+    (r".*(header|columns)", f"Correct the header line (date,id,price,trade_volume). Or: {_PROFILE}"),
 )
 
 

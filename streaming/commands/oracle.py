@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +16,13 @@ from psycopg2.extras import RealDictCursor
 
 from streaming.errors import DropError
 from streaming.home.rebuild_journal import text_ids_of
+from streaming.ledger.drops import recorded_profiles
 from streaming.ledger.fates import FATE
 from streaming.packets import UNKNOWN_VOLUME, Float64, Int32, Int64, Ticks, concat_ids
 from streaming.storage.locations import open_place
 from streaming.storage.place import Version
-from streaming.ticks.parse import parse
+from streaming.ticks.parse import how_of, parse
+from streaming.ticks.rules import BEFORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,8 +78,16 @@ def read_files(connected: connection, settings: Settings) -> Files:
     with connected.cursor(cursor_factory=RealDictCursor) as cur:
         cur.execute(_DROPS)
         drops = [dict(row) for row in cur.fetchall()]
+    with connected.cursor() as plain:
+        profiles = recorded_profiles(plain)
     source, success = open_place(settings.input), open_place(settings.success)
-    parsed_as = partial(parse, text_ids=text_ids_of(settings), unpacked_limit=settings.unpacked_limit)
+    ids, limit = text_ids_of(settings), settings.unpacked_limit
+
+    def parsed_as(data: bytes, drop: Facts) -> Parsed:
+        """As it was read when it was loaded, whatever profiles.toml says now."""
+        how = how_of(drop.get("reading", BEFORE), profiles, text_ids=ids, unpacked_limit=limit)
+        return parse(data, drop["key"], how)
+
     files = Files()
     for drop in drops:
         name, gaps = f"drop {drop['seq']} ({drop['key']!r})", len(files.gaps)
@@ -122,14 +131,16 @@ def cells(ticks: list[Ticks]) -> ExpectedCells:
     )
 
 
-def _read_drop(drop: Facts, name: str, data: bytes | None, parsed_as: Callable[..., Parsed], files: Files) -> None:
+def _read_drop(
+    drop: Facts, name: str, data: bytes | None, parsed_as: Callable[[bytes, Facts], Parsed], files: Files
+) -> None:
     if data is None:
         files.gaps.append(f"{name}: its file is gone; looked for {drop['moved_to'] or drop['key']!r} in success")
         return
     if len(data) != drop["size"]:
         files.gaps.append(f"{name}: expected {drop['size']:,} bytes, its file has {len(data):,}: it was changed since")
         return
-    parsed = parsed_as(data, key=drop["key"])
+    parsed = parsed_as(data, drop)
     found = {count: getattr(parsed, count) for count in _COUNTS}
     expected = {count: drop[count] for count in _COUNTS}
     if parsed.failure is not None or found != expected:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from typing import TYPE_CHECKING
 
 from psycopg2.extras import RealDictCursor
@@ -14,9 +15,11 @@ from streaming.commands.status import last_drops, moved_to
 from streaming.commands.status_screen import drops_table, named_lines
 from streaming.errors import StockETLError
 from streaming.home.database import reading
+from streaming.ledger.drops import recorded_profiles
 from streaming.ledger.fates import FATE
-from streaming.screen import moment, screen, shown
+from streaming.screen import many, moment, screen, shown
 from streaming.storage.entries import key_of
+from streaming.ticks.told import said
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
@@ -35,7 +38,7 @@ _SAME_CONTENT = """
     SELECT seq, content, rows_loaded FROM stocketl.drops
     WHERE status = 'loaded' AND content = ANY(%s) ORDER BY seq
 """
-_FROM_BODY = ("ignored", "reasons", "rejects")
+_FROM_BODY = ("ignored", "reasons", "rejects", "unreadable_volumes", "first_conflicts")
 
 
 class UnknownKeyError(StockETLError):
@@ -76,8 +79,12 @@ def show_drops(drops: list[Facts]) -> None:
     console = screen()
     for drop in drops:
         console.print(named_lines(_lines(drop)))
+        if drop["first_conflicts"]:
+            console.print(_conflicts_table(drop))
         if drop["rejects"]:
             console.print(_rejects_table(drop["rejects"]))
+            for told in dict.fromkeys(reject["expected"] for reject in drop["rejects"] if reject.get("expected")):
+                console.print(f"  {escape(told)}", soft_wrap=True)
         console.print()
 
 
@@ -101,6 +108,7 @@ def _lines(drop: Facts) -> list[tuple[str, str]]:
         lines.append(("ignored columns", ", ".join(drop["ignored"])))
     if drop["reasons"]:
         lines.append(("rejected for", ", ".join(f"{reason}: {count:,}" for reason, count in drop["reasons"].items())))
+    lines += _told_of_rows(drop)
     if drop["ended_at"]:
         ended = "loaded" if drop["fate"] == "success" else "failed"
         lines.append((ended, f"{moment(drop['ended_at'])} in batch {drop['batch_id']}"))
@@ -110,9 +118,36 @@ def _lines(drop: Facts) -> list[tuple[str, str]]:
     return lines
 
 
+def _told_of_rows(drop: Facts) -> list[tuple[str, str]]:
+    """What is said beside the counts of every drop."""
+    lines: list[tuple[str, str]] = []
+    if drop.get("rows_passed_over"):
+        lines.append(("passed over", f"{many(drop['rows_passed_over'], 'row')} that the profile does not want"))
+    if drop.get("volume_unreadable"):
+        first = ", ".join(str(note["line"]) for note in drop["unreadable_volumes"][:5])
+        told = f"{many(drop['volume_unreadable'], 'volume')} that cannot be read, kept as unknown: line {first}"
+        lines.append(("volumes", f"{told} …" if drop["volume_unreadable"] > 5 else told))
+    if drop.get("profile"):
+        lines.append(("read by", f"profile {drop['profile']}"))
+    return lines
+
+
 def _rows_line(drop: Facts) -> str:
     fates = " + ".join(f"{drop[f'rows_{name}']:,} {name}" for name in ("loaded", "duplicate", "rejected"))
     return f"{drop['rows_read']:,} read = {fates}"
+
+
+def _conflicts_table(drop: Facts) -> Table:
+    count = many(drop["conflicts"], "row")
+    verb = "differs" if drop["conflicts"] == 1 else "differ"
+    title = f"{count} that {verb} from a later one of the same date and ticker, which counts; the first of them:"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1), header_style="bold")
+    for name in ("lines", "date", "ticker", "earlier", "later"):
+        table.add_column(name, overflow="fold")
+    for note in drop["first_conflicts"]:
+        lines = " and ".join(map(str, note["lines"]))
+        table.add_row(lines, note["date"], escape(shown(note["id"])), said(note, 0), said(note, 1))
+    return table
 
 
 def _rejects_table(rejects: list[Facts]) -> Table:
@@ -137,8 +172,18 @@ def _drops(connected: connection, settings: Settings, key: str) -> list[Facts]:
         drop["moved_to"] = moved_to(drop, settings)
         drop["same_as"] = None
         drop["advice"] = advice(drop["reason"]) if drop["reason"] else None
+    _name_profiles(connected, drops)
     _find_same(connected, drops)
     return drops
+
+
+def _name_profiles(connected: connection, drops: list[Facts]) -> None:
+    """Notes in `profile` the name of the profile that read a drop, None if none did."""
+    with connected.cursor() as cur:
+        profiles = recorded_profiles(cur)
+    for drop in drops:
+        found = profiles.get(drop.get("reading", ""))
+        drop["profile"] = None if found is None else json.loads(found)["name"]
 
 
 def _find_same(connected: connection, drops: list[Facts]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 KINDS = ("prices", "returns", "volume")
 LAST_DROPS = 10
+_FIRST_KEYS = 3
 
 _DROPS = f"""
     SELECT d.seq, d.key, {FATE}, d.reason, d.rows_read, d.rows_loaded, d.rows_duplicate, d.rows_rejected,
@@ -99,6 +101,7 @@ def status(settings: Settings) -> Facts:
         facts |= {"state": "unreachable", "said": str(error)}
         waiting = None
     facts["drops"] = {"waiting": None if waiting is None else len(waiting)} | facts["drops"]
+    found |= _passed_over(settings, trouble)
     facts["oldest_waiting_seconds"] = _oldest(settings, waiting)
     facts["input_trouble"] = trouble
     job = running.most_alive(*seen)
@@ -197,6 +200,15 @@ def _versions(settings: Settings) -> tuple[list[Version] | None, str | None]:
         return open_place(settings.input).versions(), None
     except (StockETLError, OSError) as error:
         return None, f"the input {settings.input} cannot be listed: {error}"
+
+
+def _passed_over(settings: Settings, trouble: str | None) -> Facts:
+    """Files in the input that are no drops by their names: how many, and the first ones."""
+    keys: list[str] = []
+    if trouble is None and (is_s3(settings.input) or Path(settings.input).exists()):
+        with contextlib.suppress(StockETLError, OSError):  # told by what lists the drops
+            keys = open_place(settings.input).passed_over()
+    return {"passed_over": {"count": len(keys), "first": keys[:_FIRST_KEYS]}}
 
 
 def _waiting(connected: connection, versions: list[Version]) -> list[Version]:

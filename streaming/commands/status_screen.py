@@ -65,9 +65,10 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
     drops = facts["drops"]
     waiting = "waiting: not known" if drops["waiting"] is None else f"{drops['waiting']:,} waiting"
     waiting = f"{waiting} in {facts['input']}"
+    passed = _passed_over_lines(facts["passed_over"])
     if facts["state"] in {"no-database", "unreachable"}:
         said = facts["said"] if facts["state"] == "no-database" else "cannot be read"
-        return [*lines, ("database", said), ("drops", waiting)]
+        return [*lines, ("database", said), ("drops", waiting), *passed]
     counts = ", ".join(
         f"{drops[name]:,} {name}" for name in ("success", "failed", "loading") if drops[name] or name != "loading"
     )
@@ -75,12 +76,21 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
         ("database", facts["database"]),
         ("last batch", _batch_line(facts["last_batch"])),
         ("drops", f"{counts}, {waiting}"),
+        *passed,
     ]
     if (audit := facts["audit"]) is not None:
         found = "something differs" if audit["problem"] else f"{many(audit['cells'], 'cell')} agree"
         lines.append(("audit", f"{moment(audit['audited_at'])}: {found}"))
     lines += [("  loading", _loading_line(drop)) for drop in facts["loading"]]
     return lines + _table_lines(facts)
+
+
+def _passed_over_lines(passed: Facts) -> list[tuple[str, str]]:
+    if not passed["count"]:
+        return []
+    more = f" and {passed['count'] - len(passed['first']):,} more" if passed["count"] > len(passed["first"]) else ""
+    names = ", ".join(passed["first"])
+    return [("  left alone", f"{many(passed['count'], 'file')} that no drop is called like: {names}{more}")]
 
 
 def _table_lines(facts: Facts) -> list[tuple[str, str]]:

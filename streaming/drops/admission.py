@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streaming.checkpoint.offset import Offset, Span, digest
+from streaming.drops.readings import with_profiles
 from streaming.errors import DropError
 from streaming.ticks.parse import splittable
 
@@ -12,22 +13,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from streaming.drops.options import Limits
+    from streaming.drops.readings import Readings
+    from streaming.drops.ripeness import Ripeness
+    from streaming.profiles.profile import Profile
     from streaming.storage.place import Place, Version
 
 
-_GZIP_RATIO = 5
+_PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".parquet")
+_PACKED_RATIO = 5
 _MAGIC_BYTES = 8
 
 
-def admit(offset: Offset, place: Place, limits: Limits) -> Offset:
-    """The next offset: first the rest of an open drop, then new versions in order. If neither, `offset` itself."""
+def admit(offset: Offset, place: Place, limits: Limits, readings: Readings, ripe: Ripeness) -> Offset:
+    """The next offset: first the rest of an open drop, then new versions in order. If neither, `offset` itself.
+
+    ripe: what is no price file by its name or its size waits until nobody can be writing to it any more.
+    """
+    readings.look()
     seq = offset.seq
+    used: list[tuple[str, Profile | None]] = []
     batch = [_continued(offset, limits)] if offset.open else []
     room = limits.batch_bytes - sum(span.bytes for span in batch)
     listed = {digest(version): version for version in place.versions()}
     lying = _still_lying(offset.lying, listed, place.claimed())
     for key, version in listed.items():
         if key in lying:
+            continue
+        reading, profile = readings.of(version.key)
+        if not ripe(version, profile):
             continue
         if len(batch) >= limits.batch_drops or (batch and (_weight(version) > room or not batch[-1].last)):
             break
@@ -36,11 +49,13 @@ def admit(offset: Offset, place: Place, limits: Limits) -> Offset:
             continue
         seq += 1
         lying[digest(claimed)] = seq
-        batch.append(_first_span(claimed, seq, place, limits))
+        used.append((reading, profile))
+        batch.append(_first_span(claimed, seq, place, limits, used[-1]))
         room -= batch[-1].bytes
     if not batch:
         return offset
-    return Offset(seq, tuple(batch), lying)
+    profiles = with_profiles(offset.profiles, used, {span.reading for span in batch})
+    return Offset(seq, tuple(batch), lying, profiles)
 
 
 def spans(offset: Offset, limits: Limits) -> list[Span]:
@@ -58,18 +73,19 @@ def _still_lying(lying: Mapping[str, int], listed: dict[str, Version], claimed: 
 def _continued(offset: Offset, limits: Limits) -> Span:
     done = offset.drops[-1]
     end = min(done.end + _batch_range(limits), done.version.size)
-    return Span(done.seq, done.version, done.end, end, whole=False)
+    return Span(done.seq, done.version, done.end, end, whole=False, reading=done.reading)
 
 
-def _first_span(version: Version, seq: int, place: Place, limits: Limits) -> Span:
-    whole = version.size <= limits.split_bytes or not _is_splittable(version, seq, place)
+def _first_span(version: Version, seq: int, place: Place, limits: Limits, read_by: tuple[str, Profile | None]) -> Span:
+    reading, profile = read_by
+    whole = version.size <= limits.split_bytes or not _is_splittable(version, seq, place, profile)
     end = version.size if whole else min(version.size, _batch_range(limits))
-    return Span(seq, version, 0, end, whole)
+    return Span(seq, version, 0, end, whole, reading)
 
 
-def _is_splittable(version: Version, seq: int, place: Place) -> bool:
+def _is_splittable(version: Version, seq: int, place: Place, profile: Profile | None) -> bool:
     try:
-        return splittable(place.read(version, seq, 0, _MAGIC_BYTES))
+        return splittable(place.read(version, seq, 0, _MAGIC_BYTES), profile)
     except DropError:
         return False  # reading it will give it its fate
 
@@ -80,7 +96,7 @@ def _batch_range(limits: Limits) -> int:
 
 
 def _weight(version: Version) -> int:
-    return version.size * (_GZIP_RATIO if version.key.lower().endswith(".gz") else 1)
+    return version.size * (_PACKED_RATIO if version.key.lower().endswith(_PACKED) else 1)
 
 
 def _cut(span: Span, split_bytes: int) -> Iterator[Span]:
@@ -88,4 +104,5 @@ def _cut(span: Span, split_bytes: int) -> Iterator[Span]:
         yield span
         return
     for start in range(span.start, span.end, split_bytes):
-        yield Span(span.seq, span.version, start, min(start + split_bytes, span.end), whole=False)
+        end = min(start + split_bytes, span.end)
+        yield Span(span.seq, span.version, start, end, whole=False, reading=span.reading)

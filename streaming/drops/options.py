@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from streaming.checkpoint.offset import Offset
+from streaming.ticks.parse import How, how_of
 
 if TYPE_CHECKING:
     from streaming.checkpoint.checkpoint import Checkpoint
@@ -26,6 +27,7 @@ class Limits:
 class ReadOptions:
     """How drops are read: number of buckets, ids kept as text, bytes that a gzip may unpack to.
 
+    profiles: those that the drops of the batch are read by, as JSON, by digest.
     fates: why drops of the batch that is read again have failed, by seq. What a replay meets must not give another
     fate: a right may have been given meanwhile, a file put back.
     """
@@ -34,6 +36,11 @@ class ReadOptions:
     text_ids: bool
     unpacked_limit: int
     fates: dict[str, str] = field(default_factory=dict)
+    profiles: dict[str, str] = field(default_factory=dict)
+
+    def how(self, reading: str) -> How:
+        """How a drop is read."""
+        return how_of(reading, self.profiles, text_ids=self.text_ids, unpacked_limit=self.unpacked_limit)
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,8 @@ class SourceOptions:
     """What the source must know; travels as one JSON option.
 
     settle, and `every` (between two looks at the input): seconds; keys: of the buckets in the state; report: address of
-    the job's `InputWatch`.
+    the job's `InputWatch`; profiles: the file of the profiles, empty = none; patience: seconds for which a file that is
+    no price file must have been left alone.
     """
 
     input: str
@@ -54,6 +62,8 @@ class SourceOptions:
     every: float
     resume: Offset
     report: str = ""
+    profiles: str = ""
+    patience: float = 60.0
 
     @classmethod
     def of(
@@ -86,6 +96,7 @@ class SourceOptions:
             every=settings.trigger,
             resume=checkpoint.last_offset(),
             report=report,
+            profiles=settings.profiles or "",
         )
 
     def to_json(self) -> str:

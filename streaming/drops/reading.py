@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from streaming import faults
 from streaming.errors import DropError
 from streaming.fingerprint import hexadecimal
-from streaming.packets import FACTS, OPEN_TICKS, REJECTS, TICKS, Fact, Row
+from streaming.packets import FACTS, OPEN_TICKS, REJECTS, REPLACED, TICKS, Fact, Loaded, Replaced, Row
 from streaming.ticks.parse import Parsed, by_bucket, failed, parse, parse_split, wrong_name
 
 if TYPE_CHECKING:
@@ -31,32 +33,36 @@ def rows_of(span: Span, place: Place, options: ReadOptions) -> Iterator[Row]:
 
 
 def outcome(span: Span, parsed: Parsed, options: ReadOptions) -> Iterator[Row]:
-    """What became of the span's rows: rejects, if there are any, and always the facts."""
+    """What became of the span's rows: duplicates and rejects, if there are any, and always the facts."""
     bucket = span.seq % options.buckets
+    if parsed.replaced is not None:
+        line, ticks = parsed.replaced
+        replaced = Replaced(Loaded(np.full(len(ticks), span.seq, np.int64), ticks), line)
+        yield Row(bucket, span.seq, span.start, REPLACED, replaced.to_buffer())
     if len(parsed.rejects):
         yield Row(bucket, span.seq, span.start, REJECTS, parsed.rejects.to_buffer())
     yield Row(bucket, span.seq, span.start, FACTS, _fact(span, parsed).to_json())
 
 
 def _parsed(span: Span, place: Place, options: ReadOptions) -> Parsed:
-    version, seq = span.version, span.seq
+    version, seq, how = span.version, span.seq, options.how(span.reading)
     if span.whole and str(seq) in options.fates:
         return failed(options.fates[str(seq)])
-    if (misnamed := wrong_name(version.key)) is not None:
+    if (misnamed := wrong_name(version.key, how.profile)) is not None:
         return failed(misnamed)
     try:
         if span.whole and version.size > options.unpacked_limit:
             place.read(version, seq, 0, 1)  # it may count as whole because it could not be looked at
             return failed(f"too-large: {version.size:,} bytes that cannot be split, limit {options.unpacked_limit:,}")
         if span.whole:
-            data = place.read(version, seq)
-            return parse(data, key=version.key, text_ids=options.text_ids, unpacked_limit=options.unpacked_limit)
+            return parse(place.read(version, seq), version.key, how)
         return parse_split(
             lambda start, end: place.read(version, seq, start, end),
             span.start,
             span.end,
             version.size,
-            text_ids=options.text_ids,
+            version.key,
+            how,
         )
     except DropError as error:
         return failed(f"{error.word}: {error}")
@@ -86,4 +92,10 @@ def _fact(span: Span, parsed: Parsed) -> Fact:
         last_date=parsed.last_date,
         content=hexadecimal(parsed.content),
         failure=parsed.failure,
+        rows_passed_over=parsed.rows_passed_over,
+        conflicts=parsed.conflicts,
+        volume_unreadable=parsed.volume_unreadable,
+        notes=parsed.notes,
+        second_key=parsed.second_key,
+        reading=span.reading,
     )

@@ -7,6 +7,7 @@ API: https://spark.apache.org/docs/4.1.4/api/python/tutorial/sql/python_data_sou
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -20,12 +21,14 @@ from streaming.drops.isolation import parse_isolated
 from streaming.drops.options import SourceOptions
 from streaming.drops.pace import Pace
 from streaming.drops.reading import rows_of
+from streaming.drops.readings import Readings
+from streaming.drops.ripeness import Ripeness
 from streaming.errors import SettingsError, StorageError
 from streaming.packets import PACKET_COLUMNS, PACKET_SCHEMA, Row
 from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
@@ -52,10 +55,10 @@ class DropSource(DataSource):
 
 
 class SpanPartition(InputPartition):
-    """What one task reads: spans of drops, in order of seq."""
+    """What one task reads: spans of drops, in order of seq, and the profiles of the batch."""
 
-    def __init__(self, spans_of_task: list[Span]) -> None:
-        super().__init__(spans_of_task)
+    def __init__(self, spans_of_task: list[Span], profiles: Mapping[str, str]) -> None:
+        super().__init__((spans_of_task, dict(profiles)))
 
 
 class DropReader(DataSourceStreamReader):
@@ -67,6 +70,8 @@ class DropReader(DataSourceStreamReader):
         self._offset = options.resume
         self._pace = Pace(options.every)
         self._report = InputReport(options.report)
+        self._readings = Readings(options.profiles)
+        self._ripe = Ripeness(options.patience)
 
     def initialOffset(self) -> dict[str, object]:  # noqa: N802 (named by Spark)
         """Before the first drop."""
@@ -84,7 +89,7 @@ class DropReader(DataSourceStreamReader):
 
     def _admitted(self) -> Offset:
         try:
-            found = admit(self._offset, self._place, self._options.limits)
+            found = admit(self._offset, self._place, self._options.limits, self._readings, self._ripe)
         except (StorageError, SettingsError) as error:
             self._report.looked(str(error), {})
             return self._offset
@@ -96,22 +101,25 @@ class DropReader(DataSourceStreamReader):
         if start == end:
             return []
         faults.reach("offset-logged")
-        todo = spans(Offset.from_json(end), self._options.limits)
+        ended = Offset.from_json(end)
+        todo = spans(ended, self._options.limits)
         tasks: list[list[Span]] = [[] for _ in range(min(self._options.tasks, len(todo)))]
         sizes = [0] * len(tasks)
         for span in sorted(todo, key=lambda s: s.bytes, reverse=True):
             emptiest = sizes.index(min(sizes))
             tasks[emptiest].append(span)
             sizes[emptiest] += span.bytes + 4096  # opening a drop costs about as much as parsing 4 KiB
-        return [SpanPartition(sorted(task, key=lambda s: (s.seq, s.start))) for task in tasks]
+        return [SpanPartition(sorted(task, key=lambda s: (s.seq, s.start)), ended.profiles) for task in tasks]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """Reads and parses each span: its packets, its rejects and its facts."""
         options = self._options
+        todo, profiles = partition.value
+        read = replace(options.read, profiles=profiles)
         if options.isolate:
-            rows = parse_isolated(partition.value, options.input, options.read)
+            rows = parse_isolated(todo, options.input, read)
         else:
-            rows = (row for span in partition.value for row in rows_of(span, self._place, options.read))
+            rows = (row for span in todo for row in rows_of(span, self._place, read))
         return _record_batches(row._replace(bucket=options.keys[row.bucket]) for row in rows)
 
 

@@ -22,7 +22,7 @@ from streaming.masking import first_line
 from streaming.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     import pyarrow as pa
     from pyspark.sql import SparkSession
@@ -85,13 +85,13 @@ class LakeAppender(Follower):
             self._batches_under_way -= 1
 
     def put(
-        self, batch_id: int, ticks: pa.Table, rejects: pa.Table, *, superseded: set[int], files: list[RowsFile]
+        self, batch_id: int, tables: Mapping[str, pa.Table], *, superseded: set[int], files: list[RowsFile]
     ) -> None:
-        """Keeps the rows of a batch; after a replay, again.
+        """Keeps the rows of a batch, by table; after a replay, again.
 
-        superseded: drops whose earlier rows are to go. files: ticks that already wait in the outbox.
+        superseded: drops whose earlier rows are to go. files: rows that already wait in the outbox.
         """
-        kept = self._outbox.keep(batch_id, ticks, rejects, superseded=superseded, files=files)
+        kept = self._outbox.keep(batch_id, tables, superseded=superseded, files=files)
         with self._wake:
             if not self._kept:
                 self._waiting_since = time.monotonic()

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from streaming.errors import SettingsError, StockETLError, StorageError
-from streaming.lake.rows import REJECTS, TICKS
+from streaming.lake.rows import TABLES
 from streaming.masking import first_line
 from streaming.storage.locations import open_place
 from streaming.waiting import Waiting
@@ -55,7 +55,7 @@ class LakeKeeping:
         self._retention = retention
         self._clock = clock
         self._looked = False
-        self._commits = {TICKS: 0, REJECTS: 0}  # of each table so far; after a start, as of its log's last checkpoint
+        self._commits = dict.fromkeys(TABLES, 0)  # of each table so far; after a start, as of its log's last checkpoint
         self._compacted = dict(self._commits)
         self._cleaned: str | None = None
         self._clean_at = 0.0

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from streaming.checkpoint.inspection import damaged
 from streaming.errors import StorageError
 from streaming.lake import rows
-from streaming.lake.rows import REJECTS, TICKS, RowsFile
+from streaming.lake.rows import TABLES, RowsFile
 from streaming.storage.locations import open_place
 from streaming.storage.place import discard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
 
@@ -38,9 +38,14 @@ class Kept:
     superseded: list[int]
 
     @property
+    def every_file(self) -> list[RowsFile]:
+        """Of all tables."""
+        return [file for files in self.files.values() for file in files]
+
+    @property
     def rows(self) -> int:
         """Of all its files."""
-        return sum(file.rows for files in self.files.values() for file in files)
+        return sum(file.rows for file in self.every_file)
 
     def to_json(self) -> bytes:
         """As it stands in `<batch>.json`."""
@@ -64,11 +69,13 @@ class LakeOutbox:
         self._checkpoint = checkpoint
 
     def keep(
-        self, batch_id: int, ticks: pa.Table, rejects: pa.Table, *, superseded: set[int], files: list[RowsFile]
+        self, batch_id: int, tables: Mapping[str, pa.Table], *, superseded: set[int], files: list[RowsFile]
     ) -> Kept:
-        """Writes the rows of a batch, again after a replay. files: ticks that the workers have written already."""
-        every: dict[str, list[RowsFile]] = {TICKS: list(files), REJECTS: []}
-        for name, table in ((TICKS, ticks), (REJECTS, rejects)):
+        """Writes the rows of a batch, again after a replay. files: what the workers have written already."""
+        every: dict[str, list[RowsFile]] = {name: [] for name in TABLES}
+        for file in files:
+            every[file.table].append(file)
+        for name, table in tables.items():
             if table.num_rows:
                 every[name].append(rows.write(self._place, name, batch_id, table))
         kept = Kept(batch_id, every, sorted(superseded))
@@ -84,22 +91,21 @@ class LakeOutbox:
     def locations(self, batches: Sequence[Kept]) -> dict[str, list[str]]:
         """Where the files of these batches lie, by table."""
         return {
-            name: [f"{self.url}/{file.key}" for kept in batches for file in kept.files[name]]
-            for name in (TICKS, REJECTS)
+            name: [f"{self.url}/{file.key}" for kept in batches for file in kept.files.get(name, ())] for name in TABLES
         }
 
     def remove(self, batches: Sequence[Kept]) -> None:
         """Takes out what the lake has. Raises StorageError, SettingsError: then the caller does it again."""
         for kept in batches:
             discard(self._place, f"{kept.batch_id}.json")
-            for file in [*kept.files[TICKS], *kept.files[REJECTS]]:
+            for file in kept.every_file:
                 discard(self._place, file.key)
 
     def refuse_damaged(self, batches: Sequence[Kept]) -> None:
         """Raises CheckpointError if waiting does not help, since the rows to be appended are gone."""
         with contextlib.suppress(StorageError):  # that is what waiting helps against
             for kept in batches:
-                for file in [*kept.files[TICKS], *kept.files[REJECTS]]:
+                for file in kept.every_file:
                     if not rows.is_whole(self._place, file):
                         raise self._damaged(file.key)
 

@@ -13,7 +13,8 @@ from streaming.storage.locations import open_place
 if TYPE_CHECKING:
     from streaming.storage.place import Place
 
-TICKS, REJECTS = "ticks", "rejects"
+TICKS, REJECTS, DUPLICATES = TABLES = ("ticks", "rejects", "duplicates")
+"""The tables of the lake."""
 OUTBOX = "lake-outbox"
 
 
@@ -29,6 +30,11 @@ class RowsFile:
     key: str
     rows: int
 
+    @property
+    def table(self) -> str:
+        """The table that its rows are for: its key is `<batch>-<table>.parquet` or `<batch>-<table>-….parquet`."""
+        return next(name for name in TABLES if self.key.partition("-")[2].startswith(name))
+
 
 def write(place: Place, name: str, batch_id: int, rows: pa.Table) -> RowsFile:
     """Writes the rows with the column `batch_id` as `<batch>-<name>.parquet`; after a replay, again."""
@@ -40,9 +46,9 @@ def write(place: Place, name: str, batch_id: int, rows: pa.Table) -> RowsFile:
     return file
 
 
-def write_of_bucket(checkpoint_url: str, batch_id: int, bucket: int, ticks: pa.Table) -> RowsFile:
-    """Writes the ticks of one bucket, by a worker; the driver adds the file to its batch."""
-    return write(open_place(outbox_of(checkpoint_url)), f"{TICKS}-{bucket}", batch_id, ticks)
+def write_of_bucket(checkpoint_url: str, batch_id: int, name: object, rows: pa.Table, *, of: str = TICKS) -> RowsFile:
+    """Writes rows of one bucket, by a worker; the driver adds the file to its batch. of: the table of the lake."""
+    return write(open_place(outbox_of(checkpoint_url)), f"{of}-{name}", batch_id, rows)
 
 
 def is_whole(place: Place, file: RowsFile) -> bool:

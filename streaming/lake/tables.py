@@ -1,4 +1,4 @@
-"""The Delta tables `ticks` and `rejects`: what was loaded and what was not, drop by drop, for ever.
+"""The Delta tables: what was loaded, what was not, and what a later row of its drop replaced, for ever.
 
 Delivery: exactly once. Each append carries `txnAppId` (the checkpoint's id) and `txnVersion` (the batch id), so a
 replayed batch adds nothing (https://docs.delta.io/latest/delta-streaming.html#idempotent-table-writes-in-foreachbatch).
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TABLES = {
     "ticks": "seq long, date date, id string, price double, volume long, batch_id long",
+    "duplicates": "seq long, line long, date date, id string, price double, volume long, batch_id long",
     "rejects": "seq long, key string, line long, text string, reason string, batch_id long",
 }
 _RETENTIONS = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
@@ -25,7 +26,7 @@ _ROWS_OF_A_FILE = 4_000_000
 
 
 class Lake:
-    """Appends to the two tables below `location` (a folder or `s3://…`)."""
+    """Appends to the tables below `location` (a folder or `s3://…`)."""
 
     def __init__(self, spark: SparkSession, location: str, checkpoint_id: str) -> None:
         self._spark = spark

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.fingerprint import NOTHING, hexadecimal, joined
+from streaming.ticks.expected import expected
 from streaming.ticks.parse import every_row_rejected
+from streaming.ticks.rules import BEFORE
+from streaming.ticks.told import CONFLICT, UNREADABLE_VOLUME, second_key_failure
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from psycopg2.extensions import cursor
 
-    from streaming.packets import Fact
+    from streaming.packets import Fact, Note, Superseded
 
 REJECTS_IN_RECEIPT = 20
 Reject = dict[str, int | str]
@@ -40,7 +44,15 @@ class Body(TypedDict):
     rows_loaded: int
     rows_duplicate: int
     rows_rejected: int
+    rows_passed_over: int
+    conflicts: int
+    repeats: NotRequired[int]
+    volume_unreadable: int
     reasons: dict[str, int]
+    reading: str
+    second_key: NotRequired[str | None]
+    unreadable_volumes: list[Note]
+    first_conflicts: list[Note]
     ignored: list[str]
     rejects: list[Reject]
     first_date: str | None
@@ -59,7 +71,7 @@ def record_drops(
     batch_id: int,
     facts: list[Fact],
     *,
-    duplicates: Mapping[int, int],
+    duplicates: Mapping[int, Superseded],
     rejects: Mapping[int, list[Reject]],
 ) -> list[Body]:
     """Adds the facts of this batch to their drops. Returns the receipts of the drops that end in it, in seq order.
@@ -77,12 +89,13 @@ def record_drops(
         lines[fact.seq] += fact.lines
     for seq, found in rejects.items():
         room = REJECTS_IN_RECEIPT - len(bodies[seq]["rejects"])
-        bodies[seq]["rejects"] += [reject | {"text": storable(str(reject["text"]))} for reject in found[:room]]
+        bodies[seq]["rejects"] += [_shown(reject) for reject in found[:room]]
     for body in bodies.values():
         body.setdefault("first_end", body["end"])
-    for seq, rows in duplicates.items():
-        bodies[seq]["rows_loaded"] -= rows
-        bodies[seq]["rows_duplicate"] += rows
+    for seq, found_again in duplicates.items():
+        bodies[seq]["rows_loaded"] -= found_again.rows
+        bodies[seq]["rows_duplicate"] += found_again.rows
+        bodies[seq]["conflicts"] += found_again.conflicts
     finished = [bodies[seq] for seq in sorted({fact.seq for fact in facts if fact.last})]
     if finished:
         cur.execute("SELECT clock_timestamp()")
@@ -162,7 +175,14 @@ def _new_body(fact: Fact, checkpoint_id: str) -> Body:
         "rows_loaded": 0,
         "rows_duplicate": 0,
         "rows_rejected": 0,
+        "rows_passed_over": 0,
+        "conflicts": 0,
+        "volume_unreadable": 0,
         "reasons": {},
+        "reading": fact.reading,
+        "second_key": None,
+        "unreadable_volumes": [],
+        "first_conflicts": [],
         "ignored": [],
         "rejects": [],
         "first_date": None,
@@ -180,6 +200,13 @@ def _add(body: Body, fact: Fact) -> None:
     body["rows_loaded"] += fact.rows_loaded
     body["rows_duplicate"] += fact.rows_duplicate
     body["rows_rejected"] += fact.rows_rejected
+    _begun_before_profiles(body, fact)
+    body["rows_passed_over"] += fact.rows_passed_over
+    body["conflicts"] += fact.conflicts
+    body["volume_unreadable"] += fact.volume_unreadable
+    _note(body["unreadable_volumes"], fact, UNREADABLE_VOLUME)
+    _note(body["first_conflicts"], fact, CONFLICT)
+    body["second_key"] = body.get("second_key") or fact.second_key
     body["content"] = joined(body.get("content", NO_CONTENT), fact.content)  # absent: begun by an older version
     body["reasons"] = dict(Counter(body["reasons"]) + Counter(fact.reasons))
     names = dict.fromkeys([*body["ignored"], *map(storable, fact.ignored)])
@@ -191,11 +218,35 @@ def _add(body: Body, fact: Fact) -> None:
         body["reason"] = storable(fact.failure)
 
 
+def _begun_before_profiles(body: Body, fact: Fact) -> None:
+    """Gives a drop that an older version has begun what that one did not count."""
+    older = cast("dict[str, object]", body)
+    for name in ("rows_passed_over", "conflicts", "volume_unreadable"):
+        older.setdefault(name, 0)
+    for name in ("unreadable_volumes", "first_conflicts"):
+        older.setdefault(name, [])
+    older.setdefault("reading", fact.reading)
+
+
+def _note(shown: list[Note], fact: Fact, kind: str) -> None:
+    """Adds the first notes of a kind."""
+    found = (note for note in fact.notes if note["kind"] == kind)
+    for note in itertools.islice(found, max(REJECTS_IN_RECEIPT - len(shown), 0)):
+        said = {name: storable(text) if isinstance(text, str) else text for name, text in note.items()}
+        del said["kind"]
+        shown.append(cast("Note", said))
+
+
 def _finish(body: Body, now: datetime) -> None:
     body.pop("end", None)  # only needed while the drop goes on, as is the next; an older version has not kept them
     body.pop("first_end", None)
     if body["reason"] is None and body["rows_read"] > 0 and body["rows_rejected"] == body["rows_read"]:
-        body["reason"] = every_row_rejected(body["reasons"])
+        body["reason"] = every_row_rejected(body["reasons"], before=body.get("reading", BEFORE) == BEFORE)
+    body["repeats"] = body["rows_duplicate"] - body.get("conflicts", 0)
+    second_key = body.pop("second_key", None)
+    if body["reason"] is None and second_key is not None and body.get("conflicts"):
+        failure = second_key_failure(second_key, body["first_conflicts"], body["conflicts"])
+        body["reason"] = f"{failure}. It was read in parts: the last of these rows are in the tables"
     body["status"], body["fate"] = ("loaded", "success") if body["reason"] is None else ("failed", "failed")
     body["loaded_at"] = now.astimezone(UTC).isoformat(timespec="microseconds")
 
@@ -208,8 +259,10 @@ def _write(cur: cursor, batch_id: int, bodies: dict[int, Body], lines: Mapping[i
         ON CONFLICT (seq) DO UPDATE SET
             status = excluded.status, reason = excluded.reason, rows_read = excluded.rows_read,
             rows_loaded = excluded.rows_loaded, rows_duplicate = excluded.rows_duplicate,
-            rows_rejected = excluded.rows_rejected, first_date = excluded.first_date, last_date = excluded.last_date,
-            content = excluded.content, batch_id = excluded.batch_id, loaded_at = excluded.loaded_at
+            rows_rejected = excluded.rows_rejected, rows_passed_over = excluded.rows_passed_over,
+            conflicts = excluded.conflicts, volume_unreadable = excluded.volume_unreadable,
+            first_date = excluded.first_date, last_date = excluded.last_date, content = excluded.content,
+            batch_id = excluded.batch_id, loaded_at = excluded.loaded_at
         """,
         (json.dumps(list(bodies.values())),),
     )
@@ -221,6 +274,29 @@ def _write(cur: cursor, batch_id: int, bodies: dict[int, Body], lines: Mapping[i
         """,
         (json.dumps(rows),),
     )
+
+
+def record_profiles(cur: cursor, profiles: Mapping[str, str]) -> None:
+    """Keeps what profiles say, for ever. profiles: as JSON, by digest."""
+    for digest, text in sorted(profiles.items()):
+        cur.execute(
+            "INSERT INTO stocketl.profiles (digest, name, profile) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            (digest, json.loads(text)["name"], text),
+        )
+
+
+def recorded_profiles(cur: cursor) -> dict[str, str]:
+    """What profiles say that have read a drop, as JSON, by digest; none in a ledger that is older than profiles."""
+    cur.execute("SELECT to_regclass('stocketl.profiles') IS NULL")
+    if cur.fetchall() == [(True,)]:
+        return {}
+    cur.execute("SELECT digest, profile::text FROM stocketl.profiles")
+    return dict(cur.fetchall())
+
+
+def _shown(reject: Reject) -> Reject:
+    told = expected(str(reject["reason"]))
+    return reject | {"text": storable(str(reject["text"]))} | ({"expected": told} if told else {})
 
 
 def storable(text: str) -> str:

@@ -60,6 +60,21 @@ def plan(new: Iterable[str], used: Mapping[int, int], full: Collection[int] = ()
     return planned
 
 
+def alike(cur: cursor, new: Iterable[str]) -> list[tuple[str, str]]:
+    """New tickers, each with another one, known or new, that differs from it only in case."""
+    names = sorted(new)
+    cur.execute("SELECT id FROM stocketl.tickers WHERE lower(id) = ANY(%s)", ([name.lower() for name in names],))
+    others: dict[str, str] = {}
+    for (name,) in cur.fetchall():
+        others.setdefault(str(name).lower(), str(name))
+    found = []
+    for name in names:
+        other = others.setdefault(name.lower(), name)
+        if other != name:
+            found.append((name, other))
+    return found
+
+
 def place_tickers(cur: cursor, ids: Iterable[str], planned: Mapping[str, Place]) -> dict[str, Place]:
     """The place of each ticker; those that have none take the planned one, in the caller's transaction.
 

@@ -26,13 +26,17 @@ from streaming.packets import (
     LOADED,
     LOADED_FILE,
     REJECTS,
+    REPLACED,
     Changes,
     Fact,
     Loaded,
     Rejects,
+    Replaced,
     Row,
+    Superseded,
     Ticks,
     concat_ids,
+    ipc_table,
 )
 from streaming.storage.place import Version
 
@@ -50,7 +54,8 @@ _CHANGE_COLUMNS = ("date", "price", "returns", "volume", "changed")
 class Batch:
     """What one micro-batch brings to the driver.
 
-    files: loaded ticks that wait in the lake's outbox already; handed_over: files from which `changes` were read.
+    replaced: rows that a later one of their drop replaced; files: rows that wait in the lake's outbox already;
+    handed_over: files from which `changes` were read.
     fingerprints: by the key of a bucket in the state, all its cells before and after the batch.
     held: what each Java that worked on the state has open.
     """
@@ -59,7 +64,8 @@ class Batch:
     facts: list[Fact]
     rejects: dict[tuple[int, int], Rejects]
     loaded: list[pa.Table]
-    duplicates: dict[int, int]
+    duplicates: dict[int, Superseded]
+    replaced: list[pa.Table] = field(default_factory=list)
     files: list[RowsFile] = field(default_factory=list)
     handed_over: list[str] = field(default_factory=list)
     fingerprints: dict[int, tuple[Fingerprint, Fingerprint]] = field(default_factory=dict)
@@ -80,15 +86,19 @@ def collect(frame: DataFrame, handover: Handover) -> Batch:
 
     handed_over = [row.payload.decode() for row in of_kind(CHANGES_FILE)]
     changes = [Changes.from_buffer(row.payload) for row in of_kind(CHANGES)]
-    duplicates: Counter[int] = Counter()
+    again: dict[int, Counter[str]] = {}
     for row in of_kind(DUPLICATES):
-        duplicates.update({int(seq): count for seq, count in json.loads(row.payload).items()})
+        for seq, found in json.loads(row.payload).items():
+            again.setdefault(int(seq), Counter()).update(found)
     return Batch(
         changes=_joined([*changes, *map(handover.read, handed_over)]),
         facts=[Fact.from_json(row.payload) for row in of_kind(FACTS)],
         rejects={(row.seq, row.part): Rejects.from_buffer(row.payload) for row in of_kind(REJECTS)},
-        loaded=[pa.ipc.open_stream(row.payload).read_all() for row in of_kind(LOADED)],
-        duplicates=dict(duplicates),
+        loaded=[ipc_table(row.payload) for row in of_kind(LOADED)],
+        duplicates={
+            seq: Superseded(found["rows"], found["conflicts"], found["earlier"]) for seq, found in again.items()
+        },
+        replaced=[ipc_table(row.payload) for row in of_kind(REPLACED)],
         files=[RowsFile(**json.loads(row.payload)) for row in of_kind(LOADED_FILE)],
         handed_over=handed_over,
         fingerprints={row.bucket: _fingerprints(row.payload) for row in of_kind(FINGERPRINT)},
@@ -109,6 +119,11 @@ def number_lines(batch: Batch, before: dict[int, int]) -> None:
         lines[fact.seq] = shift + fact.lines
         rejects = batch.rejects.get((fact.seq, fact.start), Rejects.empty())
         rejects.line[:] = [line + shift for line in rejects.line]
+        for note in fact.notes:
+            if "line" in note:
+                note["line"] += shift
+            if "lines" in note:
+                note["lines"] = [line + shift for line in note["lines"]]
 
 
 def _joined(parts: list[Changes]) -> Changes:
@@ -147,6 +162,11 @@ def first_rejects(batch: Batch) -> dict[int, list[Reject]]:
 def loaded_table(batch: Batch) -> pa.Table:
     """Columns seq, date, id, price, volume, as the lake keeps them; no rows if every drop of the batch failed."""
     return pa.concat_tables(batch.loaded or [Loaded(np.empty(0, np.int64), Ticks.empty()).to_table()])
+
+
+def replaced_table(batch: Batch) -> pa.Table:
+    """Columns seq, line, date, id, price, volume, as the lake keeps them: lines as `number_lines` has them."""
+    return pa.concat_tables([Replaced.empty().to_table(), *batch.replaced])
 
 
 def rejects_table(batch: Batch) -> pa.Table:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from streaming import faults, memory
 from streaming.audit import agreement
 from streaming.checkpoint.handover import Handover
+from streaming.lake.rows import DUPLICATES, REJECTS, TICKS
 from streaming.ledger import batches, tickers, writer
-from streaming.ledger.drops import lines_before, record_drops
+from streaming.ledger.drops import lines_before, record_drops, record_profiles
 from streaming.publish import wide
 from streaming.publish.batch import (
     collect,
@@ -25,10 +26,12 @@ from streaming.publish.batch import (
     loaded_table,
     number_lines,
     rejects_table,
+    replaced_table,
 )
 from streaming.publish.upkeep import Upkeep
 from streaming.publish.widening import Widening
 from streaming.telemetry.observer import Published, Written
+from streaming.ticks.rules import BEFORE, BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -128,8 +131,8 @@ class Publish:
         with steps.step("lake", reached="laked"):
             if self._lake is not None:
                 again = loaded_before_and_again(batch)
-                tables = loaded_table(batch), rejects_table(batch)
-                self._lake.put(batch_id, *tables, superseded=again, files=batch.files)
+                tables = {TICKS: loaded_table(batch), REJECTS: rejects_table(batch), DUPLICATES: replaced_table(batch)}
+                self._lake.put(batch_id, tables, superseded=again, files=batch.files)
         self._handover.remove(batch.handed_over)
         done = Published(batch_id, batch.facts, written, steps.seconds, visible, batch.held)
         for observer in self._observers:
@@ -156,13 +159,21 @@ class Publish:
             agreement.refuse_another_replay(cur, self._checkpoint, batch_id, batch)
             return None
         agreement.record(cur, self._checkpoint, batch_id, batch)
+        alike = tuple(tickers.alike(cur, planned)) if planned else ()
         places = tickers.place_tickers(cur, batch.changes.ids, planned)
         cells = wide.write(cur, batch.changes, places, self._upkeep.rewritten)
+        record_profiles(cur, self._profiles(batch, batch_id))
         ended = record_drops(
             cur, self._checkpoint_id, batch_id, batch.facts, duplicates=batch.duplicates, rejects=first_rejects(batch)
         )
         batches.finish_batch(cur, self._checkpoint_id, batch_id, cells)
-        return Written(cells, ended)
+        return Written(cells, ended, alike)
+
+    def _profiles(self, batch: Batch, batch_id: int) -> dict[str, str]:
+        """The profiles of the batch, by what its offset says of them."""
+        if {fact.reading for fact in batch.facts} <= {BEFORE, BUILT_IN}:
+            return {}
+        return dict(self._checkpoint.offset(batch_id).profiles)
 
     def _lines_before(self, batch: Batch, batch_id: int) -> dict[int, int]:
         """If this batch goes on with drops: how many lines of them earlier batches have read."""

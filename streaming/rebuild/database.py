@@ -46,7 +46,10 @@ _GRANTS = """
 
 @dataclass(frozen=True)
 class LoadedDrop:
-    """A drop of the ledger. etag: that of a folder, which holds mtime and size."""
+    """A drop of the ledger.
+
+    etag: that of a folder, which holds mtime and size. reading: how the drop was read.
+    """
 
     seq: int
     key: str
@@ -55,6 +58,7 @@ class LoadedDrop:
     rows_loaded: int
     moved_to: str | None
     moved: bool
+    reading: str
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,26 @@ def drops(cur: cursor, stamp: str) -> list[LoadedDrop] | None:
         if not _has_ledger(cur, schema):
             continue
         query = sql.SQL(
-            "SELECT d.seq, d.key, d.etag, {}, d.rows_loaded, r.moved_to, r.moved_at IS NOT NULL"
+            "SELECT d.seq, d.key, d.etag, {}, d.rows_loaded, r.moved_to, r.moved_at IS NOT NULL,"
+            # the ledger that was set aside may be older than the readings
+            " coalesce(to_jsonb(d)->>'reading', '1')"
             " FROM {}.drops d LEFT JOIN {}.receipts r USING (seq) ORDER BY d.seq"
         )
         cur.execute(query.format(sql.SQL(FATE), *[sql.Identifier(schema)] * 2))
         return [LoadedDrop(*row) for row in cur.fetchall()]
     return None
+
+
+def profiles(cur: cursor, stamp: str) -> dict[str, str]:
+    """What the profiles of these drops say, as JSON, by digest; none if the ledger is older than profiles."""
+    for schema in (schema_aside(stamp), LEDGER):
+        if _has_ledger(cur, schema):
+            cur.execute("SELECT to_regclass(%s) IS NULL", (f"{schema}.profiles",))
+            if cur.fetchall() == [(True,)]:
+                return {}
+            cur.execute(sql.SQL("SELECT digest, profile::text FROM {}.profiles").format(sql.Identifier(schema)))
+            return dict(cur.fetchall())
+    return {}
 
 
 def changed(cur: cursor, stamp: str, names: Mapping[int, str]) -> list[str]:

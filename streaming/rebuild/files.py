@@ -5,6 +5,7 @@ Nothing is deleted, and if a link will do, nothing is copied. Each function may 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -67,6 +68,11 @@ class Asides:
         return self.of(self.settings.success, "success")
 
     @property
+    def readings(self) -> Path:
+        """How each file was read the first time, and is read again."""
+        return self.folder / "readings.json"
+
+    @property
     def claims(self) -> Path:
         """Copies of files that were just being loaded."""
         return self.of(f"{self.settings.input}/{_CLAIMS}", "claims")
@@ -81,12 +87,13 @@ class Asides:
 class Order:
     """What is loaded again: (name, file), in this order.
 
-    names: by the seq that a drop had; missing: drops whose file is gone; extra: files that the ledger does not know,
-    loaded last; in_part: failed drops that had loaded some rows.
+    names: by the seq that a drop had; readings: by name, how a drop was read; missing: drops whose file is gone; extra:
+    files that the ledger does not know, loaded last; in_part: failed drops of which rows had been loaded.
     """
 
     files: list[tuple[str, Path]] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
+    readings: dict[str, str] = field(default_factory=dict)
     missing: list[LoadedDrop] = field(default_factory=list)
     extra: int = 0
     in_part: list[LoadedDrop] = field(default_factory=list)
@@ -110,6 +117,7 @@ def order(asides: Asides, drops: list[LoadedDrop] | None) -> Order:
         names.add(name)
         made.files.append((name, path))
         made.names[drop.seq] = name
+        made.readings[name] = drop.reading
     known = {path for _, path in made.files}
     others = sorted((path.stat().st_mtime_ns, name) for name, path in found.items() if path not in known)
     made.files += [(name, found[name]) for _, name in others]
@@ -133,8 +141,10 @@ def move(asides: Asides) -> None:
             raise StorageError(msg) from error
 
 
-def fill(asides: Asides, made: Order) -> None:
-    """Links the files into `again` with times that are in their order."""
+def fill(asides: Asides, made: Order, profiles: dict[str, str]) -> None:
+    """Links the files into `again` with times that are in their order. profiles: as JSON, by digest."""
+    asides.folder.mkdir(parents=True, exist_ok=True)
+    asides.readings.write_text(json.dumps({"readings": made.readings, "profiles": profiles}), encoding="utf-8")
     shutil.rmtree(asides.again, ignore_errors=True)
     asides.again.mkdir(parents=True)
     times = _times(made.files)

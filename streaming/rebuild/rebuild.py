@@ -101,9 +101,10 @@ def _go_on(settings: Settings, journal: Journal) -> int:
             rebuild_database.set_aside(cur, asides.stamp)
             cur.connection.commit()
             drops = rebuild_database.drops(cur, asides.stamp)
+            profiles = rebuild_database.profiles(cur, asides.stamp)
         with plain_errors("set files aside (`stocketl rebuild` goes on afterwards) in", str(asides.folder)):
             rebuild_files.move(asides)
-            rebuild_files.fill(asides, rebuild_files.order(asides, drops))
+            rebuild_files.fill(asides, rebuild_files.order(asides, drops), profiles)
             rebuild_files.settle_input(asides, drops)
         journal = journal.note(settings, FILLED)
     if journal.phase == FILLED:
@@ -126,6 +127,7 @@ def _load(settings: Settings, asides: rebuild_files.Asides, *, text_ids: bool) -
 
     again = open_place(str(asides.again))
     own = {"input": str(asides.again), "once": True, "settle": 0.0, "text_ids": text_ids, "heartbeat": None}
+    own["profiles"] = str(asides.readings)
     code = 0
     if (
         again.versions() or Path(settings.checkpoint).exists()

@@ -19,11 +19,11 @@ import numpy as np
 
 from streaming.distinct import distinct
 from streaming.fingerprint import NOTHING, Fingerprint, of_cells
-from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Changes, Ticks
+from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Changes, Superseded, Ticks
 from streaming.returns.chunks import MARK_PRICE, MARK_VOLUME, Cells, ChunkStore, key_code, key_date
 from streaming.returns.shelf import Shelf
 from streaming.returns.timeline import Timeline
-from streaming.returns.window import Given, Window, gather, returns_of
+from streaming.returns.window import Given, Rows, Window, gather, returns_of
 
 if TYPE_CHECKING:
     from streaming.packets import Float64, Int64
@@ -38,13 +38,14 @@ class Applied:
 
     changes: the cells that differ from before; loaded: for each (drop, date, id) of the batch the tick that stands for
     it, int64 [n] seq and `Ticks` [n], its volume the last one that the drop gave; duplicates: by seq the rows that a
-    later row of the same drop replaced, those of earlier batches included, drops without any left out; before, after:
-    the fingerprint of all cells.
+    later row of the same drop replaced, those of earlier batches included, drops without any left out; replaced: these
+    rows, as `loaded`; before, after: the fingerprint of all cells.
     """
 
     changes: Changes
     loaded: tuple[Int64, Ticks]
-    duplicates: dict[int, int]
+    duplicates: dict[int, Superseded]
+    replaced: tuple[Int64, Ticks]
     before: Fingerprint
     after: Fingerprint
 
@@ -80,7 +81,8 @@ class History:
         before = self._fingerprint()
         given = gather(ticks, self._timeline.register)
         if not len(given.key):
-            return Applied(Changes.empty(), (given.seq, Ticks.empty()), {}, before, before)
+            nothing = given.seq, Ticks.empty()
+            return Applied(Changes.empty(), nothing, {}, nothing, before, before)
         self._timeline.widen()
         key, price, volume = given.winners()
         resumed = int(given.seq.min())  # only the first drop of a batch can have begun in an earlier one
@@ -139,16 +141,31 @@ class History:
         )
         return changes, changed & (PRICE_CHANGED | VOLUME_CHANGED) > 0
 
-    def _loaded(self, given: Given, old: Cells, at: Int64, resumed: int) -> tuple[tuple[Int64, Ticks], dict[int, int]]:
+    def _loaded(
+        self, given: Given, old: Cells, at: Int64, resumed: int
+    ) -> tuple[tuple[Int64, Ticks], dict[int, Superseded], tuple[Int64, Ticks]]:
         """The ticks that count, and the duplicates. Both include what the resumed drop gave in earlier batches."""
         mark = np.where(given.seq == resumed, old.mark[at[given.cell]], 0)
-        earlier = (given.volume == UNKNOWN_VOLUME) & (mark & MARK_VOLUME > 0)
-        volume = np.where(earlier, old.volume[at[given.cell]], given.volume)
-        duplicates, again = dict(given.superseded), int(np.count_nonzero(mark))
-        if again:
-            duplicates[resumed] = duplicates.get(resumed, 0) + again
-        ids, code = self._timeline.names(key_code(given.key))
-        return (given.seq, Ticks(ids, code, key_date(given.key), given.price, volume)), duplicates
+        before = old.take(at[given.cell])
+        known = mark & MARK_VOLUME > 0
+        volume = np.where((given.volume == UNKNOWN_VOLUME) & known, before.volume, given.volume)
+        duplicates, again = dict(given.superseded), np.flatnonzero(mark)
+        replaced = given.replaced
+        if len(again):
+            gave = np.where(known, before.volume, UNKNOWN_VOLUME)[again]
+            conflicts = given.conflicts(resumed, again, before.price[again], gave)
+            here = duplicates.get(resumed, Superseded(0, 0))
+            duplicates[resumed] = Superseded(here.rows + len(again), conflicts, len(again))
+            replaced = Rows(given.seq[again], given.key[again], before.price[again], gave).and_also(replaced)
+        return (
+            (given.seq, self._ticks(given.key, given.price, volume)),
+            duplicates,
+            (replaced.seq, self._ticks(replaced.key, replaced.price, replaced.volume)),
+        )
+
+    def _ticks(self, key: Int64, price: Float64, volume: Int64) -> Ticks:
+        ids, code = self._timeline.names(key_code(key))
+        return Ticks(ids, code, key_date(key), price, volume)
 
 
 def _bits(column: Float64) -> Int64:

@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from pyspark import TaskContext
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
@@ -17,6 +18,7 @@ from pyspark.sql.streaming.stateful_processor import StatefulProcessor, Stateful
 from streaming import descriptors, faults, memory
 from streaming.checkpoint.handover import Handover
 from streaming.errors import START_AGAIN, CheckpointError
+from streaming.lake.rows import DUPLICATES as DUPLICATE_ROWS
 from streaming.lake.rows import write_of_bucket
 from streaming.packets import (
     CHANGES,
@@ -28,16 +30,20 @@ from streaming.packets import (
     LOADED_FILE,
     OPEN_TICKS,
     PACKET_SCHEMA,
+    REPLACED,
     TICKS,
     Loaded,
+    Replaced,
     Row,
     Ticks,
+    ipc_table,
 )
 from streaming.returns.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pyarrow as pa
     from pyspark.sql import DataFrame
     from pyspark.sql.streaming.stateful_processor import MapState
 
@@ -45,6 +51,7 @@ if TYPE_CHECKING:
 
 
 _MANY = 50_000  # more rows than this go as a file, not through Spark
+_MANY_BYTES = 2 << 20
 
 _COLUMNS = list(Row._fields)
 
@@ -94,7 +101,7 @@ class Returns(StatefulProcessor):
         """Applies the packets of bucket `key` in order of (seq, part)."""
         frame = pd.concat(list(rows), ignore_index=True)
         is_packet = frame["kind"].isin([TICKS, OPEN_TICKS])
-        passing = frame.loc[~is_packet, _COLUMNS]
+        passing = self._passing(frame.loc[~is_packet, _COLUMNS])
         if len(passing):
             yield passing
         packets = frame[is_packet].sort_values(["seq", "part"])
@@ -104,6 +111,28 @@ class Returns(StatefulProcessor):
             if size > memory.LARGE_BYTES:
                 del frame, packets, passing
                 memory.give_back()
+
+    def _passing(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Facts and rejects as they are; duplicates for the lake: many of them as a file, none if there is no lake."""
+        replaced = rows["kind"] == REPLACED
+        if not replaced.any():
+            return rows
+        if not self._with_loaded:
+            return rows[~replaced]
+        every = (Row(*values) for values in rows.itertuples(index=False))
+        passed = [self._replaced(row) if row.kind == REPLACED else row for row in every]
+        return pd.DataFrame(passed, columns=_COLUMNS)
+
+    def _replaced(self, row: Row) -> Row:
+        payload = bytes(row.payload)
+        if len(payload) <= _MANY_BYTES:
+            return Row(row.bucket, row.seq, row.part, REPLACED, payload)
+        name = f"{row.bucket}-{row.seq}-{row.part}"
+        return Row(row.bucket, row.seq, row.part, LOADED_FILE, self._duplicates_file(name, ipc_table(payload)))
+
+    def _duplicates_file(self, name: str, table: pa.Table) -> bytes:
+        file = write_of_bucket(self._checkpoint_url, _batch_id(), name, table, of=DUPLICATE_ROWS)
+        return json.dumps(vars(file)).encode()
 
     def close(self) -> None:
         """Nothing is held between batches."""
@@ -123,7 +152,10 @@ class Returns(StatefulProcessor):
         if self._with_loaded:
             out.append(Row(bucket, 0, 0, *self._for_the_lake(Loaded(*applied.loaded), bucket)))
         if applied.duplicates:
-            out.append(Row(bucket, 0, 0, DUPLICATES, json.dumps(applied.duplicates).encode()))
+            counts = {seq: asdict(found) for seq, found in applied.duplicates.items()}
+            out.append(Row(bucket, 0, 0, DUPLICATES, json.dumps(counts).encode()))
+            if self._with_loaded:
+                out.append(Row(bucket, 0, 0, *self._of_the_state(Loaded(*applied.replaced), bucket)))
         fingerprints = [asdict(fingerprint) for fingerprint in (applied.before, applied.after)]
         out.append(Row(bucket, 0, 0, FINGERPRINT, json.dumps(fingerprints).encode()))
         if (held := descriptors.of_java_above()) is not None:
@@ -140,6 +172,12 @@ class Returns(StatefulProcessor):
             return LOADED, loaded.to_buffer()
         file = write_of_bucket(self._checkpoint_url, _batch_id(), bucket, loaded.to_table())
         return LOADED_FILE, json.dumps(vars(file)).encode()
+
+    def _of_the_state(self, loaded: Loaded, bucket: int) -> tuple[str, bytes]:
+        replaced = Replaced(loaded, np.zeros(len(loaded.seq), np.int64))
+        if len(loaded.seq) <= _MANY:
+            return REPLACED, replaced.to_buffer()
+        return LOADED_FILE, self._duplicates_file(f"{bucket}", replaced.to_table())
 
 
 def _batch_id() -> int:

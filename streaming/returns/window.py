@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streaming.conflicts import differs
 from streaming.distinct import distinct
-from streaming.packets import UNKNOWN_VOLUME
+from streaming.packets import UNKNOWN_VOLUME, Superseded
 from streaming.returns.chunks import Cells, cell_key
 
 if TYPE_CHECKING:
@@ -23,12 +24,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows as they were given: seq, key, volume int64 [n], price float64 [n]."""
+
+    seq: Int64
+    key: Int64
+    price: Float64
+    volume: Int64
+
+    def and_also(self, others: Rows) -> Rows:
+        """Both."""
+        if not len(others.key):
+            return self
+        pairs = ((getattr(self, name), getattr(others, name)) for name in Rows.__slots__)
+        return Rows(*(np.concatenate(pair) for pair in pairs))
+
+
+@dataclass(frozen=True, slots=True)
 class Given:
     """What a batch gives: a tick for each (cell, drop), in the order of cell key, then seq.
 
     seq, key, volume: int64 [n]; price: float64 [n]; cell: int64 [n], the place of the tick's key among the distinct
     ones; starts: int64 [distinct keys], where each key begins; superseded: rows of a drop that a later one of the same
-    drop replaced, by seq, the drops without any left out.
+    drop replaced, by seq, the drops without any left out; replaced: these rows themselves; rows: all rows, in the order
+    of key, then seq; begins: int64 [n], where those of each tick begin.
     """
 
     seq: Int64
@@ -37,7 +56,24 @@ class Given:
     volume: Int64
     cell: Int64
     starts: Int64
-    superseded: dict[int, int]
+    superseded: dict[int, Superseded]
+    replaced: Rows
+    rows: Rows
+    begins: Int64
+
+    def conflicts(self, seq: int, ticks: Int64, price: Float64, volume: Int64) -> int:
+        """Rows of a drop that differ from what its rows before them say, those of earlier batches included.
+
+        ticks: places of this drop's ticks that it gave before, and the price and volume that it gave.
+        """
+        of_drop = np.flatnonzero(self.rows.seq == seq)
+        begins = np.zeros(len(self.rows.key), np.int64)
+        begins[self.begins] = 1
+        group = np.cumsum(begins)[of_drop]
+        at = np.searchsorted(of_drop, self.begins[ticks])
+        prices = np.insert(self.rows.price[of_drop], at, price)
+        volumes = np.insert(self.rows.volume[of_drop], at, volume)
+        return int(np.count_nonzero(differs(prices, volumes, np.insert(group, at, group[at]))))
 
     def winners(self) -> tuple[Int64, Float64, Int64]:
         """The distinct keys, ascending, with the last price and the last known volume of each."""
@@ -149,9 +185,7 @@ def _given(seq: Int64, key: Int64, price: Float64, volume: Int64) -> Given:
     new_key = np.diff(key, prepend=-1) != 0
     ticks = np.flatnonzero(new_key | (np.diff(seq, prepend=-1) != 0))
     last_price, last_volume = _last(ticks, price, volume)
-    drops, drop = distinct(seq)
-    superseded = np.bincount(drop, minlength=len(drops)) - np.bincount(drop[ticks], minlength=len(drops))
-    some = superseded > 0
+    superseded, replaced = _superseded(seq, key, price, volume, ticks)
     return Given(
         seq=seq[ticks],
         key=key[ticks],
@@ -159,8 +193,31 @@ def _given(seq: Int64, key: Int64, price: Float64, volume: Int64) -> Given:
         volume=last_volume,
         cell=np.cumsum(new_key[ticks]) - 1,
         starts=np.flatnonzero(new_key[ticks]),
-        superseded=dict(zip(drops[some].tolist(), superseded[some].tolist(), strict=True)),
+        superseded=superseded,
+        replaced=replaced,
+        rows=Rows(seq, key, price, volume),
+        begins=ticks,
     )
+
+
+def _superseded(
+    seq: Int64, key: Int64, price: Float64, volume: Int64, ticks: Int64
+) -> tuple[dict[int, Superseded], Rows]:
+    """Rows that are not the last of their tick: how many of each drop, and themselves. ticks: where each begins."""
+    last = np.zeros(len(seq), bool)
+    last[np.append(ticks[1:], len(seq))[: len(ticks)] - 1] = True
+    replaced = np.flatnonzero(~last)
+    rows = Rows(seq[replaced], key[replaced], price[replaced], volume[replaced])
+    if not len(replaced):
+        return {}, rows
+    starts = np.zeros(len(seq), np.int64)
+    starts[ticks] = 1
+    conflict = differs(price, volume, np.cumsum(starts))
+    drops, drop = distinct(seq)
+    counts = np.bincount(drop[replaced], minlength=len(drops))
+    conflicts = np.bincount(drop[conflict], minlength=len(drops))
+    found = zip(drops.tolist(), counts.tolist(), conflicts.tolist(), strict=True)
+    return {seq: Superseded(count, of_them) for seq, count, of_them in found if count}, rows
 
 
 def _last(starts: Int64, price: Float64, volume: Int64) -> tuple[Float64, Int64]:

@@ -4,8 +4,8 @@ Delivery: a drop is one version of one object. It is read, copied and deleted by
 same bytes, and a newer version is never touched. Keep non-current versions for longer than a drop may wait. Without
 versioning a bucket has only the version `null`: if an object is overwritten, its ETag shows it and its drop fails.
 
-Not drops: keys whose last component begins with `.` or `_` or ends in `.tmp`, `.part`, `._COPYING_`; folder markers;
-keys that hold NUL; what lies under the newest delete marker of its key.
+Not drops: keys of which a component is no name of a drop, as in a folder (`place.is_drop_name`); folder markers; keys
+that hold NUL; what lies under the newest delete marker of its key.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutErr
 from streaming.aws import client, plain_errors
 from streaming.errors import ChangedError, StorageError, UnreadableDropError, VanishedError
 from streaming.s3_codes import UNMET, code_of
-from streaming.storage.place import CHUNK, Ranges, Version, is_drop_key
+from streaming.storage.place import CHUNK, Ranges, Version, is_drop_key, is_passed_over
 from streaming.storage.refusals import Refusals, absent, is_refused_copy, may_be_of_one_object
 
 if TYPE_CHECKING:
@@ -99,6 +99,17 @@ class Bucket:
     def claim(self, version: Version, seq: int) -> Version | None:  # noqa: ARG002 - a folder needs it
         """The version itself: it stays by its id."""
         return version
+
+    def passed_over(self) -> list[str]:
+        """As `Place` says."""
+        with self._plainly("list"):
+            pages = client().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
+            found = (
+                (entry["Key"][len(self._prefix) :], entry["Size"])
+                for page in pages
+                for entry in page.get("Contents", ())
+            )
+            return sorted(key for key, size in found if is_passed_over(key, size))
 
     def held_back(self) -> dict[str, str]:
         """Nothing: what is listed is admitted."""

@@ -28,7 +28,8 @@ from streaming.errors import ChangedError, SettingsError, SymbolicLinkError, Van
 from streaming.storage import crash_safe
 from streaming.storage.entries import EPOCH, etag_of, key_of, modified_ns, path_of, version_of, walk
 from streaming.storage.folder_errors import FULL, check_writing, plain_errors, said
-from streaming.storage.place import CHUNK, is_drop_name
+from streaming.storage.place import CHUNK, is_drop_name, is_passed_over
+from streaming.storage.writers import is_being_written
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 
 _CLAIMS = ".claims"
 _OWN = ".stocketl-"
+_LONG_OPEN = 60.0  # seconds after which it is told that a file waits for its writer
 _CHANGED = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ESTALE}
 # of the disk or of this process, whichever file it is
 _OF_ALL = FULL | {errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -92,6 +94,10 @@ class Folder:
         """Copies the bytes to `.claims/<seq>`, as a reflink if the file system has them."""
         claim = self._claim(seq)
         part = f"{claim}.part"
+        if is_being_written(path_of(self.url, version.key)):
+            if time.time() - version.modified.timestamp() > _LONG_OPEN:
+                self._held[version.key] = "a process has it open for writing"
+            return None
         with self._plainly(f"claim {version.key!r} in"):
             os.makedirs(os.path.dirname(claim), exist_ok=True)
             crash_safe.remove(part)
@@ -108,6 +114,10 @@ class Folder:
                 with suppress(OSError):
                     crash_safe.remove(part)
         return None
+
+    def passed_over(self) -> list[str]:
+        """As `Place` says."""
+        return [key for key in self.keys() if is_passed_over(key, 1) and not key.startswith(f"{_CLAIMS}/")]
 
     def held_back(self) -> dict[str, str]:
         """Files and folders that may not be listed, read or claimed now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -12,7 +13,11 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 CHUNK = 8 << 20
-_UNFINISHED = (".tmp", ".part", "._COPYING_")
+_UNFINISHED = (
+    *(".tmp", ".part", ".partial", ".crdownload", ".filepart", ".download", ".gstmp", ".swp", "~", "._copying_"),
+)
+_NO_DROPS = frozenset(("_temporary", "_SUCCESS", "_delta_log", "_spark_metadata"))
+_COPIED_BY_AWS = re.compile(r"\.(?:csv|tsv|zip|parquet)(?:\.[a-z0-9]{2,3})?\.(?![0-9]{8}$)[0-9A-Fa-f]{8}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,9 @@ class Place(Protocol):
         May be called again. If another version's claim has the same seq, it is replaced. Survives `kill -9` of the job.
         It is not forced to the disk: after a power cut the input is still there, and `read` falls back to it.
         """
+
+    def passed_over(self) -> list[str]:
+        """Keys of files that are no drops by their names, sorted; claims and what the job itself writes are none."""
 
     def held_back(self) -> dict[str, str]:
         """Drops that wait because they may not be read, as of the last look: why, by key."""
@@ -135,14 +143,26 @@ def discard(place: Place, key: str) -> None:
 
 
 def is_drop_name(name: str) -> bool:
-    """Whether a producer means this name (one component) to be read: not hidden, not unfinished."""
-    return not name.startswith((".", "_")) and not name.endswith(_UNFINISHED)
+    """Whether a producer means this name (one component) to be read.
+
+    Not hidden, not a mark of Spark, Delta or Databricks beside their files, not a name that writers use until they
+    have finished (browsers, WinSCP, KDE, `gsutil`, editors, and `aws s3 cp`, which appends a dot and eight digits).
+    """
+    if name.startswith((".", "_started", "_committed")) or name in _NO_DROPS:
+        return False
+    return not name.lower().endswith(_UNFINISHED) and not _COPIED_BY_AWS.search(name)
 
 
 def is_drop_key(key: str, size: int) -> bool:
     """Whether an object of a bucket is a drop: key relative to the prefix, size in bytes.
 
-    Not the prefix itself, a folder marker (an empty object whose key ends with `/`), or a key that holds NUL.
+    By each of its components, as in a folder. Not the prefix itself, a folder marker (an empty object whose key ends
+    with `/`), or a key that holds NUL.
     """
-    last = key.rpartition("/")[2]
-    return bool(key) and (bool(last) or size > 0) and is_drop_name(last) and "\0" not in key
+    is_object = bool(key) and (not key.endswith("/") or size > 0) and "\0" not in key
+    return is_object and all(map(is_drop_name, key.split("/")))
+
+
+def is_passed_over(key: str, size: int) -> bool:
+    """Whether an object lies there that looks like a file and is no drop by its name; folder markers do not."""
+    return bool(key) and (not key.endswith("/") or size > 0) and not is_drop_key(key, size)

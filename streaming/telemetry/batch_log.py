@@ -11,6 +11,7 @@ from streaming.errors import StockETLError
 from streaming.follower import Follower
 from streaming.screen import many
 from streaming.telemetry.observer import Observer
+from streaming.ticks.told import said
 
 if TYPE_CHECKING:
     import threading
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from streaming.checkpoint.checkpoint import Checkpoint
     from streaming.checkpoint.offset import Span
+    from streaming.ledger.drops import Body
     from streaming.packets import Fact
     from streaming.telemetry.observer import Published
     from streaming.telemetry.progress_bar import ProgressBar
@@ -104,10 +106,14 @@ class BatchLog(Follower, Observer):
             rest,
             extra={"batch_id": batch.batch_id, "keys": sorted(keys)[:20], "seconds": batch.seconds},
         )
+        for new, other in written.alike if written else ():
+            log.warning("the new ticker %r differs from %r only in case: they are two tickers", new, other)
         for drop in written.ended if written else ():
             if drop["fate"] == "failed":
                 told = {"batch_id": batch.batch_id, "key": drop["key"]}
                 log.warning("drop %s failed: %s", drop["key"], drop["reason"], extra=told)
+            elif drop.get("conflicts"):
+                log.warning("drop %s: %s", drop["key"], _conflicts(drop), extra={"key": drop["key"]})
 
     def look(self) -> None:
         """Tells what takes long, once in a while."""
@@ -175,6 +181,20 @@ class BatchLog(Follower, Observer):
     def _progress(self, drop: Span, done: int) -> str:
         began, start = self._begun.get(drop.seq, (self._clock(), done))
         return progress(drop.version.key, done, drop.version.size, self._clock() - began, done - start)
+
+
+def _conflicts(drop: Body) -> str:
+    """What is warned of: a later row of one date and ticker counts, and the earlier one says something else."""
+    count = many(drop["conflicts"], "row")
+    first = next(iter(drop["first_conflicts"]), None)
+    told = (
+        f", lines {first['lines'][0]} and {first['lines'][1]} first ({first['id']} on {first['date']}: "
+        f"{said(first, 0)}, then {said(first, 1)})"
+        if first
+        else ""
+    )
+    verb = "differs" if drop["conflicts"] == 1 else "differ"
+    return f"{count} {verb} from a later one of the same date and ticker, which counts{told}"
 
 
 def names(keys: Sequence[str]) -> str:

@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a transaction has done. cells: how many it wrote; ended: the receipts of the drops that end in the batch."""
+    """What a transaction has done.
+
+    cells: how many it wrote; ended: the receipts of the drops that end in the batch; alike: new tickers, each with
+    another one that differs only in case.
+    """
 
     cells: int
     ended: list[Body]
+    alike: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,35 +1,88 @@
-"""The last row of each (date, id) of a drop."""
+"""Which row of each (date, id) of a drop counts, which ones it replaces, and whether they say the same."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from streaming.conflicts import differs
 from streaming.distinct import distinct
-from streaming.packets import Int64, Ticks
+from streaming.packets import Ticks
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from streaming.packets import Int64
+
+    Bool = npt.NDArray[np.bool_]
 
 
-def last_rows(ticks: Ticks) -> Ticks:
-    """One row per (date, id): the last row's price, the last known volume; in the order of the last rows.
+@dataclass(frozen=True, slots=True)
+class Deduped:
+    """ticks: one row per (date, id): the last row's price, the last known volume; in the order of the last rows.
 
-    Tickers without a row are dropped from `ids`.
+    replaced, by: int64 [n], the places of the other rows, and of the next row of the same (date, id); conflict: bool
+    [n], whether the two differ: in their price, or in their volume where both are known (of the earlier ones: the last
+    that was).
     """
+
+    ticks: Ticks
+    replaced: Int64
+    by: Int64
+    conflict: Bool
+
+
+def last_rows(ticks: Ticks, *, first: bool = False) -> Deduped:
+    """One row per (date, id), of the tickers that have one. first: the first row counts, not the last."""
     if not len(ticks):
-        return Ticks.empty()
+        return Deduped(Ticks.empty(), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_))
+    if first:
+        found, end = last_rows(_reversed(ticks)), len(ticks) - 1
+        return Deduped(_reversed(found.ticks), end - found.replaced, end - found.by, found.conflict)
     key, space = _keys(ticks)
     row = np.arange(len(key), dtype=np.int32)
     last = np.full(space, -1, np.int32)
     last[key] = row  # numpy assigns in order: where a key repeats, the last row stays
     kept = last[key] == row
+    if kept.all():
+        return Deduped(_taken(ticks, kept, ticks.volume), *_none())
     volume = ticks.volume
     if (volume[kept] < 0).any():
         known = np.flatnonzero(volume >= 0).astype(np.int32)
         last[key[known]] = known
         volume = volume[last[key]]
+    return Deduped(_taken(ticks, kept, volume), *_replaced(ticks, key, kept))
+
+
+def _none() -> tuple[Int64, Int64, Bool]:
+    return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_)
+
+
+def _replaced(ticks: Ticks, key: Int64, kept: Bool) -> tuple[Int64, Int64, Bool]:
+    several = np.flatnonzero(np.isin(key, key[~kept]))
+    order = several[np.argsort(key[several], kind="stable")]
+    group = key[order]
+    conflict = differs(ticks.price[order], ticks.volume[order], group)
+    follows = np.flatnonzero(np.diff(group) == 0)
+    replaced, by = order[follows], order[follows + 1]
+    in_order = np.argsort(replaced)
+    return replaced[in_order], by[in_order], conflict[follows + 1][in_order]
+
+
+def _taken(ticks: Ticks, kept: Bool, volume: Int64) -> Ticks:
     code = ticks.code[kept]
     used = np.bincount(code, minlength=len(ticks.ids)) > 0
+    if used.all():
+        return Ticks(ticks.ids, code, ticks.date[kept], ticks.price[kept], volume[kept])
     ids = [ticks.ids[ticker] for ticker in np.flatnonzero(used).tolist()]
     renumbered = (np.cumsum(used) - 1).astype(np.int32)
     return Ticks(ids, renumbered[code], ticks.date[kept], ticks.price[kept], volume[kept])
+
+
+def _reversed(ticks: Ticks) -> Ticks:
+    return Ticks(ticks.ids, ticks.code[::-1], ticks.date[::-1], ticks.price[::-1], ticks.volume[::-1])
 
 
 def _keys(ticks: Ticks) -> tuple[Int64, int]:

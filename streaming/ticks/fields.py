@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from decimal import Decimal
 
 from streaming.packets import UNKNOWN_VOLUME
 
 REASONS = (
     "line-too-long",
-    "not-utf8",
     "bad-quotes",
     "wrong-number-of-fields",
+    "not-utf8",
     "repeated-header",
     "bad-date",
     "bad-id",
     "missing-price",
     "bad-price",
-    "bad-volume",
     "control-character",
 )
-"""Every reason there is, in the order in which a row is tried: the first that applies is given."""
+"""Every reason there is, in the order in which a row is tried: the first that applies is given.
+
+Files that were read before there were profiles have one more, `bad-volume`.
+"""
 
 # Spreadsheets pad with no-break spaces, and files glued together carry a byte order mark in the middle: kept, either
 # would make a second ticker that looks like the first.
@@ -37,33 +40,58 @@ MIN_PRICE, MAX_PRICE = 1e-9, 1e12
 MAX_VOLUME = 2**63 - 1
 SHOWN = 1_000
 
-REQUIRED = ("date", "id", "price", "trade_volume")
-NAMES = {name: name for name in REQUIRED} | {
-    "ticker": "id",
-    "symbol": "id",
-    "close": "price",
-    "volume": "trade_volume",
-}
+UNREADABLE = -2
+"""In the place of a volume that is none; it becomes `UNKNOWN_VOLUME` once it is counted."""
 
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ID_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_DATE = re.compile(r"([0-9]{4})([-/]?)([0-9]{2})\2([0-9]{2})(?:[T ](.*))?", re.ASCII)
+_STRICT_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_CLOCK = re.compile(
+    r"([01][0-9]|2[0-3]):?([0-5][0-9])(?::?([0-5][0-9])(?:[.,]([0-9]{1,9}))?)?"
+    r"(?: ?(?:Z|UTC|GMT|[+-](?:0[0-9]|1[0-4]):?(?:[0-5][0-9])?))?",
+)
 _PRICE = re.compile(r"\+?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
 _VOLUME = re.compile(r"\+?([0-9]++)(?:\.0*+)?")
+_GUARDED = re.compile(r"=\"(.*)\"|'(.*)")
+_HALF_GUARDED = re.compile(r"[;=][^\W_]|=")
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 
 
 def day_of(text: str) -> int | None:
-    """Days since 1970-01-01 of a real day written `YYYY-MM-DD`, 1800-01-01 to 2199-12-31."""
+    """Days since 1970-01-01 of a real day, 1800-01-01 to 2199-12-31.
+
+    Written `YYYY-MM-DD`, `YYYYMMDD` or `YYYY/MM/DD`, also with a time and its zone behind it: the day as it is written.
+    """
     match = _DATE.fullmatch(text)
-    if match is None:
+    if match is None or (match[5] is not None and not _CLOCK.fullmatch(match[5])):
         return None
-    year, month, day = map(int, match.groups())
+    return day_number(int(match[1]), int(match[3]), int(match[4]))
+
+
+def strict_day_of(text: str) -> int | None:
+    """The same of `YYYY-MM-DD` alone."""
+    return day_of(text) if _STRICT_DATE.fullmatch(text) else None
+
+
+def day_number(year: int, month: int, day: int) -> int | None:
+    """Days since 1970-01-01 of a real day from 1800 to 2199."""
     try:
         ordinal = dt.date(year, month, day).toordinal()
     except ValueError:
         return None
     return ordinal - _EPOCH if 1800 <= year <= 2199 else None
+
+
+def is_timed(text: str) -> bool:
+    """Whether what `day_of` takes has a time other than midnight.
+
+    >>> is_timed("2024-03-04 00:00:00-05:00"), is_timed("2024-03-04T09:30")
+    (False, True)
+    """
+    match = _DATE.fullmatch(text)
+    clock = _CLOCK.fullmatch(match[5] or "00:00") if match else None
+    return clock is not None and any(part is not None and int(part) > 0 for part in clock.groups())
 
 
 def iso_of(day: int) -> str:
@@ -80,6 +108,18 @@ def id_of(text: str, *, text_ids: bool) -> str | None:
     return text
 
 
+def unguarded(text: str) -> str | None:
+    """The code inside of what guards it from a spreadsheet; None for half a guard and for a formula.
+
+    >>> unguarded('="600519"'), unguarded("'600519"), unguarded(";600519"), unguarded("BRK.B")
+    ('600519', '600519', None, 'BRK.B')
+    """
+    guarded = _GUARDED.fullmatch(text)
+    if guarded is not None:
+        return (guarded[1] or guarded[2] or "").strip(BLANKS)
+    return None if _HALF_GUARDED.match(text) else text
+
+
 def price_of(text: str) -> float | None:
     """The nearest float64 of a plain or exponent decimal, if that lies from 1e-9 to 1e12."""
     if not _PRICE.fullmatch(text):
@@ -88,18 +128,33 @@ def price_of(text: str) -> float | None:
     return price if MIN_PRICE <= price <= MAX_PRICE else None
 
 
-def volume_of(text: str) -> int | None:
-    """A whole number of 63 bits (`5`, `+5`, `5.00`); `UNKNOWN_VOLUME` for an empty field."""
+def volume_of(text: str) -> int:
+    """A whole number of 63 bits, however its zeros are written: `5`, `5.00`, `1e+05`.
+
+    `UNKNOWN_VOLUME` for an empty field, `UNREADABLE` for anything else.
+    """
     if not text:
         return UNKNOWN_VOLUME
     match = _VOLUME.fullmatch(text)
     if match is None:
-        return None
+        return _whole(text)
     digits = match[1].lstrip("0")
     # Python refuses to convert thousands of digits, so the length is looked at first.
     if len(digits) > 19 or int(digits or "0") > MAX_VOLUME:
-        return None
+        return UNREADABLE
     return int(digits or "0")
+
+
+def _whole(text: str) -> int:
+    """The value of a decimal with a fraction or an exponent, if it is whole."""
+    if not _PRICE.fullmatch(text) or len(text) > 60:
+        return UNREADABLE
+    number = Decimal(text)
+    if number == 0:
+        return 0
+    if not 0 <= number.adjusted() <= 19 or number != number.to_integral_value() or number > MAX_VOLUME:
+        return UNREADABLE
+    return int(number)
 
 
 def shown(line: bytes) -> str:

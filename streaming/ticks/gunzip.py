@@ -8,10 +8,12 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
-from streaming.ticks.header import GZIP, UnreadableError
+from streaming.ticks.unreadable import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+GZIP = b"\x1f\x8b"
 
 # zlib hands back what it did not use as a copy; with small pieces thousands of tiny members stay linear.
 _FED = 1 << 14

@@ -6,18 +6,24 @@ The verdict rests on the first `HEADER_LIMIT + 1` bytes only, so it is the same 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from streaming.errors import StockETLError
 from streaming.ticks.by_line import split_fields
-from streaming.ticks.fields import BLANKS, CONTROL, NAMES, REQUIRED, day_of, price_of
+from streaming.ticks.columns import DELIMITERS, columns_of, ignored, places_before, places_of
+from streaming.ticks.fields import BLANKS, CONTROL
+from streaming.ticks.gunzip import GZIP
+from streaming.ticks.layout import Layout
+from streaming.ticks.names import REQUIRED, is_second_key
+from streaming.ticks.refusals import several_delimiters, without_columns
+from streaming.ticks.unreadable import UnreadableError
+
+if TYPE_CHECKING:
+    from streaming.ticks.rules import Rules
 
 HEADER_LIMIT = 1 << 20
 """Bytes within which the header line must end: some 30,000 columns have room."""
 TEXT_WINDOW = 1 << 16
 """If a NUL is in these bytes, the whole drop fails. Further down it costs only its row."""
-GZIP = b"\x1f\x8b"
-_IGNORED_SHOWN, _NAME_SHOWN = 50, 60
 
 _OTHER_FORMATS = {
     GZIP: "gzip inside the file",
@@ -38,25 +44,11 @@ _OTHER_FORMATS = {
 _BEGINNING = re.compile(rb"(?:[ \t\n]|\r\n|\xc2\xa0|\xef\xbb\xbf)*+")
 
 
-class UnreadableError(StockETLError):
-    """A drop that fails as a whole; the message is the drop's reason."""
+# `<TICKER>,<PER>,<DATE>` and the like: names, and no tags
+_NAMES_IN_BRACKETS = re.compile(rb"<[\w /-]+>[ \t]*([,;|\t][ \t]*<[\w /-]+>[ \t]*)+\r?(?:\n|\Z)")
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where the columns stand.
-
-    columns: positions of date, id, price and volume; width: fields of each row; body: offset in bytes of the first
-    line after the header; ignored: names of the other columns, bounded in number and length.
-    """
-
-    columns: tuple[int, int, int, int]
-    width: int
-    body: int
-    ignored: list[str]
-
-
-def read_header(head: bytes) -> Layout:
+def read_header(head: bytes, rules: Rules) -> Layout:
     """The layout that `head`, the first `HEADER_LIMIT + 1` bytes of a drop or all of it, announces.
 
     Raises UnreadableError if it is no CSV, or if a required column is missing or there twice.
@@ -65,21 +57,93 @@ def read_header(head: bytes) -> Layout:
         msg = "the file is empty: zero bytes"
         raise UnreadableError(msg)
     _refuse_other_formats(head[:TEXT_WINDOW])
-    start = _first_text(head)
+    begin = _after_skipped_lines(head, rules)
+    profile = rules.profile
+    if profile is not None and profile.csv.header is not None:
+        return _layout(list(profile.csv.header), profile.csv.delimiter or ",", head, begin, rules)
+    start = _first_text(head, begin)
     end = head.find(b"\n", start)
     if end < 0:
         if len(head) > HEADER_LIMIT:
             msg = f"no header: the first line is longer than {HEADER_LIMIT:,} bytes; expected column names in one line"
             raise UnreadableError(msg)
         end = len(head)
-    names = _names(head[start:end].removesuffix(b"\r"))
-    columns = _columns(names)
-    return Layout(columns, len(names), min(end + 1, len(head)), _ignored(names, columns))
+    text = _text(head[start:end].removesuffix(b"\r"), rules)
+    body = min(end + 1, len(head))
+    delimiter = profile.csv.delimiter if profile is not None else None
+    if rules.before or delimiter is not None:
+        return _layout(_names(text, delimiter or ","), delimiter or ",", head, body, rules)
+    readable = [sign for sign in DELIMITERS if _gives_all(_split(text, sign), rules)]
+    if len(readable) > 1:
+        raise UnreadableError(several_delimiters(text, readable))
+    likely = readable[0] if readable else max(DELIMITERS, key=lambda sign: len(_split(text, sign) or ()))
+    return _layout(_names(text, likely), likely, head, body, rules)
 
 
-def _first_text(head: bytes) -> int:
-    match = _BEGINNING.match(head)
-    start = match.end() if match else 0
+def _layout(names: list[str], delimiter: str, head: bytes, body: int, rules: Rules) -> Layout:
+    places = places_before(names) if rules.before else places_of(names, rules)
+    lacking = [name for name in _wanted(rules) if not places[name]]
+    if rules.before and not places[REQUIRED[3]]:
+        lacking.append(REQUIRED[3])
+    if lacking:
+        raise UnreadableError(without_columns(lacking, names, delimiter, head, body))
+    columns = columns_of(names, places, rules)
+    where = _where(names, rules)
+    wide = _wide(names, columns[0]) if rules.profile is not None and rules.profile.wide else {}
+    used = {*columns, *(place for place, _ in where), *wide}
+    return Layout(
+        columns=columns,
+        names=tuple(names),
+        body=body,
+        top=head.count(b"\n", 0, body),
+        ignored=ignored(names, used),
+        delimiter=delimiter,
+        second_key=tuple(n for place, n in enumerate(names) if place not in used and is_second_key(n)),
+        where=where,
+        wide=wide,
+    )
+
+
+def _wanted(rules: Rules) -> list[str]:
+    """The columns without which a file cannot be read: all but the volume, and those that the key gives."""
+    if rules.profile is not None and rules.profile.wide:
+        return [REQUIRED[0]]
+    given = [rules.fixed_day is not None, rules.fixed_ticker is not None, False]
+    return [name for name, is_given in zip(REQUIRED, given, strict=False) if not is_given]
+
+
+def _gives_all(names: list[str] | None, rules: Rules) -> bool:
+    if names is None:
+        return False
+    places = places_of(names, rules)
+    return all(places[name] for name in _wanted(rules))
+
+
+def _where(names: list[str], rules: Rules) -> tuple[tuple[int, frozenset[str]], ...]:
+    lost = [name for name in rules.where if name not in names]
+    if lost:
+        msg = f"the header lacks the column {lost[0]!r}, which the profile's rows.where names; got {names!r:.100}"
+        raise UnreadableError(msg)
+    return tuple((names.index(name), texts) for name, texts in rules.where.items())
+
+
+def _wide(names: list[str], date: int | None) -> dict[int, str]:
+    return {place: name for place, name in enumerate(names) if place != date and name}
+
+
+def _after_skipped_lines(head: bytes, rules: Rules) -> int:
+    at = 0
+    for _ in range(rules.profile.csv.skip_lines if rules.profile is not None else 0):
+        at = head.find(b"\n", at) + 1
+        if not at:
+            msg = f"the header is not there: the file ends before the profile's skip_lines; got {len(head):,} bytes"
+            raise UnreadableError(msg)
+    return at
+
+
+def _first_text(head: bytes, begin: int) -> int:
+    match = _BEGINNING.match(head, begin)
+    start = match.end() if match else begin
     if start == len(head):
         msg = "the file holds no header: nothing but blanks in its beginning"
         raise UnreadableError(msg)
@@ -88,72 +152,46 @@ def _first_text(head: bytes) -> int:
 
 def _refuse_other_formats(head: bytes) -> None:
     found = next((name for magic, name in _OTHER_FORMATS.items() if head.startswith(magic)), None)
-    first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-    if found is None and first == b"<":
+    bare = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if found is None and bare.startswith(b"<") and not _NAMES_IN_BRACKETS.match(bare):
         found = "HTML or XML"
-    if found is None and first in (b"{", b"["):
+    if found is None and bare[:1] in (b"{", b"["):
         found = "JSON"
     if found is None and b"\x00" in head:
         found = f"not text (a NUL byte at offset {head.index(0)}: binary, or UTF-16)"
     if found is not None:
-        msg = f"not a CSV file: expected UTF-8 text, plain or packed once with gzip, got {found}"
+        how = ', which a profile reads: csv = { encoding = "utf-16" }' if "UTF-16" in found else ""
+        msg = f"not a CSV file: expected UTF-8 text, plain or packed once, got {found}{how}"
         raise UnreadableError(msg)
 
 
-def _names(line: bytes) -> list[str]:
+def _text(line: bytes, rules: Rules) -> str:
     try:
-        text = line.decode()
+        text = line.decode(rules.encoding)
     except UnicodeDecodeError as error:
-        msg = f"the header is not UTF-8: byte 0x{line[error.start]:02x} at offset {error.start}; save the file as UTF-8"
+        name = "UTF-8" if rules.encoding == "utf-8" else rules.encoding
+        how = "" if rules.before else ', or give its encoding in a profile: csv = { encoding = "cp1252" }'
+        msg = (
+            f"the header is not {name}: byte 0x{line[error.start]:02x} at offset {error.start}; save the file as UTF-8"
+            f"{how}"
+        )
         raise UnreadableError(msg) from None
     control = CONTROL.search(text)
     if control:
         ends = "; lines must end in LF or CRLF, not in a lone CR" if control[0] == "\r" else ""
         msg = f"the header holds the control character {control[0]!r} at position {control.start()}{ends}"
         raise UnreadableError(msg)
-    fields = split_fields(text)
+    return text
+
+
+def _split(text: str, delimiter: str) -> list[str] | None:
+    fields = split_fields(text, delimiter)
+    return None if fields is None else [field.strip(BLANKS) for field in fields]
+
+
+def _names(text: str, delimiter: str) -> list[str]:
+    fields = _split(text, delimiter)
     if fields is None:
-        msg = f"the header has a quote that does not end: {_excerpt(text)}"
+        msg = f"the header has a quote that does not end: {text!r:.100}"
         raise UnreadableError(msg)
-    return [field.strip(BLANKS) for field in fields]
-
-
-def _columns(names: list[str]) -> tuple[int, int, int, int]:
-    places: dict[str, list[int]] = {name: [] for name in REQUIRED}
-    for place, name in enumerate(names):
-        meaning = NAMES.get(name.lower())
-        if meaning is not None:
-            places[meaning].append(place)
-    missing = [name for name, found in places.items() if not found]
-    got = _excerpt(",".join(names))
-    if missing and any(day_of(name) is not None or price_of(name) is not None for name in names):
-        msg = f"no header line: the first line is data ({got}); expected the names {', '.join(REQUIRED)}"
-        raise UnreadableError(msg)
-    if missing:
-        msg = f"the header lacks {', '.join(map(_spellings, missing))}; got {got}"
-        raise UnreadableError(msg)
-    twice = [name for name, found in places.items() if len(found) > 1]
-    if twice:
-        msg = f"the header names {', '.join(map(_spellings, twice))} more than once; got {got}"
-        raise UnreadableError(msg)
-    day, ticker, price, volume = (places[name][0] for name in REQUIRED)
-    return day, ticker, price, volume
-
-
-def _spellings(name: str) -> str:
-    others = [alias for alias, meaning in NAMES.items() if meaning == name != alias]
-    return f"'{name}' (also {', '.join(others)})" if others else f"'{name}'"
-
-
-def _excerpt(text: str) -> str:
-    return repr(text if len(text) <= 100 else text[:99] + "…")
-
-
-def _ignored(names: list[str], columns: tuple[int, ...]) -> list[str]:
-    others = [
-        name[:_NAME_SHOWN] or f"(column {place + 1}, without a name)"
-        for place, name in enumerate(names)
-        if place not in columns
-    ]
-    more = len(others) - _IGNORED_SHOWN
-    return [*others[:_IGNORED_SHOWN], f"(and {more} more)"] if more > 0 else others
+    return fields

@@ -56,7 +56,7 @@ def chunks_of(data: bytes) -> Iterator[bytes]:
 
 
 def chunks_of_range(read: Read, start: int, end: int, size: int) -> Iterator[bytes]:
-    """Pieces of the lines whose first byte lies in [start, end), start > 0, of a drop of `size` bytes.
+    """Pieces of the lines whose first byte lies in [start, end) of a drop of `size` bytes.
 
     The last line is read beyond `end`, up to its newline or to where it is known to be too long.
     Raises VanishedError if `read(a, b)` does not give b - a bytes.
@@ -77,6 +77,8 @@ def chunks_of_range(read: Read, start: int, end: int, size: int) -> Iterator[byt
 
 def _first_line(read: Read, start: int, end: int) -> int:
     """Offset of the first line that begins in [start, end), `end` if none does."""
+    if start == 0:
+        return 0
     for at in range(start - 1, end - 1, _STEP):
         found = _exactly(read, at, min(at + _STEP, end - 1)).find(b"\n")
         if found >= 0:

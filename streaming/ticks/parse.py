@@ -6,78 +6,143 @@ A drop is parsed whole (`parse`) or, uncompressed and large, in byte ranges (`pa
 from __future__ import annotations
 
 import itertools
+import re
 import zlib
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from streaming.fingerprint import of_ticks
 from streaming.packets import Rejects, Ticks
-from streaming.ticks.by_column import Gathering
-from streaming.ticks.dedup import last_rows
+from streaming.profiles.profile import Profile
+from streaming.ticks.dedup import Deduped, last_rows
+from streaming.ticks.expected import expected
 from streaming.ticks.fields import iso_of
-from streaming.ticks.gunzip import unpack
-from streaming.ticks.header import GZIP, HEADER_LIMIT, Layout, UnreadableError, read_header
+from streaming.ticks.gathering import Gathering
+from streaming.ticks.header import HEADER_LIMIT, read_header
 from streaming.ticks.lines import CHUNK, chunks_of, chunks_of_range, count_lines, whole_lines
+from streaming.ticks.parquet import PARQUET, gathered
+from streaming.ticks.rules import BEFORE, BUILT_IN, Rules, rules_of
+from streaming.ticks.told import conflicts_told, second_key_failure, unreadable_told
+from streaming.ticks.unpack import as_utf8, is_packed, unpacked
+from streaming.ticks.unreadable import UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
+
+    from streaming.packets import Int64, Note
+    from streaming.ticks.layout import Layout
+
+NAMES = re.compile(r"\.(csv|tsv)(\.(gz|zst|bz2|xz|zip))?$|\.(zip|parquet)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """What a drop, or a split of one, holds.
 
-    ticks: one row per (date, id): the last row's price, the last known volume, in the order of the last rows.
+    ticks: one row per (date, id): the last row's price, the last known volume, in the order of the last rows; of a
+    split all rows, since only all splits together know which is the last.
     rejects: line 1 is the first line of the bytes given, the text at most 1,000 characters; the first 32 Mi characters
-    of them are kept (`by_column.REJECTS_ROOM`), all are counted. lines: lines that belong to the bytes given.
-    rows_read = rows_loaded + rows_duplicate + rows_rejected; blank lines and the header are no rows.
+    of them are kept (`gathering.REJECTS_ROOM`), all are counted. lines: lines that belong to the bytes given.
+    rows_read = rows_loaded + rows_duplicate + rows_rejected; blank lines, the header and rows_passed_over, which a
+    profile does not want, are no rows. conflicts: those duplicates that differ from what replaced them.
     reasons: rows per reason of `fields.REASONS`. first_date, last_date: of the ticks, ISO.
     content: the sum of the fingerprint of all valid rows, duplicates included: the same however a drop is cut.
+    volume_unreadable: rows whose volume is none, and counts as unknown. notes: the first of these lines, and of the
+    conflicts. second_key: the column that may tell rows of one (date, id) apart, if nobody says which one counts.
+    replaced: the duplicates themselves, each with its line.
     failure: why the drop fails as a whole, or None. With a failure there are no ticks, and no counts and rejects either
     unless it is that every row is rejected.
     """
 
     ticks: Ticks
     rejects: Rejects
-    lines: int
-    rows_read: int
-    rows_loaded: int
-    rows_duplicate: int
-    rows_rejected: int
-    reasons: dict[str, int]
-    ignored: list[str]
-    first_date: str | None
-    last_date: str | None
-    content: int
-    failure: str | None
+    lines: int = 0
+    rows_read: int = 0
+    rows_loaded: int = 0
+    rows_duplicate: int = 0
+    rows_rejected: int = 0
+    rows_passed_over: int = 0
+    conflicts: int = 0
+    volume_unreadable: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    first_date: str | None = None
+    last_date: str | None = None
+    content: int = 0
+    second_key: str | None = None
+    replaced: tuple[Int64, Ticks] | None = None
+    failure: str | None = None
 
 
-def parse(data: bytes, *, key: str, text_ids: bool, unpacked_limit: int) -> Parsed:
-    """A whole drop, plain or gzip by its first bytes, whatever its key says.
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a drop is read.
 
-    unpacked_limit: bytes that a gzip may unpack to. Bytes never raise: what is wrong with them is in the answer.
+    text_ids: keep ids as written; unpacked_limit: bytes that a packed drop may unpack to; profile: None for the
+    built-in reading; before: as before there were profiles.
     """
-    refused = wrong_name(key)
+
+    text_ids: bool
+    unpacked_limit: int
+    profile: Profile | None = None
+    before: bool = False
+
+    def rules(self, key: str) -> Rules:
+        """The rules for the drop of this key. Raises UnreadableError."""
+        return rules_of(self.profile, key, text_ids=self.text_ids, before=self.before)
+
+
+def how_of(reading: str, profiles: Mapping[str, str], *, text_ids: bool, unpacked_limit: int) -> How:
+    """How a drop is read that the offset and the ledger call `reading`. profiles: as JSON, by digest."""
+    if reading in (BEFORE, BUILT_IN):
+        return How(text_ids, unpacked_limit, before=reading == BEFORE)
+    return How(text_ids, unpacked_limit, Profile.from_json(profiles[reading]))
+
+
+def parse(data: bytes, key: str, how: How) -> Parsed:
+    """A whole drop, plain or packed by its first bytes, whatever its key says.
+
+    Bytes never raise: what is wrong with them is in the answer.
+    """
+    refused = wrong_name(key, how.profile)
     if refused is not None:
         return failed(refused)
     try:
-        packed = data.startswith(GZIP)
-        chunks = unpack(data, limit=unpacked_limit, chunk=CHUNK) if packed else chunks_of(data)
+        rules = how.rules(key)
+        limit = how.unpacked_limit
+        if is_parquet(data, how.profile):
+            parsed = finished(*gathered(pa.BufferReader(data), 0, len(data), rules, limit=limit), whole=True)
+            return _unless_every_row_is_bad(parsed, how)
+        chunks = unpacked(data, limit=limit, chunk=CHUNK) if is_packed(data) else chunks_of(data)
+        chunks = as_utf8(chunks, how.profile)
         first = next(chunks, b"")
-        layout = read_header(first[: HEADER_LIMIT + 1])
+        layout = read_header(first[: HEADER_LIMIT + 1], rules)
         blocks = whole_lines(itertools.chain([first[layout.body :]], chunks))
-        parsed = _gathered(blocks, layout, count_lines(first[: layout.body]), text_ids=text_ids)
+        parsed = _gathered(blocks, layout, count_lines(first[: layout.body]), rules, whole=True)
     except UnreadableError as error:
         return failed(str(error))
+    return _unless_every_row_is_bad(parsed, how)
+
+
+def _unless_every_row_is_bad(parsed: Parsed, how: How) -> Parsed:
     if parsed.rows_read and parsed.rows_read == parsed.rows_rejected:
-        return replace(parsed, failure=every_row_rejected(parsed.reasons))
+        return replace(parsed, failure=every_row_rejected(parsed.reasons, before=how.before))
     return parsed
 
 
-def parse_split(read: Callable[[int, int], bytes], start: int, end: int, size: int, *, text_ids: bool) -> Parsed:
+def is_parquet(data: bytes, profile: Profile | None) -> bool:
+    """Whether a drop that begins so is read as Parquet."""
+    return data.startswith(PARQUET) or (profile is not None and profile.format == "parquet")
+
+
+def parse_split(  # noqa: PLR0917 - a range of a file, as everywhere
+    read: Callable[[int, int], bytes], start: int, end: int, size: int, key: str, how: How
+) -> Parsed:
     """The rows of an uncompressed drop of `size` bytes whose first byte lies in [start, end).
 
     read(a, b): bytes a to b of the drop, 8 MiB at most each time. Each split looks up the header, and the verdict on it
@@ -86,25 +151,36 @@ def parse_split(read: Callable[[int, int], bytes], start: int, end: int, size: i
     """
     head = read(0, min(size, HEADER_LIMIT + 1))
     try:
-        layout = read_header(head)
+        rules = how.rules(key)
+        if is_parquet(head, how.profile):
+            source, limit = pa.PythonFile(_Bytes(read, size), mode="r"), how.unpacked_limit
+            gathering, rows = gathered(source, start, end, rules, limit=limit)
+            if _second_key(gathering) is not None:
+                finished(*gathered(source, 0, size, rules, limit=limit, most=1), whole=True)
+            return finished(gathering, rows, whole=False)
+        layout = read_header(head, rules)
+        _refuse_second_key(head, layout, rules)
     except UnreadableError as error:
         return failed(str(error))
     before = max(0, min(end, layout.body) - start)
     header_lines = _line_beginnings(head, start, start + before)
     blocks = whole_lines(chunks_of_range(read, max(start, layout.body), end, size))
-    return _gathered(blocks, layout, header_lines, text_ids=text_ids)
+    return _gathered(blocks, layout, header_lines, rules, whole=False)
 
 
-def wrong_name(key: str) -> str | None:
-    """The failure of a drop whose key ends neither in .csv nor in .csv.gz, in whatever case; None for the others."""
-    if key.lower().endswith((".csv", ".csv.gz")):
+def wrong_name(key: str, profile: Profile | None) -> str | None:
+    """The failure of a drop whose name is none of a price file; None for the others, and for all with a profile."""
+    if profile is not None or NAMES.search(key):
         return None
-    return f"the name ends neither in .csv nor in .csv.gz: {key[-100:]!r}"
+    return (
+        "the name is none of a price file: expected .csv or .tsv at its end, also packed (.csv.gz, .zst, .bz2, .xz), "
+        f".zip or .parquet, got {key[-100:]!r}; a profile reads any other"
+    )
 
 
-def splittable(head: bytes) -> bool:
-    """Whether a drop that begins with `head` may be parsed in byte ranges. A gzip may not."""
-    return not head.startswith(GZIP)
+def splittable(head: bytes, profile: Profile | None) -> bool:
+    """Whether a drop that begins with `head` may be parsed in byte ranges. What is packed may not."""
+    return not is_packed(head) and (profile is None or profile.splittable)
 
 
 def bucket_of(ticker: str, buckets: int) -> int:
@@ -135,12 +211,50 @@ def _line_beginnings(head: bytes, start: int, end: int) -> int:
     return head.count(b"\n", start - 1, end - 1) if end > start else 0
 
 
-def _gathered(blocks: Iterable[bytes], layout: Layout, header_lines: int, *, text_ids: bool) -> Parsed:
-    gathering, lines = Gathering(layout, text_ids), header_lines
+class _Bytes:
+    """The bytes of a drop as a file, for what reads here and there."""
+
+    closed = False
+
+    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
+        self._read, self._size, self._at = read, size, 0
+
+    def read(self, count: int = -1) -> bytes:
+        """At most 8 MiB at a time are asked for."""
+        end = self._size if count < 0 else min(self._at + count, self._size)
+        pieces = [self._read(at, min(at + CHUNK, end)) for at in range(self._at, end, CHUNK)]
+        self._at = max(self._at, end)
+        return b"".join(pieces)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As every file does."""
+        self._at = offset + (0, self._at, self._size)[whence]
+        return self._at
+
+    def tell(self) -> int:
+        """As every file does."""
+        return self._at
+
+    def close(self) -> None:
+        """Nothing to be done."""
+
+
+def _gathered(blocks: Iterable[bytes], layout: Layout, header_lines: int, rules: Rules, *, whole: bool) -> Parsed:
+    gathering, lines = Gathering(layout, rules), header_lines
     for block in blocks:
         lines += gathering.add(block, lines + 1)
-    rows = gathering.ticks()
-    ticks = last_rows(rows)
+    return finished(gathering, lines, whole=whole)
+
+
+def finished(gathering: Gathering, lines: int, *, whole: bool) -> Parsed:
+    """What was gathered of a drop, or of a split of one. Raises UnreadableError if it has a second key."""
+    rows, rules = gathering.ticks(), gathering.rules
+    found = last_rows(rows, first=rules.keep_first)
+    told = conflicts_told(rows, found, gathering) if found.conflict.any() else []
+    second_key = _second_key(gathering)
+    if whole and told and second_key is not None:
+        raise UnreadableError(second_key_failure(second_key, told, int(found.conflict.sum())))
+    ticks = found.ticks if whole else rows
     days = (iso_of(int(ticks.date.min())), iso_of(int(ticks.date.max()))) if len(ticks) else (None, None)
     return Parsed(
         ticks=ticks,
@@ -150,21 +264,53 @@ def _gathered(blocks: Iterable[bytes], layout: Layout, header_lines: int, *, tex
         rows_loaded=len(ticks),
         rows_duplicate=len(rows) - len(ticks),
         rows_rejected=gathering.reasons.total(),
+        rows_passed_over=gathering.passed_over,
+        conflicts=int(found.conflict.sum()) if whole else 0,
+        volume_unreadable=gathering.unreadable,
         reasons=dict(gathering.reasons),
-        ignored=layout.ignored,
+        notes=[*unreadable_told(gathering), *told],
+        ignored=gathering.layout.ignored,
         first_date=days[0],
         last_date=days[1],
         content=of_ticks(rows).sum,
-        failure=None,
+        second_key=second_key,
+        replaced=_replaced(rows, found, gathering) if whole and len(found.replaced) else None,
     )
+
+
+def _replaced(rows: Ticks, found: Deduped, gathering: Gathering) -> tuple[Int64, Ticks]:
+    at = found.replaced
+    ticks = Ticks(rows.ids, rows.code[at], rows.date[at], rows.price[at], rows.volume[at])
+    return gathering.lines()[at], ticks
+
+
+def _second_key(gathering: Gathering) -> str | None:
+    if gathering.rules.decides or gathering.rules.before:
+        return None
+    date = gathering.layout.columns[0]
+    timed = (gathering.layout.names[date],) if gathering.timed and date is not None else ()
+    return next(iter((*gathering.layout.second_key, *timed)), None)
+
+
+def _refuse_second_key(head: bytes, layout: Layout, rules: Rules) -> None:
+    """By the first MiB, which each split has read: all of them give one verdict. Raises UnreadableError."""
+    if rules.decides or rules.before:
+        return
+    body = head[layout.body : head.rfind(b"\n") + 1]
+    first = Gathering(layout, rules)
+    first.add(body[: body.find(b"\n") + 1], 0)
+    if layout.second_key or first.timed:
+        _gathered([body], layout, layout.top, rules, whole=True)
 
 
 def failed(reason: str) -> Parsed:
     """A drop, or a split of one, of which nothing can be read: the reason and no rows."""
-    return Parsed(Ticks.empty(), Rejects.empty(), 0, 0, 0, 0, 0, {}, [], None, None, 0, reason)
+    return Parsed(Ticks.empty(), Rejects.empty(), failure=reason)
 
 
-def every_row_rejected(reasons: dict[str, int]) -> str:
+def every_row_rejected(reasons: dict[str, int], *, before: bool = False) -> str:
     """The failure of a drop that has rows and loads none of them, from its counts per reason."""
-    counts = ", ".join(f"{reason} {count:,}" for reason, count in Counter(reasons).most_common())
-    return f"every row was rejected, {sum(reasons.values()):,} in all: {counts}"
+    most = Counter(reasons).most_common()
+    counts = ", ".join(f"{reason} {count:,}" for reason, count in most)
+    told = "" if before else f"; {most[0][0]}: {expected(most[0][0])}"
+    return f"every row was rejected, {sum(reasons.values()):,} in all: {counts}{told}"

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from streaming.storage.place import Place
 
 DEADLINE = 30.0
-NONE = pa.table({"seq": pa.array([], pa.int64())})
 
 
 class DeltaLike:
@@ -92,7 +91,7 @@ def running(lake: DeltaLike, checkpoint: Checkpoint, still_writer: Callable[[], 
 
 def put(outbox: LakeAppender, batch_id: int, superseded: set[int] | None = None) -> None:
     """A batch with one tick, whose seq is its own id."""
-    outbox.put(batch_id, pa.table({"seq": [batch_id]}), NONE, superseded=superseded or set(), files=[])
+    outbox.put(batch_id, {"ticks": pa.table({"seq": [batch_id]})}, superseded=superseded or set(), files=[])
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -210,7 +209,7 @@ def test_files_that_the_workers_wrote_are_appended_too(checkpoint: Checkpoint) -
     with running(lake, checkpoint) as outbox:
         file = lake_files.write(open_place(outbox_of(checkpoint.url)), "ticks-1", 5, pa.table({"seq": [11, 12]}))
         assert (file.key, file.rows) == ("5-ticks-1.parquet", 2)
-        outbox.put(5, pa.table({"seq": [13]}), NONE, superseded=set(), files=[file])
+        outbox.put(5, {"ticks": pa.table({"seq": [13]})}, superseded=set(), files=[file])
         drain(outbox)
     assert lake.appends == [(5, [11, 12, 13])]
     assert left(checkpoint) == []

@@ -93,7 +93,7 @@ def test_a_lake_from_before_is_cleaned_at_once_and_then_once_a_day_over_all_star
     log_at(tmp_path, 99)
     tables, clock = Tables(), Clock()
     kept = keeping(tables, tmp_path, clock)
-    assert tables.done == [("clean", "ticks"), ("clean", "rejects")]
+    assert tables.done == [("clean", "ticks"), ("clean", "rejects"), ("clean", "duplicates")]
     keeping(tables, tmp_path, clock)
     clock.now += DAY - 1
     assert not kept.due
@@ -147,7 +147,7 @@ def test_a_table_that_cannot_be_joined_is_cleaned_all_the_same(tmp_path: Path) -
     log_at(tmp_path, 500)
     tables = Tables("compact")
     keeping(tables, tmp_path)
-    assert tables.done == [("compact", "ticks"), ("clean", "ticks"), ("clean", "rejects")]
+    assert tables.done == [("compact", "ticks"), ("clean", "ticks"), ("clean", "rejects"), ("clean", "duplicates")]
 
 
 @pytest.mark.parametrize("record", ['{"compacted": {"ticks": "x"}, "cleaned": 5}', '{"compacted": [1]}', "[]", "\0"])
@@ -157,7 +157,7 @@ def test_a_record_that_makes_no_sense_says_nothing(tmp_path: Path, record: str) 
     (tmp_path / RECORD).write_text(record)
     tables = Tables()
     keeping(tables, tmp_path)
-    assert tables.done == [("compact", "ticks"), ("clean", "ticks"), ("clean", "rejects")]
+    assert tables.done == [("compact", "ticks"), ("clean", "ticks"), ("clean", "rejects"), ("clean", "duplicates")]
 
 
 def test_an_older_job_changes_nothing(tmp_path: Path) -> None:

@@ -40,7 +40,9 @@ def append(lake: Lake, folder: Path, batch_id: int, rows: pa.Table) -> None:
     """Brings the rows in as the outbox does."""
     numbered = rows.append_column("batch_id", pa.array([batch_id] * rows.num_rows, pa.int64()))
     pq.write_table(numbered, folder / "ticks.parquet")
-    lake.append(batch_id, {"ticks": [str(folder / "ticks.parquet")] if rows.num_rows else [], "rejects": []})
+    lake.append(
+        batch_id, {"ticks": [str(folder / "ticks.parquet")] if rows.num_rows else [], "rejects": [], "duplicates": []}
+    )
 
 
 def read(spark: SparkSession, path: Path) -> DataFrame:

@@ -11,12 +11,15 @@ from ledger_rows import MODIFIED, Run, fact, query, record
 from streaming.errors import CheckpointError, DatabaseError
 from streaming.ledger import outbox
 from streaming.ledger.drops import Reject, lines_before
+from streaming.packets import Superseded
 from streaming.storage.place import Version
+from streaming.ticks.expected import expected
 
 if TYPE_CHECKING:
     from streaming.packets import Fact
 
 
+CONFLICT = {"lines": [2, 3], "date": "2024-01-01", "id": "A", "prices": [1.0, 2.0], "volumes": [None, 5]}
 DROPS = (
     "SELECT seq, status, reason, rows_read, rows_loaded, rows_duplicate, rows_rejected FROM stocketl.drops ORDER BY 1"
 )
@@ -34,6 +37,11 @@ def test_a_drop_of_one_part_is_one_row_and_one_receipt(run: Run) -> None:
         ignored=["note"],
         first_date="2024-01-01",
         last_date="2024-02-01",
+        rows_passed_over=3,
+        conflicts=1,
+        volume_unreadable=1,
+        notes=[{"kind": "volume-unreadable", "line": 2, "text": "a\0"}, {"kind": "conflict", **CONFLICT}],
+        reading="2",
     )
     [body] = record(run, 0, [given], rejects={4: [reject]})
     assert {**body, "loaded_at": None} == {
@@ -50,9 +58,16 @@ def test_a_drop_of_one_part_is_one_row_and_one_receipt(run: Run) -> None:
         "rows_loaded": 5,
         "rows_duplicate": 2,
         "rows_rejected": 1,
+        "rows_passed_over": 3,
+        "conflicts": 1,
+        "repeats": 1,
+        "volume_unreadable": 1,
         "reasons": {"bad-price": 1},
+        "reading": "2",
+        "unreadable_volumes": [{"line": 2, "text": "a\\x00"}],
+        "first_conflicts": [CONFLICT],
         "ignored": ["note"],
-        "rejects": [{"line": 3, "text": "x,y\\x00\\ud800", "reason": "bad-price"}],
+        "rejects": [{"line": 3, "text": "x,y\\x00\\ud800", "reason": "bad-price", "expected": expected("bad-price")}],
         "first_date": "2024-01-01",
         "last_date": "2024-02-01",
         "content": "0000000000000000",
@@ -65,7 +80,7 @@ def test_a_drop_of_one_part_is_one_row_and_one_receipt(run: Run) -> None:
         (
             *(4, "4.csv", "e", None, 10, modified, "loaded", None, 8, 5, 2, 1),
             *(dt.date(2024, 1, 1), dt.date(2024, 2, 1), "c", 0, dt.datetime.fromisoformat(body["loaded_at"])),
-            "0000000000000000",
+            *("0000000000000000", "2", 1, 1, 3),
         )
     ]
     assert run(lambda cur: outbox.unwritten_receipts(cur, "c", 0)) == [
@@ -88,7 +103,7 @@ def test_the_parts_of_a_drop_add_up_over_batches(run: Run) -> None:
     assert query(run, DROPS) == [(1, "loading", None, 6, 5, 0, 1)]
     assert run(lambda cur: outbox.unwritten_receipts(cur, "c", 9)) == []
     assert run(lambda cur: lines_before(cur, "c", 1, {1, 2})) == {1: 8}
-    [body] = record(run, 1, [last], {1: 2}, {1: _rejects(range(100, 115))})
+    [body] = record(run, 1, [last], {1: Superseded(2, 1, earlier=2)}, {1: _rejects(range(100, 115))})
     assert query(run, DROPS) == [(1, "loaded", None, 12, 7, 2, 3)]
     assert (body["first_date"], body["last_date"]) == ("2024-01-02", "2024-01-09")
     assert (body["reasons"], body["ignored"], body["batch_id"]) == ({"bad-price": 3}, ["a", "b"], 1)

@@ -88,3 +88,10 @@ def test_series_of_an_unknown_ticker_is_an_error(run: Run) -> None:
     """An empty chart would look like a ticker without prices."""
     with pytest.raises(DatabaseError, match="no ticker 'nope'"):
         query(run, "SELECT * FROM stocketl.series('nope')")
+
+
+def test_new_tickers_that_differ_from_another_one_only_in_case_are_found(run: Run) -> None:
+    """From known ones and from each other; a ticker that is known already is not new."""
+    run(lambda cur: placement.place_tickers(cur, ["AAPL"], {"AAPL": ("stk_AAPL", 1)}))
+    assert run(lambda cur: placement.alike(cur, ["aapl", "MSFT", "Msft", "X"])) == [("Msft", "MSFT"), ("aapl", "AAPL")]
+    assert run(lambda cur: placement.alike(cur, ["AAPL"])) == []

@@ -7,7 +7,7 @@ from typing import Any
 import ledger_rows
 
 from streaming.checkpoint.offset import Span, batch_digest
-from streaming.packets import Changes, Fact, Rejects
+from streaming.packets import Changes, Fact, Rejects, Superseded
 from streaming.publish.batch import (
     Batch,
     first_rejects,
@@ -74,8 +74,9 @@ def test_the_digest_is_that_of_the_offset_however_the_drop_was_split() -> None:
 
 
 def test_only_a_drop_begun_in_an_earlier_batch_can_leave_stale_rows_in_the_lake() -> None:
-    """Duplicates inside one batch never reach the lake."""
-    of_batch = batch([fact(1, 10, 20, 1), fact(2, 0, 10, 1), fact(2, 10, 20, 1)], {}, duplicates={1: 3, 2: 4})
+    """Duplicates inside one batch never reach the lake's ticks."""
+    again = {1: Superseded(3, 0, earlier=1), 2: Superseded(4, 0)}
+    of_batch = batch([fact(1, 10, 20, 1), fact(2, 0, 10, 1), fact(2, 10, 20, 1)], {}, duplicates=again)
     assert loaded_before_and_again(of_batch) == {1}
 
 

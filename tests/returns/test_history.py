@@ -12,6 +12,7 @@ from history_oracle import Bucket, Oracle, Packet, Row, fingerprint, loaded, pla
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streaming.packets import Superseded
 from streaming.returns.history import History
 from streaming.returns.timeline import Timeline
 
@@ -109,7 +110,7 @@ def test_a_drop_split_over_batches_counts_the_rows_it_replaces_itself() -> None:
     middle = bucket.apply([(2, [(2, "A", 2.2, None)])], open_seq=2)
     end = bucket.apply([(2, [(1, "A", 1.2, None), (2, "A", 2.3, 8), (3, "A", 3.1, None)]), (3, [(2, "A", 4.0, None)])])
     after = bucket.apply([(4, [(3, "A", 3.2, None)])])
-    assert [middle.duplicates, end.duplicates, after.duplicates] == [{}, {2: 3}, {}]
+    assert [middle.duplicates, end.duplicates, after.duplicates] == [{}, {2: Superseded(3, 3, 3)}, {}]
     assert loaded(end) == {
         (2, 1, "A"): (1.2, None),  # the volume 5 is drop 1's
         (2, 2, "A"): (2.3, 8),
@@ -123,7 +124,7 @@ def test_an_open_drop_that_repeats_what_is_known_is_still_remembered() -> None:
     bucket = Bucket()
     bucket.apply([(1, [(1, "A", 1.0, 5)])])
     bucket.apply([(2, [(1, "A", 1.0, 5)])], open_seq=2)
-    assert bucket.apply([(2, [(1, "A", 1.5, None)])]).duplicates == {2: 1}
+    assert bucket.apply([(2, [(1, "A", 1.5, None)])]).duplicates == {2: Superseded(1, 1, 1)}
 
 
 def test_the_rows_of_a_drop_that_has_ended_are_not_those_of_the_next_open_one() -> None:
@@ -132,7 +133,7 @@ def test_the_rows_of_a_drop_that_has_ended_are_not_those_of_the_next_open_one() 
     bucket.apply([(1, [(1, "A", 1.0, 5), (4, "A", 4.0, 5)])], open_seq=1)
     bucket.apply([(1, [(2, "A", 2.0, 5)]), (2, [(3, "A", 3.0, 5), (2, "A", 2.5, 5)])], open_seq=2)
     end = bucket.apply([(2, [(1, "A", 1.5, 6), (2, "A", 2.6, 6), (3, "A", 3.5, 6)])])
-    assert end.duplicates == {2: 2}
+    assert end.duplicates == {2: Superseded(2, 2, 2)}
 
 
 def test_marks_cost_nothing_when_no_drop_is_open() -> None:

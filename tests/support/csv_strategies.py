@@ -4,6 +4,11 @@ from hypothesis import strategies as st
 
 HEADERS = (
     "date,id,price,trade_volume",
+    "<TICKER>;<DATE>;<CLOSE>;<VOL>",
+    "Timestamp|Code|Close/Last|exchange",
+    "date,id,name,price",
+    "time\tdate\tsymbol\tclose",
+    "date,ticker,name,price",
     "Volume, Close ,TICKER,date",
     'x,"date",symbol,price,"a;b",volume',
     "\ufeffdate,id,price,volume",
@@ -16,11 +21,13 @@ def _pool(*lines: str) -> list[str]:
 
 _DAYS = _pool(
     "2020-01-02|2020-01-02|2020-02-29|2021-02-29|1799-12-31|1800-01-01|2199-12-31|2200-01-01|20200102|2020-1-2|NaT",
+    "2020-01-02 00:00:00-05:00|2020-01-02T09:30|2020/01/02|20200102 093000|2020-01-02 |2020-01-02T00:00:00.000Z",
     " 2020-01-02 |\uff12020-01-02|02/01/2020|2020-01-02T00:00||date|0000-00-00|+020-01-02|2020-13-01|2020-W01-1",
 )
 _IDS = _pool(
     "7|007|0007|0|00|AAPL|BRK.B|NA|NULL|TRUE|DATE|id|| |\x85|A\tB|\u00a0AAPL |a\x00b|\x7f|%s|xmin|null|1.0|\ud7ff",
     '\u0661\u0662|\u00b2|q"q|"open|"a,b"|"q""q"|"x"y|"; DROP TABLE prices; --|"""; DROP TABLE"|""',
+    '=\'A\'|="600519"|\'7|;7|=7|\'|"=""7"""',
     "|".join(["x" * 59, "x" * 60, "é" * 29, "é" * 30, "0" * 58 + "7"]),
 )
 _PRICES = _pool(
@@ -30,13 +37,16 @@ _PRICES = _pool(
 )
 _VOLUMES = _pool(
     "1|0|000|6189026.0000|| |-1|-0|+5|5.|5.5|9223372036854775807|9223372036854775808|0x1F|0X1F|1e3|1_0|\uff11|volume",
+    "1e+05|1.5e3|68.18K|1e99|0e5|5.10|12.50e1|1e-3|NaN|-",
     "000000000000000000000000000007|99999999999999999999|.0|1 000|NA|5.0e0| 12\t|18446744073709551617|+|.|5..|5.0.0",
 )
-_NOTES = ["", "note", '"a, b"', "\x01", "£", "a\tb"]
+_NOTES = ["", "note", "M\udcfcnchen", '"a, b"', "\x01", "£", "a\tb"]
 _LINES = ["", " ", "\r", ",,,", '"', "a\rb", "\ufeff", "date,id,price,volume", "x" * 200, '"' * 7, "2020-01-01,A,1,2,"]
 _POOLS = {"date": _DAYS, "price": _PRICES, "close": _PRICES, "volume": _VOLUMES, "trade_volume": _VOLUMES}
-_POOLS |= {"id": _IDS, "ticker": _IDS, "symbol": _IDS}
+_POOLS |= {"id": _IDS, "ticker": _IDS, "symbol": _IDS, "timestamp": _DAYS, "code": _IDS, "close/last": _PRICES}
+_POOLS |= {"vol": _VOLUMES}
 _GOOD = {"date": ["2020-03-04", "2020-03-05"], "price": ["2.5", "3"], "close": ["2.5"], "volume": ["3", ""]}
+_GOOD |= {"timestamp": ["2020-03-04", "2020-03-05"], "code": ["A"], "close/last": ["2.5", "3"], "vol": ["3", ""]}
 _GOOD |= {"trade_volume": ["3", ""], "id": ["AAPL", "7"], "ticker": ["é", "7"], "symbol": ["A"]}
 
 
@@ -44,7 +54,8 @@ _GOOD |= {"trade_volume": ["3", ""], "id": ["AAPL", "7"], "ticker": ["é", "7"],
 def files(draw: st.DrawFn) -> bytes:
     """Some good rows, some with one strange field, some strange altogether."""
     header = draw(st.sampled_from(HEADERS))
-    names = [name.strip(' "\ufeff').lower() for name in header.split(",")]
+    sign = next(sign for sign in ";|\t," if sign in header and not (sign == ";" and "a;b" in header))
+    names = [name.strip(' "\ufeff<>').lower() for name in header.split(sign)]
     text = [header]
     for _ in range(draw(st.integers(0, 6))):
         strange = draw(st.sampled_from(["nothing", "all", "line", *names]))
@@ -53,9 +64,9 @@ def files(draw: st.DrawFn) -> bytes:
             pool = _POOLS if strange in (name, "all") else _GOOD
             value = draw(st.sampled_from(pool.get(name, _NOTES)))
             row.append(f'"{value}"' if draw(st.integers(0, 7)) == 0 else value)
-        text.append(draw(st.sampled_from(_LINES)) if strange == "line" else ",".join(row))
+        text.append(draw(st.sampled_from(_LINES)) if strange == "line" else sign.join(row))
     end = draw(st.sampled_from(["\n", "\r\n"]))
-    return (end.join(text) + draw(st.sampled_from([end, ""]))).encode()
+    return (end.join(text) + draw(st.sampled_from([end, ""]))).encode(errors="surrogateescape")
 
 
 @st.composite

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from streaming.fingerprint import Fingerprint, of_ticks
-from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Changes, Ticks
+from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Changes, Superseded, Ticks
 from streaming.returns.history import Applied, History
 
 Row = tuple[int, str, float, int | None]  # date, id, price, volume
@@ -132,6 +131,13 @@ class Bucket:
         return applied
 
 
+def differs(row: Row, earlier: list[Row]) -> bool:
+    """Whether a row says another price than the last one of its cell, or another volume than the last known one."""
+    known = [volume for *_, volume in earlier if volume is not None]
+    other_volume = bool(known) and row[3] is not None and row[3] != known[-1]
+    return row[2] != earlier[-1][2] or other_volume
+
+
 class Oracle:
     """Every packet so far, and what the next batch must give."""
 
@@ -144,16 +150,24 @@ class Oracle:
         self, packets: list[Packet]
     ) -> tuple[Marked, dict[tuple[int, int, str], tuple[float, int | None]], dict]:
         """Changes, loaded ticks and duplicates of a batch."""
-        duplicates: Counter[int] = Counter()
-        given = set()
+        duplicates: dict[int, list[int]] = {}
+        given, begun = set(), {seq: len(rows) for seq, rows in self._of_drop.items()}
+        before_batch = {seq: {row[:2] for row in rows[: begun[seq]]} for seq, rows in self._of_drop.items()}
         for seq, rows in packets:
             for row in rows:
-                earlier = {(date, ticker) for date, ticker, _, _ in self._of_drop.setdefault(seq, [])}
-                duplicates[seq] += (row[0], row[1]) in earlier
+                earlier = [other for other in self._of_drop.setdefault(seq, []) if other[:2] == row[:2]]
+                if earlier:
+                    counts = duplicates.setdefault(seq, [0, 0, 0])
+                    counts[0] += 1
+                    counts[1] += differs(row, earlier)
+                if row[:2] in before_batch.get(seq, set()):
+                    before_batch[seq].discard(row[:2])
+                    duplicates[seq][2] += 1
                 self._of_drop[seq].append(row)
                 given.add((seq, row[0], row[1]))
             self.rows += rows
         drops = {seq: tables(self._of_drop[seq]) for seq in {seq for seq, _, _ in given}}
         stands = {(seq, date, ticker): drops[seq][date, ticker][::2] for seq, date, ticker in given}
         before, self.tables = self.tables, tables(self.rows)
-        return differences(before, self.tables), stands, dict(+duplicates)
+        again = {seq: Superseded(*counts) for seq, counts in duplicates.items()}
+        return differences(before, self.tables), stands, again

@@ -7,7 +7,7 @@ from typing import Any
 
 from streaming.ledger import batches
 from streaming.ledger.drops import Reject, record_drops
-from streaming.packets import Fact
+from streaming.packets import Fact, Superseded
 
 Run = Callable[[Callable[[Any], Any]], Any]
 
@@ -30,7 +30,7 @@ def record(
     run: Run,
     batch_id: int,
     facts: list[Fact],
-    duplicates: dict[int, int] | None = None,
+    duplicates: dict[int, Superseded] | None = None,
     rejects: dict[int, list[Reject]] | None = None,
 ) -> Any:
     """A batch with these drops; the receipts of those that end in it."""

@@ -6,14 +6,14 @@ import tracemalloc
 
 import pytest
 
-from streaming.ticks.parse import Parsed, parse
+from streaming.ticks.parse import How, Parsed, parse
 
 CSV = b"date,id,price,volume\n" + b"".join(b"2020-01-01,T%d,1.%d,%d\n" % (n, n, n) for n in range(2000))
 PACKED = gzip.compress(CSV, mtime=0)
 
 
 def read(data: bytes, limit: int = 1 << 20) -> Parsed:
-    return parse(data, key="a.csv.gz", text_ids=False, unpacked_limit=limit)
+    return parse(data, "a.csv.gz", How(text_ids=False, unpacked_limit=limit))
 
 
 @pytest.mark.parametrize(

@@ -19,25 +19,40 @@ from streaming.ticks import parse as ticks
 pytestmark = [pytest.mark.usefixtures("both_ways"), pytest.mark.thorough]
 
 
-def seen(parsed: ticks.Parsed, *, line: int = 0) -> Fate:
+HOW = ticks.How(text_ids=False, unpacked_limit=1 << 20)
+
+
+def seen(parsed: ticks.Parsed) -> Fate:
     """What was parsed, in the oracle's terms."""
-    cells = {}
+    fate = Fate(parsed.failure is not None, conflicts=parsed.conflicts)
+    take(parsed, fate)
+    assert len(fate.cells) == len(parsed.ticks) == parsed.rows_loaded
+    assert sum(note["kind"] == "conflict" for note in parsed.notes) == min(parsed.conflicts, 10)
+    assert len(fate.unreadable) == parsed.volume_unreadable
+    return fate
+
+
+def take(parsed: ticks.Parsed, fate: Fate) -> None:
+    """Adds what was parsed of a split to the splits before it."""
     for code, day, price, volume in zip(
         parsed.ticks.code, parsed.ticks.date, parsed.ticks.price, parsed.ticks.volume, strict=True
     ):
-        cells[fields.iso_of(int(day)), parsed.ticks.ids[code]] = (float(price), None if volume < 0 else int(volume))
-    assert len(cells) == len(parsed.ticks) == parsed.rows_loaded
+        cell, given = (fields.iso_of(int(day)), parsed.ticks.ids[code]), None if volume < 0 else int(volume)
+        before, known = fate.cells.pop(cell, (float(price), None))
+        fate.conflicts += before != price or (given is not None and known is not None and given != known)
+        fate.cells[cell] = (float(price), known if given is None else given)
     assert parsed.rows_read == parsed.rows_loaded + parsed.rows_duplicate + parsed.rows_rejected
     assert set(parsed.reasons) <= set(fields.REASONS)
     assert sum(parsed.reasons.values()) == parsed.rows_rejected == len(parsed.rejects)
-    rejects = [
-        (number + line, reason) for number, reason in zip(parsed.rejects.line, parsed.rejects.reason, strict=True)
-    ]
-    return Fate(parsed.failure is not None, cells, rejects, parsed.rows_read, parsed.lines)
+    rejects = zip(parsed.rejects.line, parsed.rejects.reason, strict=True)
+    fate.rejects += [(number + fate.lines, reason) for number, reason in rejects]
+    fate.unreadable += [note["line"] + fate.lines for note in parsed.notes if note["kind"] == "volume-unreadable"]
+    fate.read += parsed.rows_read
+    fate.lines += parsed.lines
 
 
 def parse(data: bytes, *, text_ids: bool = False) -> ticks.Parsed:
-    return ticks.parse(data, key="a.csv", text_ids=text_ids, unpacked_limit=1 << 20)
+    return ticks.parse(data, "a.csv", ticks.How(text_ids=text_ids, unpacked_limit=1 << 20))
 
 
 def agree(data: bytes, *, text_ids: bool = False) -> None:
@@ -107,20 +122,14 @@ def test_any_cut_into_ranges_gives_the_same_rows(data: st.DataObject) -> None:
         patch.setattr(lines, "_STEP", data.draw(st.integers(1, 20)))
         bounds = [0, *cuts, len(whole)]
         ranges = [(a, b) for a, b in itertools.pairwise(bounds) if a < b] or [(0, 0)]
-        parts = [ticks.parse_split(lambda a, b: whole[a:b], a, b, len(whole), text_ids=False) for a, b in ranges]
+        parts = [ticks.parse_split(lambda a, b: whole[a:b], a, b, len(whole), "a.csv", HOW) for a, b in ranges]
     wanted = fate_of(whole, max_line=90)
     if any(part.failure for part in parts):
         assert {part.failure for part in parts} == {one.failure}
         return
     joint = Fate(wanted.failed)
     for part in parts:
-        got = seen(part, line=joint.lines)
-        for cell, (price, volume) in got.cells.items():
-            _, known = joint.cells.pop(cell, (0.0, None))
-            joint.cells[cell] = (price, known if volume is None else volume)
-        joint.rejects += got.rejects
-        joint.read += got.read
-        joint.lines += got.lines
+        take(part, joint)
     assert joint == wanted == seen(one)
     assert list(joint.cells) == list(wanted.cells)
 

@@ -9,13 +9,13 @@ import pytest
 from streaming.errors import VanishedError
 from streaming.packets import Rejects
 from streaming.ticks.lines import CHUNK
-from streaming.ticks.parse import Parsed, parse, parse_split, splittable
+from streaming.ticks.parse import How, Parsed, parse, parse_split, splittable
 
 HEADER = b"date,id,price,volume\n"
 
 
 def split(data: bytes, start: int, end: int) -> Parsed:
-    return parse_split(lambda a, b: data[a:b], start, end, len(data), text_ids=False)
+    return parse_split(lambda a, b: data[a:b], start, end, len(data), "a.csv", How(text_ids=False, unpacked_limit=0))
 
 
 def recorded(data: bytes, asked: list[int]) -> Callable[[int, int], bytes]:
@@ -41,7 +41,7 @@ def test_a_line_belongs_where_its_first_byte_lies() -> None:
 def test_the_lines_of_splits_add_up() -> None:
     """A reject's line in the whole drop is its line in the split plus the lines of the splits before."""
     data = b"\n" + HEADER + b"2020-01-01,A,1,1\nbad\n\n2020-01-01,B,1,1\nworse\n"
-    whole, cuts = parse(data, key="a.csv", text_ids=False, unpacked_limit=0), [0, 1, 10, 30, 41, 44, 60, len(data)]
+    whole, cuts = parse(data, "a.csv", How(text_ids=False, unpacked_limit=0)), [0, 1, 10, 30, 41, 44, 60, len(data)]
     joint, lines = Rejects.empty(), 0
     for start, end in itertools.pairwise(cuts):
         part = split(data, start, end)
@@ -58,7 +58,7 @@ def test_a_line_may_have_a_mebibyte() -> None:
     row = b"2020-01-01,A,1,1,"
     fits, over = row + b"x" * (2**20 - len(row)), row + b"x" * (2**20 - len(row) + 1)
     data = b"date,id,price,volume,note\n" + over + b"\n" + fits + b"\n" + over + b"\n2020-01-01,B,1,1,\n" + over
-    for parsed in (parse(data, key="a.csv", text_ids=False, unpacked_limit=0), split(data, 0, len(data))):
+    for parsed in (parse(data, "a.csv", How(text_ids=False, unpacked_limit=0)), split(data, 0, len(data))):
         assert (sorted(parsed.ticks.ids), parsed.rejects.line, parsed.lines) == (["A", "B"], [2, 4, 6], 6)
         assert (parsed.rejects.reason, parsed.rejects.text) == (["line-too-long"] * 3, [over[:1000].decode()] * 3)
 
@@ -68,7 +68,7 @@ def test_a_line_of_fifty_megabytes_is_one_reject() -> None:
     long = b"y" * 50_000_000
     data = HEADER + b"2020-01-01,A,1,1\n" + long + b"\n2020-01-01,B,1,1\n"
     tracemalloc.start()
-    whole = parse(data, key="a.csv", text_ids=False, unpacked_limit=0)
+    whole = parse(data, "a.csv", How(text_ids=False, unpacked_limit=0))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (whole.ticks.ids, whole.rejects.line, whole.reasons) == (["A", "B"], [3], {"line-too-long": 1})
@@ -82,7 +82,9 @@ def test_a_line_of_fifty_megabytes_is_one_reject() -> None:
 def test_reads_are_bounded() -> None:
     """No read asks for more than 8 MiB, and a split reads its own bytes, the head and little more."""
     data, asked = HEADER + b"2020-01-01,A,1,1\n" * 1_200_000, []
-    part = parse_split(recorded(data, asked), 1_000_000, 12_000_000, len(data), text_ids=False)
+    part = parse_split(
+        recorded(data, asked), 1_000_000, 12_000_000, len(data), "a.csv", How(text_ids=False, unpacked_limit=0)
+    )
     assert (part.rows_read, max(asked)) == (647_059, 8 << 20)
     assert sum(asked) < 11_000_000 + (1 << 20) + (1 << 18)
 
@@ -91,13 +93,20 @@ def test_a_drop_that_shrank_is_not_parsed() -> None:
     """A read that gives other than it was asked for ends the parse: half a drop is never taken for the whole."""
     data = HEADER + b"2020-01-01,A,1,1\n" * 10
     with pytest.raises(VanishedError, match="expected 50 bytes at offset 20, got 49"):
-        parse_split(lambda a, b: data[a : b - 1] if a else data[a:b], 0, 71, len(data), text_ids=False)
+        parse_split(
+            lambda a, b: data[a : b - 1] if a else data[a:b],
+            0,
+            71,
+            len(data),
+            "a.csv",
+            How(text_ids=False, unpacked_limit=0),
+        )
 
 
 def test_the_rejects_that_are_kept_are_bounded() -> None:
     """Hundreds of thousands of bad rows are all counted, and the first of them kept."""
     data = HEADER + b"2020-01-01,A,1,1\n" + b"x\n" * 200_000
-    parsed = parse(data, key="a.csv", text_ids=False, unpacked_limit=0)
+    parsed = parse(data, "a.csv", How(text_ids=False, unpacked_limit=0))
     assert (parsed.rows_rejected, parsed.reasons) == (200_000, {"wrong-number-of-fields": 200_000})
     kept = -(-(32 << 20) // 201)
     assert (len(parsed.rejects), parsed.rejects.line[-1]) == (kept, kept + 2)
