@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streaming.checkpoint.offset import Offset, Span, digest
-from streaming.drops.readings import with_profiles
+from streaming.drops.readings import Readings, with_profiles
 from streaming.errors import DropError
 from streaming.ticks.parse import splittable
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from streaming.drops.options import Limits
-    from streaming.drops.readings import Readings
     from streaming.drops.ripeness import Ripeness
     from streaming.profiles.profile import Profile
     from streaming.storage.place import Place, Version
@@ -24,11 +23,19 @@ _PACKED_RATIO = 5
 _MAGIC_BYTES = 8
 
 
-def admit(offset: Offset, place: Place, limits: Limits, readings: Readings, ripe: Ripeness) -> Offset:
+def admit(
+    offset: Offset,
+    place: Place,
+    limits: Limits,
+    readings: Readings | None = None,
+    ripe: Ripeness | None = None,
+) -> Offset:
     """The next offset: first the rest of an open drop, then new versions in order. If neither, `offset` itself.
 
-    ripe: what is no price file by its name or its size waits until nobody can be writing to it any more.
+    readings: None = there are no profiles. ripe: what is no price file by its name or its size waits until nobody can
+    be writing to it any more; None = nothing waits.
     """
+    readings = readings or Readings()
     readings.look()
     seq = offset.seq
     used: list[tuple[str, Profile | None]] = []
@@ -40,7 +47,7 @@ def admit(offset: Offset, place: Place, limits: Limits, readings: Readings, ripe
         if key in lying:
             continue
         reading, profile = readings.of(version.key)
-        if not ripe(version, profile):
+        if ripe is not None and not ripe(version, profile):
             continue
         if len(batch) >= limits.batch_drops or (batch and (_weight(version) > room or not batch[-1].last)):
             break

@@ -22,7 +22,7 @@ from streaming.ticks.dedup import Deduped, last_rows
 from streaming.ticks.expected import expected
 from streaming.ticks.fields import iso_of
 from streaming.ticks.gathering import Gathering
-from streaming.ticks.header import HEADER_LIMIT, read_header
+from streaming.ticks.header import HEADER_LIMIT, TEXT_WINDOW, read_header
 from streaming.ticks.lines import CHUNK, chunks_of, chunks_of_range, count_lines, whole_lines
 from streaming.ticks.parquet import PARQUET, gathered
 from streaming.ticks.rules import BEFORE, BUILT_IN, Rules, rules_of
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from streaming.packets import Int64, Note
     from streaming.ticks.layout import Layout
 
+_TIME = re.compile(rb"[0-9][T ][0-9]{4}")
 NAMES = re.compile(r"\.(csv|tsv)(\.(gz|zst|bz2|xz|zip))?$|\.(zip|parquet)$", re.IGNORECASE)
 
 
@@ -296,10 +297,10 @@ def _refuse_second_key(head: bytes, layout: Layout, rules: Rules) -> None:
     """By the first MiB, which each split has read: all of them give one verdict. Raises UnreadableError."""
     if rules.decides or rules.before:
         return
-    body = head[layout.body : head.rfind(b"\n") + 1]
-    first = Gathering(layout, rules)
-    first.add(body[: body.find(b"\n") + 1], 0)
-    if layout.second_key or first.timed:
+    end = len(head) if len(head) <= HEADER_LIMIT else head.rfind(b"\n") + 1
+    body = head[layout.body : end]
+    # quickly: most files have no times, and a look at every row of the head costs as much as a part of the split
+    if layout.second_key or b":" in body or rules.profile is not None or _TIME.search(body, 0, TEXT_WINDOW):
         _gathered([body], layout, layout.top, rules, whole=True)
 
 

@@ -11,21 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streaming.checkpoint.offset import EMPTY_OFFSET, Offset
-from streaming.drops import admission
-from streaming.drops.admission import spans
+from streaming.drops.admission import admit, spans
 from streaming.drops.options import Limits
-from streaming.drops.readings import Readings
 from streaming.storage.folder import Folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ROOMY = Limits(batch_bytes=1 << 20, split_bytes=1 << 16)
-
-
-def admit(offset: Offset, place: Folder, limits: Limits) -> Offset:
-    """Without profiles, and whatever a file is called."""
-    return admission.admit(offset, place, limits, Readings(), lambda _version, _profile: True)
 
 
 def drop(folder: Path, name: str, text: bytes, age: int = 100) -> None:

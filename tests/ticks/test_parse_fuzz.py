@@ -42,7 +42,7 @@ def take(parsed: ticks.Parsed, fate: Fate) -> None:
         fate.conflicts += before != price or (given is not None and known is not None and given != known)
         fate.cells[cell] = (float(price), known if given is None else given)
     assert parsed.rows_read == parsed.rows_loaded + parsed.rows_duplicate + parsed.rows_rejected
-    assert set(parsed.reasons) <= set(fields.REASONS)
+    assert set(parsed.reasons) <= {*fields.REASONS, "bad-volume"}
     assert sum(parsed.reasons.values()) == parsed.rows_rejected == len(parsed.rejects)
     rejects = zip(parsed.rejects.line, parsed.rejects.reason, strict=True)
     fate.rejects += [(number + fate.lines, reason) for number, reason in rejects]
@@ -73,6 +73,18 @@ def test_strange_rows_have_the_oracles_fate(data: bytes, text_ids: bool) -> None
 def test_damaged_files_have_the_oracles_fate(data: bytes) -> None:
     """A good file with bytes changed, added or lost anywhere has the fate that the oracle states."""
     agree(data)
+
+
+@given(st.one_of(files(), damaged()), st.booleans())
+@settings(max_examples=extent(40, 150), deadline=None)
+def test_files_that_were_read_before_there_were_profiles_are_read_as_then(
+    data: bytes,
+    text_ids: bool,  # noqa: FBT001 - drawn by Hypothesis
+) -> None:
+    """A replay after an upgrade, `verify` and a rebuild find the rows that the older version has loaded."""
+    how = ticks.How(text_ids=text_ids, unpacked_limit=1 << 20, before=True)
+    got, wanted = seen(ticks.parse(data, "a.csv", how)), fate_of(data, text_ids=text_ids, limit=1 << 20, before=True)
+    assert got == wanted
 
 
 @given(st.binary(max_size=200))
