@@ -128,16 +128,16 @@ def price_of(text: str) -> float | None:
     return price if MIN_PRICE <= price <= MAX_PRICE else None
 
 
-def volume_of(text: str) -> int:
+def volume_of(text: str, *, strict: bool = False) -> int:
     """A whole number of 63 bits, however its zeros are written: `5`, `5.00`, `1e+05`.
 
-    `UNKNOWN_VOLUME` for an empty field, `UNREADABLE` for anything else.
+    `UNKNOWN_VOLUME` for an empty field, `UNREADABLE` for anything else. strict: without an exponent.
     """
     if not text:
         return UNKNOWN_VOLUME
     match = _VOLUME.fullmatch(text)
     if match is None:
-        return _whole(text)
+        return UNREADABLE if strict else _whole(text)
     digits = match[1].lstrip("0")
     # Python refuses to convert thousands of digits, so the length is looked at first.
     if len(digits) > 19 or int(digits or "0") > MAX_VOLUME:

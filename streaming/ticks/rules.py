@@ -114,7 +114,7 @@ class Rules:
         plain = self.numbers.plain(text) if text else text
         if plain is None:
             return UNREADABLE
-        volume = volume_of(plain)
+        volume = volume_of(plain, strict=self.before)
         if self.volume_factor == 1 or volume == UNKNOWN_VOLUME:
             return volume
         return _scaled_volume(plain, self.volume_factor)
