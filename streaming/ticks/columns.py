@@ -108,5 +108,6 @@ def _more_than_one(names: list[str], twice: Places, rules: Rules) -> str:
         return f"the header names {told}"
     column, places = next(iter(twice.items()))
     apart = len({names[place] for place in places}) > 1
-    cure = f'a profile says which: {MEANT[column]} = "{names[places[-1]][:60]}"' if apart else "give each its own name"
+    either = " or ".join(f'{MEANT[column]} = "{names[place][:60]}"' for place in places[:3])
+    cure = f"a profile says which: {either}" if apart else "give each its own name"
     return f"the header names more than one: {told}; {cure}. `stocketl sniff FILE` proposes one"

@@ -1,4 +1,4 @@
-"""A profile that is edited while a batch is open: kill -9, and the replay reads what was admitted as it was admitted."""
+"""A profile is edited while a batch is open, and the job is killed: the replay reads each drop as it was admitted."""
 
 from __future__ import annotations
 

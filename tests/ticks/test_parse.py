@@ -251,3 +251,45 @@ def test_a_control_character_in_an_ignored_column_rejects_its_row(control: str) 
     rows = [f"2024-01-02,T{number},1,1,note\n" for number in range(3)] + [f"2024-01-02,B,1,1,no{control}te\n"]
     parsed = read(("date,id,price,trade_volume,note\n" + "".join(rows)).encode())
     assert (parsed.rows_loaded, parsed.reasons) == (3, {"control-character": 1})
+
+
+@pytest.mark.parametrize(
+    ("field", "ticker"),
+    [
+        ('"A"  ', "A"),
+        ('  "A"', "A"),
+        ('\u00a0"A"\ufeff', "A"),
+        ('"A ""B"""', 'A "B"'),
+        ("\u2003A", "\u2003A"),
+        ("A\u202f", "A\u202f"),
+        ("A\u200b", "A\u200b"),
+        ("\u3000A\u3000", "\u3000A\u3000"),
+        ("A\u0080", None),
+        ("A\u009f", None),
+        ("A\u00a1", "A\u00a1"),
+    ],
+)
+def test_four_characters_are_blanks_and_no_others(field: str, ticker: str | None) -> None:
+    """Blank, tab, U+00A0 and U+FEFF are cut around fields and quotes; U+0080 to U+009F are in no id."""
+    parsed = read(HEADER + f"2020-01-01,{field},1,1\n2020-01-01,GOOD,1,1\n".encode())
+    assert rows(parsed.ticks) == [*([] if ticker is None else [(JAN_1, ticker, 1.0, 1)]), (JAN_1, "GOOD", 1.0, 1)]
+
+
+def test_bytes_that_are_no_text_cost_nothing_in_a_column_that_is_ignored() -> None:
+    """By whole columns too: a name saved as Latin-1 stands in every row of many files."""
+    data = HEADER.replace(b"\n", b",company\n") + b"2020-01-01,A,1,1,M\xfcnchen\n" * 5000 + b"2020-01-02,B\xfc,1,1,x\n"
+    parsed = read(data)
+    assert (parsed.rows_loaded, parsed.rows_duplicate, parsed.reasons) == (1, 4999, {"not-utf8": 1})
+
+
+def test_repeats_and_conflicts_are_told_apart() -> None:
+    """A row differs from what was said before by its price, or by its volume if both are known."""
+    lines = [b"2020-01-01,A,1,5", b"2020-01-01,A,1,5", b"2020-01-01,A,1,", b"2020-01-01,A,1,6", b"2020-01-01,A,2,6"]
+    parsed = read(HEADER + b"\n".join([*lines, b"2020-01-02,A,3,"]) + b"\n")
+    assert (parsed.rows_duplicate, parsed.conflicts) == (4, 2)
+    assert [(note["lines"], note["prices"], note["volumes"]) for note in parsed.notes] == [
+        ([4, 5], [1.0, 1.0], [None, 6]),
+        ([5, 6], [1.0, 2.0], [6, 6]),
+    ]
+    assert parsed.replaced is not None
+    assert (parsed.replaced[0].tolist(), parsed.replaced[1].volume.tolist()) == ([2, 3, 4, 5], [5, 5, -1, 6])
