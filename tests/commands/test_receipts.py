@@ -10,6 +10,7 @@ from loaded_home import LoadedHome
 
 from streaming.commands.receipts import UnknownKeyError, last, of_key, show_drops, show_last
 from streaming.settings import load
+from streaming.ticks.expected import expected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +38,8 @@ def test_a_key_shows_every_drop_of_it(home: LoadedHome, capsys: pytest.CaptureFi
     ]
     assert (drops[0]["ignored"], drops[0]["reasons"]) == (["venue"], {"bad-date": 1, "missing-price": 1})
     assert drops[0]["rejects"] == [
-        {"line": 3, "text": "2024-02-30,7,[red]1,1,Y", "reason": "bad-date"},
-        {"line": 4, "text": "2024-01-02,8,,1,Z", "reason": "missing-price"},
+        {"line": 3, "text": "2024-02-30,7,[red]1,1,Y", "reason": "bad-date", "expected": expected("bad-date")},
+        {"line": 4, "text": "2024-01-02,8,,1,Z", "reason": "missing-price", "expected": expected("missing-price")},
     ]
     show_drops(drops)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
@@ -48,7 +49,8 @@ def test_a_key_shows_every_drop_of_it(home: LoadedHome, capsys: pytest.CaptureFi
     assert "3 bad-date 2024-02-30,7,[red]1,1,Y" in lines
     assert "fate success" in lines
     assert any(line.startswith("fate failed: ") for line in lines)
-    assert "what to do Correct the header line (date,id,price,trade_volume) and drop it again." in " ".join(lines)
+    assert "what to do Correct the header line (date,id,price,trade_volume). Or: give it a profile" in " ".join(lines)
+    assert "expected a price, got an empty field" in lines
     ends = [line.partition(" ")[0] for line in lines if re.fullmatch(r"\w+ \S+ \S+ UTC in batch \d", line)]
     assert ends == ["loaded", "failed"]
 
@@ -101,3 +103,15 @@ def test_a_file_that_is_dropped_twice_is_told(home: LoadedHome, capsys: pytest.C
         "d.csv": ["content same content as drop 4"],
         "empty too.csv": [],
     }
+
+
+def test_conflicts_and_volumes_that_are_none_are_shown_with_their_lines(
+    home: LoadedHome, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing falls together in silence, and a price whose volume nobody can read is still there."""
+    home.load("two.csv", "date,id,price,volume\n2024-01-02,7,1.5,10\n2024-01-02,7,1.6,n/a\n2024-01-03,7,2,5K\n")
+    show_drops(of_key(home.settings, "two.csv"))
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "volumes 2 volumes that cannot be read, kept as unknown: line 3, 4" in " ".join(lines)
+    assert "1 row that differs from a later one of the same date and ticker" in " ".join(lines)
+    assert "2 and 3 2024-01-02 007 1.5 (volume 10) 1.6 (volume unknown)" in " ".join(lines)

@@ -18,6 +18,7 @@ from streaming.receipts import moves
 from streaming.receipts.names import free_name
 from streaming.returns.history import History
 from streaming.storage.locations import open_place
+from streaming.ticks.rules import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +47,7 @@ class LoadedHome:
         self._seq += 1
         seq = self._seq
         assert self._input.claim(version, seq) == version
-        span = Span(seq, version, 0, version.size, whole=True)
+        span = Span(seq, version, 0, version.size, whole=True, reading=BUILT_IN)
         rows = list(rows_of(span, self._input, ReadOptions(1, text_ids=False, unpacked_limit=1 << 30)))
         self._publish(span, [(row[3], row[4]) for row in rows])
         if move:
