@@ -28,7 +28,8 @@ from streaming.spark.maven import MIRROR
 from streaming.ticks.by_line import judge
 from streaming.ticks.fields import REASONS
 from streaming.ticks.header import HEADER_LIMIT, read_header
-from streaming.ticks.parse import How, parse
+from streaming.ticks.how import How
+from streaming.ticks.parse import parse
 from streaming.ticks.rules import Rules
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
-from streaming.ticks.parse import How, parse
+from streaming.ticks.how import How
+from streaming.ticks.parse import parse
 
 STOCKS = Path(__file__).resolve().parents[1] / "stocks"
 NAMES = [f"input_{number}.csv" for number in range(1, 11)]

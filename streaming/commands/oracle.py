@@ -16,12 +16,13 @@ from psycopg2.extras import RealDictCursor
 
 from streaming.errors import DropError
 from streaming.home.rebuild_journal import text_ids_of
-from streaming.ledger.drops import recorded_profiles
 from streaming.ledger.fates import FATE
+from streaming.ledger.profiles import recorded_profiles
 from streaming.packets import UNKNOWN_VOLUME, Float64, Int32, Int64, Ticks, concat_ids
 from streaming.storage.locations import open_place
 from streaming.storage.place import Version
-from streaming.ticks.parse import how_of, parse
+from streaming.ticks.how import how_of
+from streaming.ticks.parse import parse
 from streaming.ticks.rules import BEFORE
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from streaming.commands.status import last_drops, moved_to
 from streaming.commands.status_screen import drops_table, named_lines
 from streaming.errors import StockETLError
 from streaming.home.database import reading
-from streaming.ledger.drops import recorded_profiles
 from streaming.ledger.fates import FATE
+from streaming.ledger.profiles import recorded_profiles
 from streaming.screen import many, moment, screen, shown
 from streaming.storage.entries import key_of
 from streaming.ticks.told import said

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from streaming.checkpoint.offset import Offset, Span, digest
 from streaming.drops.readings import Readings, with_profiles
 from streaming.errors import DropError
-from streaming.ticks.parse import splittable
+from streaming.ticks.how import splittable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

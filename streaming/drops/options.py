@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from streaming.checkpoint.offset import Offset
-from streaming.ticks.parse import How, how_of
+from streaming.ticks.how import How, how_of
 
 if TYPE_CHECKING:
     from streaming.checkpoint.checkpoint import Checkpoint

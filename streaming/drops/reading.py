@@ -10,7 +10,8 @@ from streaming import faults
 from streaming.errors import DropError
 from streaming.fingerprint import hexadecimal
 from streaming.packets import FACTS, OPEN_TICKS, REJECTS, REPLACED, TICKS, Fact, Loaded, Replaced, Row
-from streaming.ticks.parse import Parsed, by_bucket, failed, parse, parse_split, wrong_name
+from streaming.ticks.how import wrong_name
+from streaming.ticks.parse import Parsed, by_bucket, failed, parse, parse_split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from streaming.checkpoint.offset import digest
-from streaming.ticks.parse import wrong_name
+from streaming.ticks.how import wrong_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

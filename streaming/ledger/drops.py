@@ -276,24 +276,6 @@ def _write(cur: cursor, batch_id: int, bodies: dict[int, Body], lines: Mapping[i
     )
 
 
-def record_profiles(cur: cursor, profiles: Mapping[str, str]) -> None:
-    """Keeps what profiles say, for ever. profiles: as JSON, by digest."""
-    for digest, text in sorted(profiles.items()):
-        cur.execute(
-            "INSERT INTO stocketl.profiles (digest, name, profile) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
-            (digest, json.loads(text)["name"], text),
-        )
-
-
-def recorded_profiles(cur: cursor) -> dict[str, str]:
-    """What profiles say that have read a drop, as JSON, by digest; none in a ledger that is older than profiles."""
-    cur.execute("SELECT to_regclass('stocketl.profiles') IS NULL")
-    if cur.fetchall() == [(True,)]:
-        return {}
-    cur.execute("SELECT digest, profile::text FROM stocketl.profiles")
-    return dict(cur.fetchall())
-
-
 def _shown(reject: Reject) -> Reject:
     told = expected(str(reject["reason"]))
     return reject | {"text": storable(str(reject["text"]))} | ({"expected": told} if told else {})

@@ -17,7 +17,8 @@ from streaming.audit import agreement
 from streaming.checkpoint.handover import Handover
 from streaming.lake.rows import DUPLICATES, REJECTS, TICKS
 from streaming.ledger import batches, tickers, writer
-from streaming.ledger.drops import lines_before, record_drops, record_profiles
+from streaming.ledger.drops import lines_before, record_drops
+from streaming.ledger.profiles import record_profiles
 from streaming.publish import wide
 from streaming.publish.batch import (
     collect,

@@ -12,8 +12,9 @@ from streaming.profiles.profile import Profile
 from streaming.sniff.columns import Chosen, choose
 from streaming.sniff.sample import Sample, sample_of
 from streaming.sniff.values import Evidence, date_formats, date_of_key, is_day_first, is_number_like, midnights
+from streaming.ticks.how import How, is_parquet
 from streaming.ticks.names import DATE, ID, PRICE, VOLUME, candidates
-from streaming.ticks.parse import How, Parsed, is_parquet, parse
+from streaming.ticks.parse import Parsed, parse
 from streaming.ticks.unpack import is_packed
 
 if TYPE_CHECKING:

@@ -17,27 +17,27 @@ import pyarrow as pa
 
 from streaming.fingerprint import of_ticks
 from streaming.packets import Rejects, Ticks
-from streaming.profiles.profile import Profile
 from streaming.ticks.dedup import Deduped, last_rows
 from streaming.ticks.expected import expected
 from streaming.ticks.fields import iso_of
 from streaming.ticks.gathering import Gathering
 from streaming.ticks.header import HEADER_LIMIT, TEXT_WINDOW, read_header
+from streaming.ticks.how import How, is_parquet, wrong_name
 from streaming.ticks.lines import CHUNK, chunks_of, chunks_of_range, count_lines, whole_lines
-from streaming.ticks.parquet import PARQUET, gathered
-from streaming.ticks.rules import BEFORE, BUILT_IN, Rules, rules_of
+from streaming.ticks.parquet import gathered
+from streaming.ticks.ranges import DropFile
 from streaming.ticks.told import conflicts_told, second_key_failure, unreadable_told
 from streaming.ticks.unpack import as_utf8, is_packed, unpacked
 from streaming.ticks.unreadable import UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from streaming.packets import Int64, Note
     from streaming.ticks.layout import Layout
+    from streaming.ticks.rules import Rules
 
 _TIME = re.compile(rb"[0-9][T ][0-9]{4}")
-NAMES = re.compile(r"\.(csv|tsv)(\.(gz|zst|bz2|xz|zip))?$|\.(zip|parquet)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +80,6 @@ class Parsed:
     failure: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class How:
-    """How a drop is read.
-
-    text_ids: keep ids as written; unpacked_limit: bytes that a packed drop may unpack to; profile: None for the
-    built-in reading; before: as before there were profiles.
-    """
-
-    text_ids: bool
-    unpacked_limit: int
-    profile: Profile | None = None
-    before: bool = False
-
-    def rules(self, key: str) -> Rules:
-        """The rules for the drop of this key. Raises UnreadableError."""
-        return rules_of(self.profile, key, text_ids=self.text_ids, before=self.before)
-
-
-def how_of(reading: str, profiles: Mapping[str, str], *, text_ids: bool, unpacked_limit: int) -> How:
-    """How a drop is read that the offset and the ledger call `reading`. profiles: as JSON, by digest."""
-    if reading in (BEFORE, BUILT_IN):
-        return How(text_ids, unpacked_limit, before=reading == BEFORE)
-    return How(text_ids, unpacked_limit, Profile.from_json(profiles[reading]))
-
-
 def parse(data: bytes, key: str, how: How) -> Parsed:
     """A whole drop, plain or packed by its first bytes, whatever its key says.
 
@@ -136,11 +111,6 @@ def _unless_every_row_is_bad(parsed: Parsed, how: How) -> Parsed:
     return parsed
 
 
-def is_parquet(data: bytes, profile: Profile | None) -> bool:
-    """Whether a drop that begins so is read as Parquet."""
-    return data.startswith(PARQUET) or (profile is not None and profile.format == "parquet")
-
-
 def parse_split(  # noqa: PLR0917 - a range of a file, as everywhere
     read: Callable[[int, int], bytes], start: int, end: int, size: int, key: str, how: How
 ) -> Parsed:
@@ -154,7 +124,7 @@ def parse_split(  # noqa: PLR0917 - a range of a file, as everywhere
     try:
         rules = how.rules(key)
         if is_parquet(head, how.profile):
-            source, limit = pa.PythonFile(_Bytes(read, size), mode="r"), how.unpacked_limit
+            source, limit = pa.PythonFile(DropFile(read, size), mode="r"), how.unpacked_limit
             gathering, rows = gathered(source, start, end, rules, limit=limit)
             if _second_key(gathering) is not None:
                 finished(*gathered(source, 0, size, rules, limit=limit, most=1), whole=True)
@@ -167,21 +137,6 @@ def parse_split(  # noqa: PLR0917 - a range of a file, as everywhere
     header_lines = _line_beginnings(head, start, start + before)
     blocks = whole_lines(chunks_of_range(read, max(start, layout.body), end, size))
     return _gathered(blocks, layout, header_lines, rules, whole=False)
-
-
-def wrong_name(key: str, profile: Profile | None) -> str | None:
-    """The failure of a drop whose name is none of a price file; None for the others, and for all with a profile."""
-    if profile is not None or NAMES.search(key):
-        return None
-    return (
-        "the name is none of a price file: expected .csv or .tsv at its end, also packed (.csv.gz, .zst, .bz2, .xz), "
-        f".zip or .parquet, got {key[-100:]!r}; a profile reads any other"
-    )
-
-
-def splittable(head: bytes, profile: Profile | None) -> bool:
-    """Whether a drop that begins with `head` may be parsed in byte ranges. What is packed may not."""
-    return not is_packed(head) and (profile is None or profile.splittable)
 
 
 def bucket_of(ticker: str, buckets: int) -> int:
@@ -210,34 +165,6 @@ def _line_beginnings(head: bytes, start: int, end: int) -> int:
     if start == 0:
         return count_lines(head[:end])
     return head.count(b"\n", start - 1, end - 1) if end > start else 0
-
-
-class _Bytes:
-    """The bytes of a drop as a file, for what reads here and there."""
-
-    closed = False
-
-    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
-        self._read, self._size, self._at = read, size, 0
-
-    def read(self, count: int = -1) -> bytes:
-        """At most 8 MiB at a time are asked for."""
-        end = self._size if count < 0 else min(self._at + count, self._size)
-        pieces = [self._read(at, min(at + CHUNK, end)) for at in range(self._at, end, CHUNK)]
-        self._at = max(self._at, end)
-        return b"".join(pieces)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """As every file does."""
-        self._at = offset + (0, self._at, self._size)[whence]
-        return self._at
-
-    def tell(self) -> int:
-        """As every file does."""
-        return self._at
-
-    def close(self) -> None:
-        """Nothing to be done."""
 
 
 def _gathered(blocks: Iterable[bytes], layout: Layout, header_lines: int, rules: Rules, *, whole: bool) -> Parsed:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streaming.ticks.parse import How, parse
+from streaming.ticks.how import How
+from streaming.ticks.parse import parse
 
 CASES = Path(__file__).with_name("cases")
 REFUSED = {

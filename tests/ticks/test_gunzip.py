@@ -6,7 +6,8 @@ import tracemalloc
 
 import pytest
 
-from streaming.ticks.parse import How, Parsed, parse
+from streaming.ticks.how import How
+from streaming.ticks.parse import Parsed, parse
 
 CSV = b"date,id,price,volume\n" + b"".join(b"2020-01-01,T%d,1.%d,%d\n" % (n, n, n) for n in range(2000))
 PACKED = gzip.compress(CSV, mtime=0)

@@ -7,7 +7,8 @@ import pytest
 
 from streaming.packets import Rejects, Ticks
 from streaming.ticks.header import read_header
-from streaming.ticks.parse import How, Parsed, parse, parse_split
+from streaming.ticks.how import How
+from streaming.ticks.parse import Parsed, parse, parse_split
 from streaming.ticks.rules import Rules
 
 ROW = b"2020-01-01,A,1,1\n"

@@ -14,7 +14,8 @@ import pytest
 
 from streaming.profiles.profile import Profile
 from streaming.ticks.fields import iso_of
-from streaming.ticks.parse import How, Parsed, parse, parse_split, splittable
+from streaming.ticks.how import How, splittable
+from streaming.ticks.parse import Parsed, parse, parse_split
 
 DAY, NEXT = dt.date(2024, 3, 4), dt.date(2024, 3, 5)
 

@@ -6,7 +6,8 @@ import pytest
 
 from streaming.packets import Ticks
 from streaming.ticks.fields import REASONS
-from streaming.ticks.parse import How, Parsed, by_bucket, parse
+from streaming.ticks.how import How
+from streaming.ticks.parse import Parsed, by_bucket, parse
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 

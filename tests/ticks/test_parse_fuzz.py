@@ -15,11 +15,12 @@ from streaming.ticks import by_column as blocks
 from streaming.ticks import by_line as rows
 from streaming.ticks import fields, lines
 from streaming.ticks import parse as ticks
+from streaming.ticks.how import How
 
 pytestmark = [pytest.mark.usefixtures("both_ways"), pytest.mark.thorough]
 
 
-HOW = ticks.How(text_ids=False, unpacked_limit=1 << 20)
+HOW = How(text_ids=False, unpacked_limit=1 << 20)
 
 
 def seen(parsed: ticks.Parsed) -> Fate:
@@ -52,7 +53,7 @@ def take(parsed: ticks.Parsed, fate: Fate) -> None:
 
 
 def parse(data: bytes, *, text_ids: bool = False) -> ticks.Parsed:
-    return ticks.parse(data, "a.csv", ticks.How(text_ids=text_ids, unpacked_limit=1 << 20))
+    return ticks.parse(data, "a.csv", How(text_ids=text_ids, unpacked_limit=1 << 20))
 
 
 def agree(data: bytes, *, text_ids: bool = False) -> None:
@@ -82,7 +83,7 @@ def test_files_that_were_read_before_there_were_profiles_are_read_as_then(
     text_ids: bool,  # noqa: FBT001 - drawn by Hypothesis
 ) -> None:
     """A replay after an upgrade, `verify` and a rebuild find the rows that the older version has loaded."""
-    how = ticks.How(text_ids=text_ids, unpacked_limit=1 << 20, before=True)
+    how = How(text_ids=text_ids, unpacked_limit=1 << 20, before=True)
     got, wanted = seen(ticks.parse(data, "a.csv", how)), fate_of(data, text_ids=text_ids, limit=1 << 20, before=True)
     assert got == wanted
 

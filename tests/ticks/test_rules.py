@@ -14,7 +14,8 @@ from profile_strategies import files, profiles
 
 from streaming.profiles.profile import Profile
 from streaming.ticks.fields import iso_of
-from streaming.ticks.parse import How, Parsed, parse, parse_split
+from streaming.ticks.how import How
+from streaming.ticks.parse import Parsed, parse, parse_split
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 KEY = "in/EURUSD.csv"

@@ -8,8 +8,9 @@ import pytest
 
 from streaming.errors import VanishedError
 from streaming.packets import Rejects
+from streaming.ticks.how import How, splittable
 from streaming.ticks.lines import CHUNK
-from streaming.ticks.parse import How, Parsed, parse, parse_split, splittable
+from streaming.ticks.parse import Parsed, parse, parse_split
 
 HEADER = b"date,id,price,volume\n"
 

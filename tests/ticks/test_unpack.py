@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from streaming.ticks.parse import How, Parsed, parse, splittable
+from streaming.ticks.how import How, splittable
+from streaming.ticks.parse import Parsed, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
