@@ -36,16 +36,16 @@ def admit(
     be writing to it any more; None = nothing waits.
     """
     readings = readings or Readings()
-    readings.look()
     seq = offset.seq
     used: list[tuple[str, Profile | None]] = []
     batch = [_continued(offset, limits)] if offset.open else []
     room = limits.batch_bytes - sum(span.bytes for span in batch)
     listed = {digest(version): version for version in place.versions()}
     lying = _still_lying(offset.lying, listed, place.claimed())
-    for key, version in listed.items():
-        if key in lying:
-            continue
+    new = [version for key, version in listed.items() if key not in lying]
+    if new:  # an idle job asks for no profiles
+        readings.look()
+    for version in new:
         reading, profile = readings.of(version.key)
         if ripe is not None and not ripe(version, profile):
             continue

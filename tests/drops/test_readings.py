@@ -21,6 +21,8 @@ from streaming.storage.folder import Folder
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fixture_s3 import S3Server
+
 GERMAN = '[[profile]]\nname = "g"\nfiles = "*.csv"\nprice = "Schluss"\ncsv = { decimal = "," }\n'
 ENGLISH = '[[profile]]\nname = "e"\nfiles = "*.csv"\nprice = "Schluss"\ncsv = { thousands = "," }\n'
 CONTENT = b"date;symbol;Schluss\n2024-03-04;A;1,500\n"
@@ -79,6 +81,18 @@ def test_nothing_is_admitted_while_the_profiles_are_wrong(tmp_path: Path, place:
             admit(EMPTY_OFFSET, place, LIMITS, readings, Ripeness(0))
     write(tmp_path / "profiles.toml", GERMAN)
     assert admit(EMPTY_OFFSET, place, LIMITS, readings, Ripeness(0)).seq == 1
+
+
+def test_profiles_may_be_an_object_of_s3(s3: S3Server, place: Folder) -> None:
+    """It need not be there at the start; what is put there counts for drops that come later."""
+    bucket = s3.bucket()
+    readings = Readings(f"s3://{bucket}/control/profiles.toml")
+    place.put("a.csv", b"date,id,price\n2024-03-04,A,7\n")
+    first = admit(EMPTY_OFFSET, place, LIMITS, readings)
+    s3.client.put_object(Bucket=bucket, Key="control/profiles.toml", Body=GERMAN.encode())
+    place.put("b.csv", CONTENT)
+    second = admit(first, place, LIMITS, readings)
+    assert (price_of(first, place), price_of(second, place)) == (7.0, 1.5)
 
 
 def test_an_offset_of_an_older_version_is_read_as_that_version_did(place: Folder) -> None:
