@@ -17,6 +17,8 @@ from streaming.sniff.proposal import Answers, Proposal, propose
 from streaming.sniff.toml import as_toml
 from streaming.storage.locations import is_s3, open_place
 from streaming.ticks.fields import iso_of
+from streaming.ticks.how import is_parquet
+from streaming.ticks.unpack import is_packed
 from streaming.ticks.unreadable import UnreadableError
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from streaming.ticks.parse import Parsed
 
 ROWS = 5
+_MOST = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def write(found: Sequence[Sniffed], settings: Settings) -> list[str]:
 
 def _sniffed(file: str, answers: Answers, settings: Settings) -> Sniffed:
     try:
-        data = Path(file).read_bytes()
+        data = _beginning(Path(file))
     except OSError as error:
         msg = f"{file}: {error.strerror}; give the name of a file on this machine"
         raise SettingsError(msg) from error
@@ -107,6 +110,15 @@ def _sniffed(file: str, answers: Answers, settings: Settings) -> Sniffed:
         return Sniffed(file, propose(data, key, answers, **options))  # type: ignore[arg-type]  # each by its name
     except UnreadableError as error:
         return Sniffed(file, Proposal(), str(error))
+
+
+def _beginning(path: Path) -> bytes:
+    """A file, of a large text as many whole lines as fit into 64 MiB."""
+    with path.open("rb") as file:
+        head = file.read(_MOST)
+        if len(head) < _MOST or is_packed(head) or is_parquet(head, None):
+            return head + file.read()
+    return head[: head.rfind(b"\n") + 1]
 
 
 def _rows(parsed: Parsed) -> Table:

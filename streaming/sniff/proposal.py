@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from streaming.profiles.profile import Profile
+from streaming.screen import many
 from streaming.sniff.columns import Chosen, choose
 from streaming.sniff.sample import Sample, sample_of
 from streaming.sniff.values import Evidence, date_formats, date_of_key, is_day_first, is_number_like, midnights
@@ -63,6 +64,7 @@ def propose(data: bytes, key: str, answers: Answers, *, text_ids: bool, unpacked
     how = How(text_ids, unpacked_limit)
     plain = Proposal(parsed=parse(data, key, how))
     if plain.good and not (answers.columns or answers.where or answers.keep):
+        _doubt_conflicts(plain)
         return plain
     if is_parquet(data, None):
         return _of_parquet(data, key, answers, how, plain)
@@ -249,6 +251,12 @@ def _tried(data: bytes, key: str, said: _Draft, how: How, made: Proposal) -> Pro
     if is_packed(data) and key.endswith((".csv", ".txt")):
         made.doubts.append("the file is packed, whatever its name says; it is read by its first bytes")
     return made
+
+
+def _doubt_conflicts(made: Proposal) -> None:
+    if made.parsed is not None and made.parsed.conflicts:
+        rows = many(made.parsed.conflicts, "row")
+        made.doubts.append(f"{rows}: another price or volume than a later row of that date and ticker, which counts")
 
 
 def _of_parquet(data: bytes, key: str, answers: Answers, how: How, plain: Proposal) -> Proposal:
