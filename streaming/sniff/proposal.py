@@ -238,12 +238,10 @@ def _tried(data: bytes, key: str, said: _Draft, how: How, made: Proposal) -> Pro
             f"{failure.partition('. A profile')[0]}. Which count? --where COLUMN=VALUE, or --keep last"
         )
         made.profile = None
-    elif made.parsed.conflicts and not profile.rows:
-        made.doubts.append(
-            f"{made.parsed.conflicts:,} rows differ from a later one of their date and ticker, which counts"
-        )
     elif failure:
         made.questions.append(f"the file would still fail: {failure}")
+    elif not profile.rows:
+        _doubt_conflicts(made)
     if profile.files.startswith("*."):
         made.doubts.append(
             f'files = "{profile.files}" fits every such file: give these a folder, "folder/{profile.files}"'
