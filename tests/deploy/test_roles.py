@@ -24,6 +24,7 @@ from policies import Statement, missing, recorded, statements, unused
 
 from streaming.checkpoint.checkpoint import open_checkpoint
 from streaming.database.login import Login
+from streaming.drops.readings import Readings
 from streaming.storage.locations import open_place
 from streaming.storage.place import discard
 from streaming.supervision.takeover import refuse_leftovers
@@ -197,6 +198,11 @@ def test_the_job_has_the_rights_that_it_uses(world: World) -> None:
         control = open_place(f"{state}/control")
         control.put(HEARTBEAT, b"{}")
         assert control.get(STOP) is None
+        readings = Readings(f"{state}/control/profiles.toml")
+        readings.look()
+        world.put("control/profiles.toml", b'[[profile]]\nname = "a"\nfiles = "*"\n')
+        readings.look()
+        assert readings.of("a.csv")[1] is not None
         with pytest.raises(Exception, match="secret"):  # there is none; it is asked for all the same
             Login("postgresql://stocks.example/stocks", secret).uri()
         metrics = cloudwatch()
