@@ -12,10 +12,11 @@ from streaming.checkpoint.offset import EMPTY_OFFSET, Offset
 from streaming.drops.admission import admit, spans
 from streaming.drops.options import Limits, ReadOptions
 from streaming.drops.reading import rows_of
-from streaming.drops.readings import Readings
+from streaming.drops.readings import Readings, check_profiles
 from streaming.drops.ripeness import Ripeness
 from streaming.errors import SettingsError
 from streaming.packets import FACTS, TICKS, Fact, Ticks
+from streaming.settings import load
 from streaming.storage.folder import Folder
 
 if TYPE_CHECKING:
@@ -116,3 +117,17 @@ def test_what_is_loaded_again_is_read_as_it_was_loaded_once(tmp_path: Path) -> N
     readings = Readings(str(tmp_path / "readings.json"))
     readings.look()
     assert [readings.of(key)[0] for key in ("a.csv", "b.csv", "c.csv")] == ["1", "abc", "2"]
+
+
+def test_profiles_that_are_named_must_be_there_and_right_at_the_start(tmp_path: Path) -> None:
+    """The file in the home need not be there; on S3 it may come later."""
+    home = {"environment": False, "home": str(tmp_path)}
+    check_profiles(load(**home))
+    check_profiles(load(**home, profiles="none"))
+    with pytest.raises(
+        SettingsError, match=r"profiles: there is no file .*/mine\.toml; correct --profiles, or make the file"
+    ):
+        check_profiles(load(**home, profiles=str(tmp_path / "mine.toml")))
+    write(tmp_path / "profiles.toml", "[[profile]]\n")
+    with pytest.raises(SettingsError, match=r"profiles\.toml, line 1: name: expected this key, got none"):
+        check_profiles(load(**home))
