@@ -79,7 +79,7 @@ def set_aside(settings: Settings) -> tuple[rebuild_files.Asides, rebuild_files.O
         drops = rebuild_database.drops(cur, STAMP)
     rebuild_files.move(asides)
     made = rebuild_files.order(asides, drops)
-    rebuild_files.fill(asides, made)
+    rebuild_files.fill(asides, made, {})
     rebuild_files.settle_input(asides, drops)
     return asides, made
 
