@@ -83,7 +83,6 @@ COVERED: dict[str, tuple[str, str]] = {
     "ticks/expected.py": ("ticks/test_cases.py", "what a reason tells"),
     "ticks/fields.py": ("ticks/test_parse.py", "a step of the parser"),
     "ticks/gathering.py": ("ticks/test_parse_fuzz.py", "a step of the parser"),
-    "ledger/profiles.py": ("ledger/test_drops.py", "kept with the drops"),
     "ticks/how.py": ("ticks/test_rules.py", "how a drop is read"),
     "ticks/ranges.py": ("ticks/test_parquet.py", "what reads Parquet in parts"),
     "ticks/layout.py": ("ticks/test_header.py", "what a header announces"),
