@@ -76,7 +76,7 @@ def read_header(head: bytes, rules: Rules) -> Layout:
     readable = [sign for sign in DELIMITERS if _gives_all(_split(text, sign), rules)]
     if len(readable) > 1:
         raise UnreadableError(several_delimiters(text, readable))
-    likely = readable[0] if readable else max(DELIMITERS, key=lambda sign: len(_split(text, sign) or ()))
+    likely = readable[0] if readable else max(DELIMITERS, key=lambda sign: len(_split(text, sign) or text.split(sign)))
     return _layout(_names(text, likely), likely, head, body, rules)
 
 

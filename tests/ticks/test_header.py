@@ -51,7 +51,7 @@ def read(data: bytes, key: str = "a.csv") -> Parsed:
         (b"id,name,date,close\n", "'id' (column 1), 'name' (column 2) could each be the ticker; a profile says which"),
         (b"date,timestamp,id,price\n", "'date' (column 1), 'timestamp' (column 2) could each be the date"),
         (b"date,id,price,volume,Close,trade_volume\n", "could each be the price; 'volume' (column 4), 'trade_volume'"),
-        (b"date,id,price;date;id;price\n", "the header can be split at a comma or a semicolon"),
+        (b"date,id,price,open;date;id;price\n", "the header can be split at a comma or a semicolon"),
         (b"Datum;Symbol;Schluss\n", "got 'Datum;Symbol;Schluss', split at a semicolon"),
         (b"sep=,\ndate,id,price\n", "the first line, which is 'sep=,', a note for Excel; a profile skips it"),
         (
