@@ -278,7 +278,8 @@ def test_a_drop_that_is_loading_shows_its_bytes_and_the_time_left(
         "end": 4 * 10**8,
     }
     body |= {"status": "loading", "checkpoint_id": "c", "batch_id": 13, "first_end": 10**8}
-    body |= dict.fromkeys(("rows_read", "rows_loaded", "rows_duplicate", "rows_rejected"), 0)
+    rows_of = ("rows_read", "rows_loaded", "rows_duplicate", "rows_rejected", "rows_passed_over")
+    body |= dict.fromkeys((*rows_of, "conflicts", "volume_unreadable"), 0) | {"reading": "2"}
     rows = json.dumps(body)
     home.change(f"INSERT INTO stocketl.drops SELECT * FROM jsonb_populate_record(NULL::stocketl.drops, '{rows}')")  # noqa: S608
     home.change(f"INSERT INTO stocketl.receipts VALUES (1, '{rows}', '{{\"10\": 1, \"13\": 1}}')")  # noqa: S608
