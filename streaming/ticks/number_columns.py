@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _PRICE = r"^[ \t]*\+?(?P<n>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9][0-9]?)?)[ \t]*$"
 _VOLUME = r"^[ \t]*\+?0*(?P<n>[0-9]{1,18})(?:\.0*)?[ \t]*$"
 _NOT_WHOLE = r"^[ \t]*\+?[0-9]{1,17}\.[0-9]{0,17}[1-9]0{0,17}[ \t]*$"
+_MARGIN = 5
+_DIGIT, _BEGIN, _MARK, _DECIMAL = 1, 2, 4, 8
 
 
 def prices(column: pa.Array, rules: Rules) -> Float64:
@@ -94,29 +96,40 @@ def _by_letters(column: pa.Array, numbers: Numbers) -> pa.Array | None:
     bounds = bounds - bounds[0]
     if numbers.decimal == "," and "." not in marks and b"." in letters:
         return None
-    text, begins = np.pad(np.frombuffer(letters, np.uint8), 5), np.zeros(len(letters) + 10, np.bool_)
-    begins[bounds + 5] = True
     removed = []
     for mark in marks:
-        at = np.flatnonzero(text == ord(mark))
-        good = begins[at] if mark in numbers.signs else _groups(text, begins, at, ord(mark), ord(numbers.decimal))
+        at = np.flatnonzero(np.frombuffer(letters, np.uint8) == ord(mark))
+        kinds = _kinds(letters, bounds, mark, numbers.decimal)
+        good = (kinds[at + _MARGIN] & _BEGIN) > 0 if mark in numbers.signs else _groups(kinds, at + _MARGIN)
         if not good.all():
             return None
-        removed.append(at - 5)
+        removed.append(at)
     gone = np.sort(np.concatenate(removed)) if removed else np.empty(0, np.int64)
     plain = letters.translate(bytes.maketrans(numbers.decimal.encode(), b"."), marks.encode())
     return _with_data(column, plain, (bounds - np.searchsorted(gone, bounds)).astype(np.int32))
 
 
-def _groups(text: Letters, begins: Bool, at: Int64, mark: int, decimal: int) -> Bool:
-    """Whether each separator stands between groups of digits. begins: of fields, and the end of the last one."""
-    digit = (text >= ord("0")) & (text <= ord("9"))
-    behind = digit[at + 1] & digit[at + 2] & digit[at + 3] & ~(begins[at + 1] | begins[at + 2] | begins[at + 3])
-    ends = begins[at + 4] | (text[at + 4] == mark) | (text[at + 4] == decimal)
-    one, two, three = (digit[at - count] for count in (1, 2, 3))
-    first = begins[at - 1] | (two & (begins[at - 2] | (three & begins[at - 3])))
-    between = two & three & (text[at - 4] == mark) & ~(begins[at - 1] | begins[at - 2] | begins[at - 3])
-    found: Bool = behind & ends & one & ~begins[at] & (first | between)
+def _kinds(letters: bytes, bounds: Int32, mark: str, decimal: str) -> Letters:
+    """What each letter is, as bits, with a margin on both sides. bounds: where fields begin, and the last one ends."""
+    table = bytearray(256)
+    table[ord("0") : ord("9") + 1] = bytes([_DIGIT]) * 10
+    table[ord(mark)], table[ord(decimal)] = _MARK, _DECIMAL
+    margin = bytes(_MARGIN)
+    kinds = np.frombuffer(bytearray(margin + letters.translate(table) + margin), np.uint8)
+    kinds[bounds + _MARGIN] |= _BEGIN
+    return kinds
+
+
+def _groups(kinds: Letters, at: Int64) -> Bool:
+    """Whether each separator stands between groups of digits."""
+    first, second, third, then = (kinds[at + count] for count in (1, 2, 3, 4))
+    behind = ((first & second & third) == _DIGIT) & ((first | second | third) == _DIGIT)
+    ends = (then & (_BEGIN | _MARK | _DECIMAL)) > 0
+    before = (kinds[at - 4] & _MARK) > 0  # a group of three, or a begin within three digits
+    for count in (3, 2, 1):
+        kind = kinds[at - count]
+        before = (kind == _DIGIT | _BEGIN) | ((kind == _DIGIT) & before)
+    found: Bool = behind & ends & before & ((kinds[at] & _BEGIN) == 0)
     return found
 
 
