@@ -83,6 +83,7 @@ COVERED: dict[str, tuple[str, str]] = {
     "ticks/expected.py": ("ticks/test_cases.py", "what a reason tells"),
     "ticks/fields.py": ("ticks/test_parse.py", "a step of the parser"),
     "ticks/gathering.py": ("ticks/test_parse_fuzz.py", "a step of the parser"),
+    "ticks/apart.py": ("ticks/test_rules.py", "which conflicts are no second key"),
     "ticks/how.py": ("ticks/test_rules.py", "how a drop is read"),
     "ticks/ranges.py": ("ticks/test_parquet.py", "what reads Parquet in parts"),
     "ticks/layout.py": ("ticks/test_header.py", "what a header announces"),

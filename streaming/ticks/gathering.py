@@ -48,7 +48,7 @@ class Gathering:
 
     def add(self, raw: bytes, first_line: int) -> int:
         """Takes a block of whole lines, of which the first is line number `first_line`; says how many there are."""
-        block = _as_utf8(raw, self.rules.encoding)
+        block = as_utf8_block(raw, self.rules.encoding)
         starts = line_starts(block)
         if self.layout.wide:
             return self._add_wide(block, starts, first_line)
@@ -160,7 +160,7 @@ class Gathering:
         )
 
 
-def _as_utf8(block: bytes, encoding: str) -> bytes:
+def as_utf8_block(block: bytes, encoding: str) -> bytes:
     """The same lines as UTF-8; bytes that are no letters of the encoding stay as they are, which UTF-8 refuses."""
     if encoding == "utf-8" or block.isascii():
         return block

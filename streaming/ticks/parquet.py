@@ -26,6 +26,8 @@ from streaming.ticks.unreadable import UnreadableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from streaming.packets import Int64
+    from streaming.ticks.apart import Texts
     from streaming.ticks.rules import Rules
 
 PARQUET = b"PAR1"
@@ -61,6 +63,23 @@ def gathered(
         msg = f"the Parquet file is {kind}: {said}"
         raise UnreadableError(msg) from None
     return gathering, rows
+
+
+def texts_of_rows(source: pa.NativeFile, layout: Layout, limit: int) -> Texts:
+    """Of all row groups: what stands in the columns of `Layout.second_key`."""
+
+    def texts(wanted: Int64) -> Iterator[tuple[str, ...]]:
+        file = _opened(source, [])
+        groups = list(range(file.metadata.num_row_groups))
+        _refuse_large(file.metadata, groups, set(layout.second_key), limit)
+        first = 1
+        for batch in file.iter_batches(_ROWS, groups, list(layout.second_key), use_threads=False):
+            columns = [batch.column(name) for name in layout.second_key]
+            for row in (wanted[(wanted >= first) & (wanted < first + len(batch))] - first).tolist():
+                yield tuple(str(column[row].as_py()) for column in columns)
+            first += len(batch)
+
+    return texts
 
 
 def _opened(source: pa.NativeFile, texts: list[str], metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:

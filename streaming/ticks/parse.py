@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from streaming.fingerprint import of_ticks
 from streaming.packets import Rejects, Ticks
+from streaming.ticks.apart import telling, texts_of
 from streaming.ticks.dedup import Deduped, last_rows
 from streaming.ticks.expected import expected
 from streaming.ticks.fields import iso_of
@@ -24,16 +25,17 @@ from streaming.ticks.gathering import Gathering
 from streaming.ticks.header import HEADER_LIMIT, TEXT_WINDOW, read_header
 from streaming.ticks.how import How, is_parquet, wrong_name
 from streaming.ticks.lines import CHUNK, chunks_of, chunks_of_range, count_lines, whole_lines
-from streaming.ticks.parquet import gathered
+from streaming.ticks.parquet import gathered, texts_of_rows
 from streaming.ticks.ranges import DropFile
 from streaming.ticks.told import conflicts_told, second_key_failure, unreadable_told
 from streaming.ticks.unpack import as_utf8, is_packed, unpacked
 from streaming.ticks.unreadable import UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from streaming.packets import Int64, Note
+    from streaming.ticks.apart import Texts
     from streaming.ticks.layout import Layout
     from streaming.ticks.rules import Rules
 
@@ -92,17 +94,28 @@ def parse(data: bytes, key: str, how: How) -> Parsed:
         rules = how.rules(key)
         limit = how.unpacked_limit
         if is_parquet(data, how.profile):
-            parsed = finished(*gathered(pa.BufferReader(data), 0, len(data), rules, limit=limit), whole=True)
-            return _unless_every_row_is_bad(parsed, how)
-        chunks = unpacked(data, limit=limit, chunk=CHUNK) if is_packed(data) else chunks_of(data)
-        chunks = as_utf8(chunks, how.profile)
+            source = pa.BufferReader(data)
+            gathering, rows = gathered(source, 0, len(data), rules, limit=limit)
+            texts = texts_of_rows(source, gathering.layout, limit)
+            return _unless_every_row_is_bad(finished(gathering, rows, texts), how)
+        chunks = _chunks(data, how)
         first = next(chunks, b"")
         layout = read_header(first[: HEADER_LIMIT + 1], rules)
-        blocks = whole_lines(itertools.chain([first[layout.body :]], chunks))
-        parsed = _gathered(blocks, layout, count_lines(first[: layout.body]), rules, whole=True)
+        top = count_lines(first[: layout.body])
+        again = texts_of(lambda: _body(_chunks(data, how), layout), layout, top, rules)
+        parsed = _gathered(_body(itertools.chain([first], chunks), layout), layout, top, rules, again)
     except UnreadableError as error:
         return failed(str(error))
     return _unless_every_row_is_bad(parsed, how)
+
+
+def _chunks(data: bytes, how: How) -> Iterator[bytes]:
+    chunks = unpacked(data, limit=how.unpacked_limit, chunk=CHUNK) if is_packed(data) else chunks_of(data)
+    return as_utf8(chunks, how.profile)
+
+
+def _body(chunks: Iterator[bytes], layout: Layout) -> Iterable[bytes]:
+    return whole_lines(itertools.chain([next(chunks, b"")[layout.body :]], chunks))
 
 
 def _unless_every_row_is_bad(parsed: Parsed, how: How) -> Parsed:
@@ -127,8 +140,9 @@ def parse_split(  # noqa: PLR0917 - a range of a file, as everywhere
             source, limit = pa.PythonFile(DropFile(read, size), mode="r"), how.unpacked_limit
             gathering, rows = gathered(source, start, end, rules, limit=limit)
             if _second_key(gathering) is not None:
-                finished(*gathered(source, 0, size, rules, limit=limit, most=1), whole=True)
-            return finished(gathering, rows, whole=False)
+                first = gathered(source, 0, size, rules, limit=limit, most=1)
+                finished(*first, texts_of_rows(source, gathering.layout, limit))
+            return finished(gathering, rows)
         layout = read_header(head, rules)
         _refuse_second_key(head, layout, rules)
     except UnreadableError as error:
@@ -136,7 +150,7 @@ def parse_split(  # noqa: PLR0917 - a range of a file, as everywhere
     before = max(0, min(end, layout.body) - start)
     header_lines = _line_beginnings(head, start, start + before)
     blocks = whole_lines(chunks_of_range(read, max(start, layout.body), end, size))
-    return _gathered(blocks, layout, header_lines, rules, whole=False)
+    return _gathered(blocks, layout, header_lines, rules)
 
 
 def bucket_of(ticker: str, buckets: int) -> int:
@@ -167,21 +181,29 @@ def _line_beginnings(head: bytes, start: int, end: int) -> int:
     return head.count(b"\n", start - 1, end - 1) if end > start else 0
 
 
-def _gathered(blocks: Iterable[bytes], layout: Layout, header_lines: int, rules: Rules, *, whole: bool) -> Parsed:
+def _gathered(
+    blocks: Iterable[bytes], layout: Layout, header_lines: int, rules: Rules, texts: Texts | None = None
+) -> Parsed:
     gathering, lines = Gathering(layout, rules), header_lines
     for block in blocks:
         lines += gathering.add(block, lines + 1)
-    return finished(gathering, lines, whole=whole)
+    return finished(gathering, lines, texts)
 
 
-def finished(gathering: Gathering, lines: int, *, whole: bool) -> Parsed:
-    """What was gathered of a drop, or of a split of one. Raises UnreadableError if it has a second key."""
-    rows, rules = gathering.ticks(), gathering.rules
+def finished(gathering: Gathering, lines: int, texts: Texts | None = None) -> Parsed:
+    """What was gathered of a split of a drop or, if it gives the texts of its second keys, of a whole one.
+
+    Raises UnreadableError if the rows of a whole drop have a second key.
+    """
+    rows, rules, whole = gathering.ticks(), gathering.rules, texts is not None
     found = last_rows(rows, first=rules.keep_first)
     told = conflicts_told(rows, found, gathering) if found.conflict.any() else []
     second_key = _second_key(gathering)
-    if whole and told and second_key is not None:
-        raise UnreadableError(second_key_failure(second_key, told, int(found.conflict.sum())))
+    if texts is not None and told and second_key is not None:
+        if not gathering.timed:
+            second_key = telling(rows, found, gathering.lines(), gathering.layout, texts)
+        if second_key is not None:
+            raise UnreadableError(second_key_failure(second_key, told, int(found.conflict.sum())))
     ticks = found.ticks if whole else rows
     days = (iso_of(int(ticks.date.min())), iso_of(int(ticks.date.max()))) if len(ticks) else (None, None)
     return Parsed(
@@ -228,7 +250,7 @@ def _refuse_second_key(head: bytes, layout: Layout, rules: Rules) -> None:
     body = head[layout.body : end]
     # quickly: most files have no times, and a look at every row of the head costs as much as a part of the split
     if layout.second_key or b":" in body or rules.profile is not None or _TIME.search(body, 0, TEXT_WINDOW):
-        _gathered([body], layout, layout.top, rules, whole=True)
+        _gathered([body], layout, layout.top, rules, texts_of(lambda: [body], layout, layout.top, rules))
 
 
 def failed(reason: str) -> Parsed:

@@ -41,12 +41,15 @@ class Fate:
 
 @dataclass
 class Header:
-    """columns: places of date, id, price and volume, the last one None if there is none; width: fields of a row."""
+    """columns: places of date, id, price and volume, the last one None if there is none; width: fields of a row.
+
+    second_key: places of the columns that may tell rows of one date and id apart.
+    """
 
     delimiter: str
     columns: list[int | None]
     width: int
-    second_key: bool
+    second_key: list[int]
     before: bool
 
 
@@ -60,6 +63,8 @@ def fate_of(
         return Fate(failed=True)
     lines, top, _ = opened
     fate, timed = Fate(lines=len(lines)), False
+    differ: set[tuple[str, str]] = set()
+    beside: dict[tuple[str, str], set[tuple[str, ...]]] = {}
     for number, line in enumerate(lines[top + 1 :], top + 2):
         row = _row(line, header, text_ids=text_ids, max_line=max_line)
         if row is None:
@@ -75,9 +80,13 @@ def fate_of(
             fate.unreadable.append(number)
             volume = None
         earlier, known = fate.cells.pop((day, ticker), (price, None))
-        fate.conflicts += earlier != price or (volume is not None and known is not None and volume != known)
+        conflict = earlier != price or (volume is not None and known is not None and volume != known)
+        fate.conflicts += conflict
+        differ |= {(day, ticker)} if conflict else set()
+        fields = _split(_cut_cr(line).decode(errors="surrogateescape"), header.delimiter) or []
+        beside.setdefault((day, ticker), set()).add(tuple(_strip(fields[place]) for place in header.second_key))
         fate.cells[day, ticker] = (price, known if volume is None else volume)
-    if fate.conflicts and not before and (header.second_key or timed):
+    if differ and not before and (timed or any(len(beside[cell]) > 1 for cell in differ)):
         return Fate(failed=True)
     fate.failed = fate.read > 0 and fate.read == len(fate.rejects)
     return fate
@@ -160,7 +169,7 @@ def _header(text: str, *, before: bool) -> Header | None:
         return None
     sign, places, names = readable[0]
     columns = [next(iter(found), None) for found in places]
-    second = any(_plain(name) in SECOND for number, name in enumerate(names) if number not in columns)
+    second = [number for number, name in enumerate(names) if _plain(name) in SECOND and number not in columns]
     return Header(sign, columns, len(names), second, before)
 
 
