@@ -106,7 +106,7 @@ def test_files_are_loaded_again_in_the_ledgers_order_whatever_their_times(home: 
     ]
     future = time.time() + 10_000
     os.utime(asides.success / "a.csv", (future, future))
-    rebuild_files.fill(asides, ordered(home.settings)[1])
+    rebuild_files.fill(asides, ordered(home.settings)[1], {})
     assert [name for name, _ in in_order(asides.again)] == names
     assert max(path.stat().st_mtime for path in asides.again.rglob("*.csv")) < time.time()
 
