@@ -145,7 +145,7 @@ def _drops(facts: list[Fact]) -> Iterable[Span]:
 
 def _span(fact: Fact) -> Span:
     version = Version(fact.key, fact.etag, fact.version, fact.size, datetime.fromisoformat(fact.modified))
-    return Span(fact.seq, version, fact.start, fact.end, fact.whole)
+    return Span(fact.seq, version, fact.start, fact.end, fact.whole, fact.reading)
 
 
 def first_rejects(batch: Batch) -> dict[int, list[Reject]]:

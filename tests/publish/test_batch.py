@@ -20,10 +20,10 @@ from streaming.publish.batch import (
 SPLIT = ["etag", None, 30, "2024-01-02T03:04:05.000006+00:00"]
 
 
-def fact(seq: int, start: int, end: int, lines: int, *, whole: bool = False) -> Fact:
+def fact(seq: int, start: int, end: int, lines: int, *, whole: bool = False, reading: str = "1") -> Fact:
     etag, version, size, modified = SPLIT
     span = {"start": start, "end": end, "size": size, "whole": whole, "lines": lines}
-    return ledger_rows.fact(seq, etag=etag, version=version, modified=modified, **span)
+    return ledger_rows.fact(seq, etag=etag, version=version, modified=modified, reading=reading, **span)
 
 
 def batch(facts: list[Fact], rejects: dict[tuple[int, int], Rejects], **more: Any) -> Batch:
@@ -64,11 +64,14 @@ def test_a_receipt_shows_the_first_rejects_of_a_drop_only() -> None:
 
 def test_the_digest_is_that_of_the_offset_however_the_drop_was_split() -> None:
     """The ledger's digest must equal the one computed from the offset log at the next start."""
-    of_batch = batch([fact(1, 0, 10, 1), fact(1, 10, 20, 1), fact(2, 0, 30, 1, whole=True)], {})
+    facts = [fact(1, 0, 10, 1), fact(1, 10, 20, 1), fact(2, 0, 30, 1, whole=True)]
+    of_batch = batch([*facts, fact(3, 0, 30, 1, whole=True, reading="2"), fact(4, 0, 30, 1, reading="0123")], {})
     etag, version, size, modified = SPLIT
     in_offset = [
         [1, "1.csv", etag, version, size, modified, 0, 20, False],
         [2, "2.csv", etag, version, size, modified, 0, 30, True],
+        [3, "3.csv", etag, version, size, modified, 0, 30, True, "2"],
+        [4, "4.csv", etag, version, size, modified, 0, 30, False, "0123"],
     ]
     assert of_batch.digest == batch_digest(map(Span.from_json, in_offset))
 
