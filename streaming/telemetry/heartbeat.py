@@ -1,6 +1,7 @@
 """A small object that says, every few seconds, that the job lives and how far it is. Who keeps the job alive reads it.
 
-If the object `stop` lies beside it, the job ends itself: a signal may reach only the process around the job.
+If the object `stop` lies beside it, the job ends itself: a signal may reach only the process around the job. It also
+ends itself once a job of a newer epoch beats there: else it would look alive until its next batch is refused.
 
 Delivery: at least once. If the storage does not answer, there is a warning instead of a beat.
 """
@@ -10,8 +11,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streaming import __version__, waiting
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HEARTBEAT, STOP = "heartbeat.json", "stop"
+_FOLDER_OF_STEP = re.compile(r"s-[A-Z0-9]+")
 
 
 class Heartbeat(Follower):
@@ -58,14 +62,34 @@ class Heartbeat(Follower):
         self._committed = committed
         self._drops = drops
         self._held = held
+        self._began = datetime.now(UTC).replace(microsecond=0)
 
     def follow(self) -> None:
         """Until the stop event; raises what waiting does not mend."""
         while True:
-            self._beat()
+            if not self._newer_beats():
+                self._beat()
             self._look_for_stop()
             if self._stop_event.wait(self._every):
                 break
+
+    def _newer_beats(self) -> bool:
+        """Of two jobs the newer one beats, and this one ends.
+
+        A beat from before this start may be one of another database's, and counts for nothing.
+        """
+        try:
+            found = json.loads(self._place.get(HEARTBEAT) or b"{}")
+            newer = found.get("epoch", 0) > self._epoch and datetime.fromisoformat(found["time"]) >= self._began
+        except StockETLError as error:
+            log.warning("whether a newer job beats is not known this time: %s", error)
+            return False
+        except (ValueError, TypeError, KeyError, AttributeError):  # it is no heartbeat, and written anew
+            return False
+        if newer and not self._stop_event.is_set():
+            log.error("a newer job beats (epoch %s, this one %s): this one ends", found["epoch"], self._epoch)
+            self._stop_event.set()
+        return bool(newer)
 
     def _beat(self) -> None:
         try:
@@ -94,5 +118,16 @@ class Heartbeat(Follower):
             "held_up": [asdict(wait) | {"seconds": round(wait.seconds, 1)} for wait in waiting.under_way()],
             "descriptors": shown(self._held()),
             "version": __version__,
-            "step": os.environ.get("EMR_STEP_ID"),
+            "step": step_id(),
         }
+
+
+def step_id() -> str | None:
+    """The EMR step that this process is; None if it is none.
+
+    By EMR_STEP_ID, else by the working folder, which EMR names after the step (/mnt/var/lib/hadoop/steps/s-…).
+    """
+    if given := os.environ.get("EMR_STEP_ID"):
+        return given
+    *_, above, name = ("", "", *Path.cwd().parts)
+    return name if above == "steps" and _FOLDER_OF_STEP.fullmatch(name) else None

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+import pytest
 
 from streaming import __version__
 from streaming.descriptors import Descriptors
 from streaming.storage.locations import open_place
 from streaming.telemetry.backlog import WaitingDrops
-from streaming.telemetry.heartbeat import Heartbeat
+from streaming.telemetry.heartbeat import Heartbeat, step_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
 
 def _beating(
@@ -49,6 +49,54 @@ def test_it_says_what_was_seen_last_without_waiting_for_it(tmp_path: Path, monke
         told = {"waiting": drops, "oldest_waiting_seconds": oldest, "held_up": []}
         told["descriptors"] = {"process": "java 4 on a", "open": 90, "limit": 100}
         assert document == told | {"epoch": 7, "batch": 3, "version": __version__, "step": "s-1"}
+
+
+def test_an_older_job_ends_when_a_newer_one_beats(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An orphaned driver looked alive until its next batch was refused; now it ends, and its beat is the other's."""
+    stop = threading.Event()
+    (tmp_path / "heartbeat.json").write_text(_beat_of(8, datetime.now(UTC) + timedelta(seconds=1)))
+    _beating(tmp_path, lambda: None, stop, 0.001).run()
+    assert (stop.is_set(), json.loads((tmp_path / "heartbeat.json").read_bytes())["epoch"]) == (True, 8)
+    assert [record.getMessage() for record in caplog.records] == [
+        "a newer job beats (epoch 8, this one 7): this one ends"
+    ]
+
+
+@pytest.mark.parametrize("there", ["older epoch", "of before", "garbage", "[]"])
+def test_what_lies_there_from_before_ends_no_job(tmp_path: Path, there: str) -> None:
+    """A database that was made anew counts its epochs from one again; the last beat of the old one may lie there."""
+    now = datetime.now(UTC)
+    known = {"older epoch": _beat_of(6, now), "of before": _beat_of(57, now - timedelta(minutes=1))}
+    (tmp_path / "heartbeat.json").write_text(known.get(there, there))
+    (tmp_path / "stop").touch()
+    _beating(tmp_path, lambda: None, threading.Event(), 0.001).run()
+    assert json.loads((tmp_path / "heartbeat.json").read_bytes())["epoch"] == 7
+
+
+def _beat_of(epoch: int, time: datetime) -> str:
+    return json.dumps({"epoch": epoch, "time": time.isoformat(timespec="seconds"), "step": "s-2"})
+
+
+@pytest.mark.parametrize(
+    ("folder", "variable", "found"),
+    [
+        ("steps/s-0ABC", "s-1", "s-1"),
+        ("steps/s-0ABC", None, "s-0ABC"),
+        ("steps/other", None, None),
+        ("home/s-0ABC", None, None),
+    ],
+)
+def test_the_step_is_known_by_its_working_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, variable: str | None, found: str | None
+) -> None:
+    """The trigger must know whose heartbeat it reads, also where EMR sets no variable."""
+    (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / folder)
+    if variable is None:
+        monkeypatch.delenv("EMR_STEP_ID", raising=False)
+    else:
+        monkeypatch.setenv("EMR_STEP_ID", variable)
+    assert step_id() == found
 
 
 def test_the_marker_stops_the_job(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
