@@ -57,6 +57,10 @@ class S3Server:
         """Switches faults of the server (`s3_faults.S3Faults`) on or off; how often each has fired."""
         return self._control("/_faults", settings)["counts"]
 
+    def rights(self, **roles: list[dict[str, Any]]) -> list[str]:
+        """Limits access keys to the Allow statements of roles (`s3_rights.S3Rights`); what was refused so far."""
+        return self._control("/_rights", {"roles": roles})["refused"]
+
     def events(self, after: int = 0) -> tuple[list[dict[str, Any]], int]:
         """The "Object Created" events since the given number, and the number to ask with next."""
         told = self._control("/_events", {"after": after})

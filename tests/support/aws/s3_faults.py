@@ -91,7 +91,15 @@ class S3Faults:
 
 def error(name: str, method: str) -> tuple[str, list[tuple[str, str]], bytes]:
     """Status, headers and body with which S3 answers; without a body to HEAD."""
-    status, code, message = _ERRORS[name]
+    return _answer(*_ERRORS[name], method)
+
+
+def refusal(message: str, method: str) -> tuple[str, list[tuple[str, str]], bytes]:
+    """The same for a request that its maker may not make."""
+    return _answer("403 Forbidden", "AccessDenied", message, method)
+
+
+def _answer(status: str, code: str, message: str, method: str) -> tuple[str, list[tuple[str, str]], bytes]:
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>'
     body = b"" if method == "HEAD" else text.encode()
     return status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))], body

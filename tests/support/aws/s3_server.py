@@ -4,7 +4,8 @@ moto's WSGI application under cheroot, because moto's own development server bre
 its endpoint and serves until SIGTERM, or with `--until-stdin-closes` until its parent is gone. The same endpoint serves
 moto's Secrets Manager, SNS, CloudWatch and all its other services. Beside them, under names that no bucket can have:
 `POST /_faults` with a JSON object of settings (`S3Faults`) answers with all settings and counts, and
-`POST /_events` with `{"after": N}` gives the "Object Created" events of S3 since the Nth (`S3Events`).
+`POST /_events` with `{"after": N}` answers with the "Object Created" events of S3 since the Nth (`S3Events`), and
+`POST /_rights` with `{"roles": {…}}` limits access keys to the statements of roles (`S3Rights`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import s3_backends
 from s3_events import S3Events, reason
-from s3_faults import S3Faults, error
+from s3_faults import S3Faults, error, refusal
+from s3_rights import S3Rights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,12 +52,12 @@ class LikeS3:
     def __init__(self, application: Any) -> None:
         self._application = application
         self._lock = threading.Lock()
-        self._faults, self._events = S3Faults(), S3Events()
+        self._faults, self._events, self._rights = S3Faults(), S3Events(), S3Rights()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ["RAW_URI"] = environ["REQUEST_URI"]
         path = unquote(environ["REQUEST_URI"].split("?")[0])
-        if path in {"/_faults", "/_events"}:
+        if path in {"/_faults", "/_events", "/_rights"}:
             return _sent(self._controlled(path, environ), start_response)
         method, query = environ["REQUEST_METHOD"], parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         on_s3 = "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "/s3/aws4_request")
@@ -64,8 +66,12 @@ class LikeS3:
             return _sent(error(fault, method), start_response)
         if size := environ.get("CONTENT_LENGTH"):  # read before the others have to wait: a producer may be slow
             environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(size)))
+        if on_s3 and (lacking := self._rights.lacking(environ, path, query)) is not None:
+            return _sent(refusal(lacking, method), start_response)
         with self._lock:
             answer = self._of_s3(environ, path, query) if on_s3 else self._answered(environ)
+        if on_s3 and answer[0].startswith("404") and not self._rights.may_list(environ, path.split("/")[1]):
+            answer = refusal("Access Denied", method)
         if fault and answer[0].startswith("2"):
             self._faults.count(fault, method)
             answer = error(fault, method)
@@ -95,7 +101,12 @@ class LikeS3:
     def _controlled(self, path: str, environ: dict[str, Any]) -> Answer:
         wanted = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or "{}")
         try:
-            told = self._faults.control(wanted) if path == "/_faults" else self._events.after(wanted.get("after", 0))
+            if path == "/_rights":
+                told = self._rights.control(wanted)
+            else:
+                told = (
+                    self._faults.control(wanted) if path == "/_faults" else self._events.after(wanted.get("after", 0))
+                )
         except ValueError as wrong:
             return "400 Bad Request", [("Content-Type", "text/plain")], str(wrong).encode()
         return "200 OK", [("Content-Type", "application/json")], json.dumps(told).encode()
