@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
 PREFIX = "stocketl"
 LAMBDA = "lambda.zip"
-NEEDED = ("main.py", "stocketl.zip", "requirements.txt", "bootstrap.sh", LAMBDA, "cluster.json", "step.json")
+NEEDED = (
+    "main.py",
+    "stocketl.zip",
+    "requirements.txt",
+    "bootstrap.sh",
+    "rds-ca.pem",
+    LAMBDA,
+    "cluster.json",
+    "step.json",
+)
 """What a version must hold beside its wheels and the template."""
 
 # How long a bucket may take until it is versioned, and answer now and then that an object is not there:

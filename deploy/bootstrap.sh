@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the job's Python environment on a node of the cluster, from the artifact on S3 and from nowhere else.
+# Installs the job's Python environment and the certificates of RDS's authorities on a node of the cluster, from the
+# artifact on S3 and from nowhere else.
 #
 #   bootstrap.sh s3://bucket/stocketl/1.2.3 [folder]      folder: /opt/stocketl if not given
 #
@@ -35,6 +36,8 @@ main() {
     mkdir -p "$fetched/wheels"
     aws s3 cp --only-show-errors "$artifact/requirements.txt" "$fetched/requirements.txt" ||
         fail "cannot read $artifact/requirements.txt; was that version uploaded, and may the instance profile read it?"
+    aws s3 cp --only-show-errors "$artifact/rds-ca.pem" "$fetched/rds-ca.pem" || fail "cannot read $artifact/rds-ca.pem"
+    mv "$fetched/rds-ca.pem" "$home/rds-ca.pem"
     if [[ -x $venv/bin/python ]] && cmp -s "$fetched/requirements.txt" "$venv/requirements.txt"; then
         echo "$venv has these packages already"
     else

@@ -3,7 +3,7 @@
     main.py stocketl.zip      the job, for spark-submit and its --py-files
     wheels/ requirements.txt  the packages of its environment, each pinned with the hash of its wheel
     lambda.zip                both Lambdas with their packages
-    bootstrap.sh cluster.json step.json template.yaml   as they are in this folder
+    bootstrap.sh rds-ca.pem cluster.json step.json template.yaml   as they are in this folder
 
 The version is the project's and eight digits of what was built, so the same sources give the same version.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from deploy.packages import Package
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("main.py", "bootstrap.sh", "cluster.json", "step.json", "template.yaml")
+COPIED = ("main.py", "bootstrap.sh", "rds-ca.pem", "cluster.json", "step.json", "template.yaml")
 # Amazon Linux 2023, of EMR and of Lambda alike, has glibc 2.34.
 _PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(34, 16, -1)] + ["manylinux2014_x86_64"]
 

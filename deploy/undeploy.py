@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from deploy.place import Place
 
-BUCKETS = ("InputBucket", "SuccessBucket", "FailedBucket", "StateBucket", "LogsBucket")
+BUCKETS = ("InputBucket", "SuccessBucket", "FailedBucket", "StateBucket", "ReceiptsBucket", "LogsBucket")
 GROUPS = ("PrimaryGroup", "CoreGroup", "ServiceGroup")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -85,7 +85,7 @@ def no_stack(place: Place, name: str) -> str:
 def prepare(place: Place, name: str, resources: dict[str, str], *, delete_data: bool) -> None:
     """Ends what runs, and removes what would hold up the deletion of the stack. If something is gone, that is fine."""
     # Nothing may start a cluster while the stack goes, nor move files into buckets that are being emptied.
-    for function in ("Trigger", "Monitor") if delete_data else ("Trigger",):
+    for function in ("Trigger", "Monitor", "Sweeper") if delete_data else ("Trigger",):
         if function in resources:
             with fine_without("ResourceNotFoundException"):
                 place.client("lambda").put_function_concurrency(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from deploy.place import Place
 
-OF_CLUSTER = ("cluster.json", "bootstrap.sh", "requirements.txt")
+OF_CLUSTER = ("cluster.json", "bootstrap.sh", "rds-ca.pem", "requirements.txt")
 """A running cluster does not take these over: if one changes, a new cluster is needed."""
 
 

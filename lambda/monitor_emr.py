@@ -76,7 +76,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, float]:
     """
     buckets = environment_buckets()
     s3 = client_for(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"))
-    named = receipts_named(event, buckets.state)
+    named = receipts_named(event, buckets.receipts)
 
     def time_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
@@ -106,7 +106,7 @@ def _swept(s3: S3Client, buckets: Buckets, moves: ReceiptMoves, time_left: Calla
     finally:
         report = MonitorReport()
         try:
-            _move(moves, pending(s3, buckets.state), report)
+            _move(moves, pending(s3, buckets.receipts), report)
         finally:
             done = _counts(report) | {"PendingReceipts": report.outcomes[Outcome.LEFT] + report.errors}
             _publish(done)
@@ -122,15 +122,15 @@ def _counts(report: MonitorReport) -> dict[str, float]:
     }
 
 
-def receipts_named(event: dict[str, Any], state: str) -> list[str] | None:
-    """The keys of the pending receipts in the bucket `state` that the event names; None: it asks for a sweep.
+def receipts_named(event: dict[str, Any], bucket: str) -> list[str] | None:
+    """The keys of the pending receipts in the bucket `bucket` that the event names; None: it asks for a sweep.
 
     Raises `ValueError` for an event that is meant for somebody else.
     """
     if "Records" in event:
         objects = [record.s3 for record in S3Event(event).records]
         told = [(of.bucket.name, unquote_plus(of.get_object.key)) for of in objects]
-        return [key for bucket, key in told if bucket == state and is_pending(key)]
+        return [key for name, key in told if name == bucket and is_pending(key)]
     kind = event.get("detail-type")
     if kind in _SWEEPS:
         return None
@@ -140,7 +140,7 @@ def receipts_named(event: dict[str, Any], state: str) -> list[str] | None:
     # the key as it stands: EventBridge does not encode it, though powertools' class for this very event decodes it
     detail = EventBridgeEvent(event).detail
     key = detail["object"]["key"]
-    return [key] if detail["bucket"]["name"] == state and is_pending(key) else []
+    return [key] if detail["bucket"]["name"] == bucket and is_pending(key) else []
 
 
 def _move(moves: ReceiptMoves, names: Iterable[str], report: MonitorReport) -> None:
@@ -205,7 +205,7 @@ def environment_buckets() -> Buckets:
     """The buckets that the function's environment names; raises `SettingsError` if one is missing."""
     prefix = os.environ.get("INPUT_PREFIX", "").rstrip("/")
     return Buckets(
-        state=text(os.environ, "STATE_BUCKET"),
+        receipts=text(os.environ, "RECEIPTS_BUCKET"),
         input=text(os.environ, "INPUT_BUCKET"),
         prefix=f"{prefix}/" if prefix else "",
         success=text(os.environ, "SUCCESS_BUCKET"),

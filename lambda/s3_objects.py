@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -16,6 +17,7 @@ from streaming.s3_codes import BUSY, MISSING, UNMET, code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from mypy_boto3_s3.client import S3Client
 
@@ -76,6 +78,16 @@ def read_with_etag(s3: S3Client, bucket: str, key: str) -> tuple[bytes, str] | N
             return None
         raise
     return answer["Body"].read(), answer["ETag"]
+
+
+def written_at(s3: S3Client, bucket: str, key: str) -> datetime | None:
+    """When a small object was last written, in UTC; None if there is none."""
+    try:
+        return s3.get_object(Bucket=bucket, Key=key)["LastModified"].astimezone(UTC)
+    except ClientError as error:
+        if code_of(error) in MISSING:
+            return None
+        raise
 
 
 def create(s3: S3Client, bucket: str, key: str, body: bytes) -> bool:

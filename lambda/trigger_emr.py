@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent, S3Event
+from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent
 from botocore.config import Config
 from trigger.control import Control
 from trigger.documents import Documents
@@ -25,20 +25,18 @@ from trigger.errors import ControlError, DocumentError, RefusedError, Unanswered
 from trigger.keep_alive import decide, settle
 from trigger.memory import Intention, Memory
 from trigger.settings import TriggerSettings, read_settings
-from trigger.situation import CancelStep, Decision, StartCluster, StartStep, Wait, World
+from trigger.situation import CancelStep, Decision, EndCluster, StartCluster, StartStep, Wait, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_NEW_OBJECT = "Object Created"
-_MOMENT = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerReport:
     """What an invocation saw and did.
 
-    did: start cluster, start step, cancel step, or nothing; answer: EMR's; taken: whether EMR says that it will do it.
+    did: start cluster, end cluster, start step, cancel step, or nothing; answer: EMR's; taken: whether EMR says that it
+    will do it.
     """
 
     world: World
@@ -68,15 +66,6 @@ class Trigger:
         self._documents = documents
         self._clock = clock
         self._new_id = new_id
-        self._looked: datetime | None = None
-
-    def may_wait(self) -> str | None:
-        """Why a new object is no reason to look at EMR now; None if it is one."""
-        now = self._clock()
-        if self._looked is not None and now - self._looked < _MOMENT:
-            return "looked at everything a moment ago"
-        beat = self._control.heartbeat()
-        return "the job's heartbeat is fresh" if beat and abs(now - beat.time) <= self._policy.stale else None
 
     def run(self) -> TriggerReport:
         """One invocation.
@@ -87,7 +76,6 @@ class Trigger:
         memory, etag = self._control.memory()  # before the look: what others do meanwhile then shows in the ETag
         now = self._clock()
         world = self._look(memory, now)
-        self._looked = now
         settled = settle(memory, world, now, self._policy)
         decision = decide(world, settled, now, self._policy)
         if isinstance(decision, Wait):
@@ -109,8 +97,9 @@ class Trigger:
             clusters=clusters,
             steps=tuple(step for cluster in opened for step in self._emr.steps(cluster, since)),
             heartbeat=self._control.heartbeat(),
-            stop=self._control.stop(),
+            stopped=self._control.stopped(),
             replace=self._control.replace(),
+            replace_cluster=self._control.replace_cluster(),
         )
 
     def _act(self, decision: Decision, world: World, memory: Memory, etag: str | None) -> TriggerReport:
@@ -118,9 +107,9 @@ class Trigger:
         try:
             did, call, intention = self._prepare(decision)
         except DocumentError as error:
-            if not (isinstance(decision, CancelStep) and decision.replaced):
+            if not (isinstance(decision, EndCluster) or (isinstance(decision, CancelStep) and decision.replaced)):
                 raise
-            return TriggerReport(world, "nothing", decision.why, f"not done, so the step stays: {error}")
+            return TriggerReport(world, "nothing", decision.why, f"not done, so all stays as it is: {error}")
         memory = memory.intend(intention, self._policy.memorable, {step.id for step in world.live})
         etag = self._control.save(memory, etag)
         if etag is None:
@@ -149,6 +138,9 @@ class Trigger:
                 document = self._documents.step(new)
                 intention = Intention(new, "step", now, why, cluster)
                 return "start step", lambda: emr.start_step(cluster, document), intention
+            case EndCluster(cluster, why):
+                self._documents.cluster(new)  # one that could not be started again is not ended
+                return "end cluster", lambda: emr.end_cluster(cluster), Intention(new, "end", now, why, cluster)
             case CancelStep(cluster, step, why, force, replaced):
                 if replaced:
                     self._documents.step(new)  # a version that was never uploaded costs no job
@@ -168,10 +160,6 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     settings = read_settings(os.environ)
     endpoints = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_ENDPOINT_URL")))
     trigger, logger, metrics = _prepared(settings, endpoints)
-    called_by = cause(event)
-    # thousands of drops may come at once, and EMR's API is narrow
-    if called_by == _NEW_OBJECT and (why := trigger.may_wait()):
-        return {"called_by": called_by, "did": "nothing", "why": why}
     try:
         report = trigger.run()
     except ControlError:
@@ -181,16 +169,13 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     _measure(report, metrics)
     if report.answer and not report.taken:
         logger.warning(report.answer)
-    line = {"called_by": called_by, **_line(report)}
+    line = {"called_by": cause(event), **_line(report)}
     logger.info(line)
     return line
 
 
 def cause(event: dict[str, Any]) -> str:
-    """What called: the detail type of an EventBridge event, `Object Created` for S3's own notifications too."""
-    if "Records" in event:
-        names = {record.event_name for record in S3Event(event).records}
-        return _NEW_OBJECT if all(name.startswith("ObjectCreated:") for name in names) else ", ".join(sorted(names))
+    """What called: the detail type of an EventBridge event."""
     return EventBridgeEvent(event).detail_type if "detail-type" in event else "by hand"
 
 
@@ -211,14 +196,19 @@ def _prepared(settings: TriggerSettings, _endpoints: tuple[tuple[str, str], ...]
 
 
 def _measure(report: TriggerReport, metrics: Metrics) -> None:
-    world = report.world
+    world, now = report.world, datetime.now(UTC)
     if world.heartbeat is not None:
-        age = max(datetime.now(UTC) - world.heartbeat.time, timedelta(0))
-        metrics.add_metric("HeartbeatAge", MetricUnit.Seconds, age.total_seconds())
+        since = max(now - world.heartbeat.time, timedelta(0))
+        metrics.add_metric("HeartbeatAge", MetricUnit.Seconds, since.total_seconds())
     metrics.add_metric("CrashLoop", MetricUnit.Count, int(report.crash_loop))
     metrics.add_metric("LiveSteps", MetricUnit.Count, len(world.live))
     metrics.add_metric("Starts", MetricUnit.Count, int(report.did == "start step" and report.taken))
     metrics.add_metric("Clusters", MetricUnit.Count, len(world.open_clusters))
+    stopped = now - world.stopped if world.stopped is not None and world.open_clusters else timedelta(0)
+    metrics.add_metric("IdleSinceStop", MetricUnit.Seconds, max(stopped, timedelta(0)).total_seconds())
+    age = max((now - cluster.created for cluster in world.clusters if cluster.id in world.open_clusters), default=None)
+    if age is not None:
+        metrics.add_metric("ClusterAge", MetricUnit.Seconds, age.total_seconds())
     metrics.flush_metrics()
 
 
@@ -233,6 +223,7 @@ def _line(report: TriggerReport) -> dict[str, Any]:
         "clusters": {cluster.id: cluster.state for cluster in world.clusters},
         "steps": {step.id: step.state for step in world.live},
         "heartbeat": world.heartbeat and world.heartbeat.time.isoformat(),
-        "stop": world.stop,
+        "stopped": world.stopped and world.stopped.isoformat(),
         "replace": world.replace,
+        "replace_cluster": world.replace_cluster and world.replace_cluster.isoformat(),
     }

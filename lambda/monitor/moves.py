@@ -5,10 +5,11 @@ that the receipt names is deleted, then the receipt is done, then it stops being
 requests, or beside another call for the same receipt, the same call again ends in the same state. Without versioning
 (version `null`) the ETag tells the file from a newer one.
 
-Least rights. State bucket: ListBucket; GetObject, PutObject, DeleteObject on `receipts/*`; GetObject, PutObject on
+Least rights. Receipts bucket: ListBucket; GetObject, PutObject, DeleteObject on `receipts/*`; GetObject, PutObject on
 `moves/*`. Input: ListBucket, ListBucketVersions; GetObjectVersion, GetObjectVersionTagging, DeleteObjectVersion under
 the prefix (without versioning also GetObject, GetObjectTagging, DeleteObject). Targets: ListBucket; GetObject,
-PutObject, PutObjectTagging, AbortMultipartUpload. Keys of KMS, if any: Decrypt; for state and targets GenerateDataKey.
+PutObject, PutObjectTagging, AbortMultipartUpload. Keys of KMS, if any: Decrypt; for receipts and targets
+GenerateDataKey.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Moved:
 class Buckets:
     """The names of the buckets, and the prefix of the input: empty, or ending with `/`."""
 
-    state: str
+    receipts: str
     input: str
     prefix: str
     success: str
@@ -85,13 +86,13 @@ class ReceiptMoves:
         self._limits = limits or CopyLimits()
 
     def move(self, name: str) -> Moved:
-        """Moves the file of the receipt that has this key in the state bucket.
+        """Moves the file of the receipt that has this key in the receipts bucket.
 
         Raises `UnreadableReceiptError` for what is no receipt, and what S3 refuses as it comes.
         """
         if self._time_left() < _BEGIN_SECONDS:
             return Moved(Outcome.LEFT)
-        found = read_with_etag(self._s3, self._buckets.state, name)
+        found = read_with_etag(self._s3, self._buckets.receipts, name)
         if found is None:
             return Moved(Outcome.ALREADY)
         data, etag = found
@@ -99,30 +100,30 @@ class ReceiptMoves:
         if self._time_left() < _BEGIN_SECONDS + min(receipt.size / BYTES_PER_SECOND, _LONGEST_SECONDS):
             return Moved(Outcome.LEFT, receipt.seq, receipt.key)
         outcome, target = self._end(receipt)
-        receipt_objects.delete_pending(self._s3, self._buckets.state, receipt, etag)
+        receipt_objects.delete_pending(self._s3, self._buckets.receipts, receipt, etag)
         return Moved(outcome, receipt.seq, receipt.key, target)
 
     def _end(self, receipt: PendingReceipt) -> tuple[Outcome, str | None]:
         """All requests but the last. May be done again from the beginning."""
-        if receipt_objects.is_done(self._s3, self._buckets.state, receipt):
+        if receipt_objects.is_done(self._s3, self._buckets.receipts, receipt):
             return Outcome.ALREADY, None
         bucket = self._buckets.failed if receipt.failed else self._buckets.success
         key = self._brought(receipt, bucket)
         if key is None:
             new = receipt_objects.write_done(
-                self._s3, self._buckets.state, receipt, {"moved_to": None, "moved": "gone"}
+                self._s3, self._buckets.receipts, receipt, {"moved_to": None, "moved": "gone"}
             )
             return Outcome.GONE if new else Outcome.ALREADY, None
         if receipt.failed:
             self._write_reason(receipt, bucket, reason_key(key))
         self._delete(receipt)
         target = f"s3://{bucket}/{key}"
-        receipt_objects.write_done(self._s3, self._buckets.state, receipt, {"moved_to": target})
+        receipt_objects.write_done(self._s3, self._buckets.receipts, receipt, {"moved_to": target})
         return Outcome.MOVED, target
 
     def _brought(self, receipt: PendingReceipt, bucket: str) -> str | None:
         """The key at the target that has the whole file now; None: the file is nowhere."""
-        names = TargetNames(self._s3, self._buckets.state, bucket, receipt)
+        names = TargetNames(self._s3, self._buckets.receipts, bucket, receipt)
         for _ in range(_LOOKS):
             source = self._source(receipt)
             if source is None:

@@ -1,4 +1,4 @@
-"""Which name a file gets at its target. An object in the state bucket reserves it for one receipt, for ever.
+"""Which name a file gets at its target. An object beside the receipts reserves it for one receipt, for ever.
 
 The reservation comes before the copy and is never changed, so whatever has a name without a reservation was put there
 by somebody else, and a second call for the same receipt finds the same name.
@@ -27,11 +27,11 @@ _NAMES = 100
 
 
 class TargetNames:
-    """The names in the bucket `target` for one receipt; `state`: the bucket of the reservations."""
+    """The names in the bucket `target` for one receipt; `reservations`: the bucket of those."""
 
-    def __init__(self, s3: S3Client, state: str, target: str, receipt: PendingReceipt) -> None:
+    def __init__(self, s3: S3Client, reservations: str, target: str, receipt: PendingReceipt) -> None:
         self._s3 = s3
-        self._state = state
+        self._reservations = reservations
         self._target = target
         self._receipt = receipt
 
@@ -70,12 +70,12 @@ class TargetNames:
         """Whether the name is this receipt's. If it is neither free nor reserved, nobody gets it."""
         owner = self._receipt.identity if free else dict.fromkeys(self._receipt.identity)
         body = json.dumps({**owner, "target": f"s3://{self._target}/{key}"}, indent=1).encode()
-        if create(self._s3, self._state, self._reservation(key), body):
+        if create(self._s3, self._reservations, self._reservation(key), body):
             return free
         return self._owner(key) == self._receipt.identity
 
     def _owner(self, key: str) -> dict[str, Any] | None:
-        data = read(self._s3, self._state, self._reservation(key))
+        data = read(self._s3, self._reservations, self._reservation(key))
         if data is None:
             return None
         body = json.loads(data)

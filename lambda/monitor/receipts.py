@@ -1,4 +1,4 @@
-"""The receipts in the state bucket: which are pending, what each says, which are done.
+"""The receipts in their bucket: which are pending, what each says, which are done.
 
 A receipt is pending under `receipts/` until its file has left the input, then it lies under `receipts/done/`: the same
 body with `moved_to`. It is done before it stops being pending, so it always is one of the two.
@@ -37,7 +37,7 @@ class UnreadableReceiptError(StockETLError):
 class PendingReceipt:
     """What the receipt of a drop says of its file.
 
-    name: the receipt's key in the state bucket; key: relative to the input prefix; version: S3 version id, `null`
+    name: the receipt's key in their bucket; key: relative to the input prefix; version: S3 version id, `null`
     without versioning; etag: without quotes; size in bytes; failed: its fate; body: all of it.
     """
 
@@ -57,7 +57,7 @@ class PendingReceipt:
 
 
 def is_pending(key: str) -> bool:
-    """Whether this key of the state bucket lies among the pending receipts."""
+    """Whether this key of their bucket lies among the pending receipts."""
     return key.startswith(PENDING) and "/" not in key[len(PENDING) :] and key != PENDING
 
 

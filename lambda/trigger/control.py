@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from s3_objects import read_with_etag
+from s3_objects import read_with_etag, written_at
 
 from streaming.s3_codes import BUSY, MISSING, UNMET, code_of
 from trigger.errors import ControlError
@@ -27,6 +27,7 @@ MEMORY = "control/trigger.json"
 HEARTBEAT = "control/heartbeat.json"
 STOP = "control/stop"
 REPLACE = "control/replace"
+REPLACE_CLUSTER = "control/replace-cluster"
 _OVERTAKEN = UNMET | BUSY | MISSING  # MISSING: it was deleted since it was read
 
 
@@ -80,22 +81,27 @@ class Control:
         try:
             fields = json.loads(found[0])
             time, step = datetime.fromisoformat(fields["time"]), fields.get("step")
-            if time.tzinfo is None or not isinstance(step, str | None):
-                msg = f"time {fields['time']!r}, step {step!r}"
+            waiting = fields.get("waiting")
+            if time.tzinfo is None or not isinstance(step, str | None) or not isinstance(waiting, int | None):
+                msg = f"time {fields['time']!r}, step {step!r}, waiting {waiting!r}"
                 raise ValueError(msg)  # noqa: TRY301 - one way out for all that is wrong with it
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             self._warn(f"{HEARTBEAT} counts as none, it is no heartbeat ({type(error).__name__}: {error})")
             return None
-        return Beat(time, step)
+        return Beat(time, step, waiting)
 
-    def stop(self) -> bool:
-        """Whether the marker that forbids all steps is there."""
-        return self._get(STOP) is not None
+    def stopped(self) -> datetime | None:
+        """Since when the marker that forbids all steps is there; None if it is not."""
+        return written_at(self._s3, self._bucket, STOP)
 
     def replace(self) -> str | None:
         """The text of the marker that asks for a replacement, None if it is not there."""
         found = self._get(REPLACE)
         return None if found is None else found[0].decode(errors="replace").strip()
+
+    def replace_cluster(self) -> datetime | None:
+        """When the marker was written that asks for another cluster than those of before; None if it is not there."""
+        return written_at(self._s3, self._bucket, REPLACE_CLUSTER)
 
     def _get(self, key: str) -> tuple[bytes, str] | None:
         return read_with_etag(self._s3, self._bucket, key)

@@ -35,6 +35,9 @@ class Documents:
     def cluster(self, intention: str) -> dict[str, Any]:
         """A RunJobFlow request; raises DocumentError."""
         document = self._read("cluster.json")
+        if subnets := document.get("Instances", {}).get("Ec2SubnetIds"):
+            # one text of the environment may name several
+            document["Instances"]["Ec2SubnetIds"] = [subnet for text in subnets for subnet in text.split(",")]
         name = self._settings.cluster_name
         ours = {CLUSTER_TAG: name, INTENTION_TAG: intention}
         tags = {tag["Key"]: tag["Value"] for tag in document.get("Tags", [])} | ours

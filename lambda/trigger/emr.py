@@ -1,7 +1,8 @@
-"""EMR as the trigger sees it, and the three calls that change it.
+"""EMR as the trigger sees it, and the calls that change it.
 
-Least rights: ListClusters (EMR knows no resource for it), ListSteps, AddJobFlowSteps and CancelSteps on the cluster,
-RunJobFlow, AddTags for its tags, and PassRole for the two roles that its document names.
+Least rights: ListClusters (EMR knows no resource for it), ListSteps, AddJobFlowSteps, CancelSteps,
+SetTerminationProtection and TerminateJobFlows on the cluster, RunJobFlow, AddTags for its tags, and PassRole for the
+two roles that its document names.
 """
 
 from __future__ import annotations
@@ -101,6 +102,13 @@ class Emr:
         """RunJobFlow: the new cluster's id."""
         with _plain_answer("start a cluster"):
             return self._acting.run_job_flow(**document)["JobFlowId"]
+
+    def end_cluster(self, cluster: str) -> str:
+        """SetTerminationProtection and TerminateJobFlows, which say nothing; both may be repeated."""
+        with _plain_answer(f"end {cluster}"):
+            self._acting.set_termination_protection(JobFlowIds=[cluster], TerminationProtected=False)
+            self._acting.terminate_job_flows(JobFlowIds=[cluster])
+        return f"{cluster} ends"
 
     def start_step(self, cluster: str, document: dict[str, Any]) -> str:
         """AddJobFlowSteps: the new step's id."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from trigger.situation import (
@@ -10,6 +11,7 @@ from trigger.situation import (
     STARTING,
     CancelStep,
     Decision,
+    EndCluster,
     Policy,
     Situation,
     StartCluster,
@@ -22,7 +24,9 @@ from trigger.situation import (
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from trigger.memory import Memory
+    from trigger.memory import Intention, Memory
+
+_GRACE = timedelta(days=1)
 
 
 def decide(world: World, memory: Memory, now: datetime, policy: Policy) -> Decision:
@@ -61,22 +65,30 @@ def settle(memory: Memory, world: World, now: datetime, policy: Policy) -> Memor
     if intention is None or intention.outcome is not None:
         return memory
     expired = now >= intention.at + policy.pending
+    told = _told(memory, intention, world, now, expired=expired)
+    if told is None:
+        return memory.came_to_nothing(f"nothing came of it until {now:%H:%M:%S}") if expired else memory
+    return told
+
+
+def _told(memory: Memory, intention: Intention, world: World, now: datetime, *, expired: bool) -> Memory | None:
+    """The memory with the outcome that the world shows; None if it shows none."""
     match intention.kind:
         case "step":
             there = next((step for step in world.steps if step.intention == intention.id), None)
             if there is not None:
                 return memory.done(there.id, there.created)
-            if expired and intention.cluster not in world.open_clusters:
-                return memory.unknown("if it was there, it went with its cluster")
+            lost = expired and intention.cluster not in world.open_clusters
+            return memory.unknown("if it was there, it went with its cluster") if lost else None
         case "cluster":
             # not before `pending`: a cluster that was started a little earlier would be taken for this one
             made = [c for c in world.clusters if expired and c.created > intention.at - CLOCKS]
-            if made:
-                return memory.done(made[-1].id, made[-1].created)
+            return memory.done(made[-1].id, made[-1].created) if made else None
+        case "end":
+            seen = intention.cluster not in world.open_clusters
         case "cancel":
-            if all(step.id != intention.step or step.state == "CANCEL_PENDING" for step in world.live):
-                return memory.done("seen in its effect", now)
-    return memory.came_to_nothing(f"nothing came of it until {now:%H:%M:%S}") if expired else memory
+            seen = all(step.id != intention.step or step.state == "CANCEL_PENDING" for step in world.live)
+    return memory.done("seen in its effect", now) if seen else None
 
 
 def an_action_is_under_way(s: Situation) -> Decision | None:
@@ -102,11 +114,30 @@ def what_was_started_is_not_listed_yet(s: Situation) -> Decision | None:
 
 def the_stop_marker_stops_all_steps(s: Situation) -> Decision | None:
     """Maintenance: there is no step, and nothing is started, not even a cluster."""
-    if not s.world.stop:
+    if s.world.stopped is None:
         return None
     if s.good:
         return _cancel(s.good[0], "the stop marker is there")
     return _kill_if_due(s, "the stop marker is there") or Wait("stopped: the marker control/stop is there")
+
+
+def a_cluster_is_replaced_when_asked(s: Situation) -> Decision | None:
+    """By the marker, those that were made before it; by their age, once no drops wait, or a day later all the same.
+
+    A cluster takes no patches of its system while it lives. None is ended if another may not be started.
+    """
+    cluster = s.cluster(READY)
+    if cluster is None or s.not_yet("cluster") is not None:
+        return None
+    asked, oldest = s.world.replace_cluster, s.policy.oldest
+    if asked is not None and cluster.created < asked:
+        return EndCluster(cluster.id, f"made before the marker control/replace-cluster of {asked:%Y-%m-%d %H:%M:%S}")
+    if oldest is None or (late := s.now - cluster.created - oldest) < timedelta(0):
+        return None
+    beat = s.world.heartbeat
+    if late < _GRACE and (beat is None or beat.waiting != 0):
+        return None
+    return EndCluster(cluster.id, f"it is {(s.now - cluster.created).days} days old")
 
 
 def of_two_good_steps_the_older_is_cancelled(s: Situation) -> Decision | None:
@@ -181,6 +212,7 @@ RULES = (
     an_action_is_under_way,
     what_was_started_is_not_listed_yet,
     the_stop_marker_stops_all_steps,
+    a_cluster_is_replaced_when_asked,
     of_two_good_steps_the_older_is_cancelled,
     a_silent_step_is_cancelled,
     a_step_of_another_version_is_replaced_when_asked,

@@ -14,7 +14,8 @@ from typing import Any, Literal, cast, get_args
 
 from trigger.errors import ControlError
 
-Kind = Literal["cluster", "step", "cancel"]
+Kind = Literal["cluster", "step", "cancel", "end"]
+_STARTS = frozenset({"cluster", "step"})
 _FORMAT = 1
 
 
@@ -68,7 +69,7 @@ class Memory:
         cancelled.
         """
         starts = {kind: tuple(at for at in times if at > intention.at - keep) for kind, times in self.starts.items()}
-        if intention.kind != "cancel":
+        if intention.kind in _STARTS:
             starts[intention.kind] += (intention.at,)
         cancelled = {step: at for step, at in self.cancelled.items() if step in live}
         return replace(self, intention=intention, starts=starts, cancelled=cancelled)
@@ -82,6 +83,8 @@ class Memory:
                 return replace(memory, last_step=Started(outcome, intention.cluster or "", at), refusals=0)
             case "cluster":
                 return replace(memory, last_cluster=Started(outcome, outcome, at), refusals=0)
+            case "end":
+                return memory
             case "cancel":
                 stop = f"{intention.step}: {intention.why}"
                 return replace(memory, cancelled=self.cancelled | {intention.step or "": at}, last_stop=stop)
@@ -89,7 +92,7 @@ class Memory:
     def refused(self, outcome: str, at: datetime) -> Memory:
         """With EMR's refusal of the intention, which therefore had no effect."""
         memory = self.came_to_nothing(outcome)
-        if self._pending().kind == "cancel":
+        if self._pending().kind not in _STARTS:
             return memory
         return replace(memory, refusals=self.refusals + 1, refused_at=at)
 
@@ -97,7 +100,7 @@ class Memory:
         """Without the intention's effect: a start that had none is no start."""
         intention = self._pending()
         memory = replace(self, intention=replace(intention, outcome=outcome))
-        if intention.kind == "cancel":
+        if intention.kind not in _STARTS:
             return memory
         return replace(memory, starts=self.starts | {intention.kind: self.starts[intention.kind][:-1]})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from variables import number, seconds, text
@@ -37,6 +38,7 @@ def read_settings(environ: Mapping[str, str]) -> TriggerSettings:
     if not _VERSION.fullmatch(version):
         msg = f"ARTIFACT_VERSION: expected a version such as 1.2.3, got {version!r}"
         raise SettingsError(msg)
+    limited = text(environ, "OLDEST_CLUSTER_DAYS", "0") != "0"
     policy = Policy(
         version=version,
         stale=seconds(environ, "STALE_SECONDS", 120),
@@ -46,6 +48,7 @@ def read_settings(environ: Mapping[str, str]) -> TriggerSettings:
         max_starts=int(number(environ, "MAX_STARTS_PER_HOUR", 6)),
         first_pause=seconds(environ, "FIRST_PAUSE_SECONDS", 15),
         longest_pause=seconds(environ, "LONGEST_PAUSE_SECONDS", 900),
+        oldest=timedelta(days=number(environ, "OLDEST_CLUSTER_DAYS", 0)) if limited else None,
     )
     return TriggerSettings(
         state_bucket=text(environ, "STATE_BUCKET"),

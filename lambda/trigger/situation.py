@@ -31,7 +31,8 @@ class Policy:
     its first heartbeat; pending: after this time the effect of an action is seen in EMR's answers, if it has any;
     cancel: what a cancelled step may take to its end before it is killed; max_starts: of steps, and of clusters, in an
     hour; first_pause, longest_pause: between two starts, doubled from start to start of an hour; overlap: how many
-    steps the cluster runs at a time (`StepConcurrencyLevel` of the cluster document).
+    steps the cluster runs at a time (`StepConcurrencyLevel` of the cluster document); oldest: age at which a cluster is
+    replaced, None for never.
     """
 
     version: str
@@ -43,6 +44,7 @@ class Policy:
     first_pause: timedelta
     longest_pause: timedelta
     overlap: int = 2
+    oldest: timedelta | None = None
 
     @property
     def memorable(self) -> timedelta:
@@ -76,25 +78,30 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The job's last sign of life; step: the one that it runs as, None if it does not know."""
+    """The job's last sign of life.
+
+    step: the one that it runs as; waiting: how many drops wait; both None if it does not know.
+    """
 
     time: datetime
     step: str | None
+    waiting: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """What was seen, after the memory was read.
 
-    steps: of open clusters only, since those of one that is terminating end with it; replace: the text of that marker,
-    None if there is none.
+    steps: of open clusters only, since those of one that is terminating end with it; stopped, replace_cluster: when
+    these markers were written, replace: the text of that one; None if there is none.
     """
 
     clusters: tuple[Cluster, ...] = ()
     steps: tuple[Step, ...] = ()
     heartbeat: Beat | None = None
-    stop: bool = False
+    stopped: datetime | None = None
     replace: str | None = None
+    replace_cluster: datetime | None = None
 
     @property
     def open_clusters(self) -> list[str]:
@@ -141,7 +148,15 @@ class CancelStep:
     replaced: bool = False
 
 
-Decision = Wait | StartCluster | StartStep | CancelStep
+@dataclass(frozen=True, slots=True)
+class EndCluster:
+    """SetTerminationProtection, then TerminateJobFlows: its steps end with it, and the next rule starts another one."""
+
+    cluster: str
+    why: str
+
+
+Decision = Wait | StartCluster | StartStep | CancelStep | EndCluster
 
 
 @dataclass(frozen=True)

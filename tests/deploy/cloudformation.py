@@ -21,7 +21,7 @@ OTHER_DATABASE = {
 }
 OTHER_NETWORK = {
     "VpcId": "vpc-1",
-    "ClusterSubnetId": "subnet-1",
+    "ClusterSubnetIds": "subnet-1",
     "DatabaseSubnetIds": "subnet-1,subnet-2",
     "RouteTableIds": "rtb-1",
 }
@@ -39,6 +39,7 @@ _ARNS = {
     "AWS::IAM::Role": f"arn:aws:iam::{ACCOUNT}:role/{{name}}",
     "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{{name}}",
     "AWS::Logs::LogGroup": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{name}}:*",
+    "AWS::KMS::Key": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{{name}}",
     "AWS::Events::Rule": f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{{name}}",
     "AWS::CloudWatch::Alarm": f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{{name}}",
 }
@@ -138,13 +139,15 @@ class Stack:
                 yield from self._named(one)
 
     def _is(self, what: dict[str, Any]) -> bool:
+        if "Condition" in what:
+            return self._is(self.template["Conditions"][what["Condition"]])
         if "Fn::Not" in what:
             return not self._is(what["Fn::Not"][0])
         if "Fn::And" in what or "Fn::Or" in what:
             ((name, parts),) = what.items()
             return (all if name == "Fn::And" else any)(map(self._is, parts))
         left, right = map(self.resolved, what["Fn::Equals"])
-        return left == right
+        return str(left) == str(right)
 
     def _ref(self, name: str) -> Any:
         if name in self._values:

@@ -184,7 +184,8 @@ def _emr(call: Call, tags: Mapping[str, str]) -> Iterator[Need]:
         for service, role in passed.items():
             yield Need("iam:PassRole", role, {"iam:PassedToService": f"{service}.amazonaws.com"})
     else:
-        cluster = call.params.get("ClusterId") or call.params["JobFlowId"]
+        named = call.params.get("ClusterId") or call.params.get("JobFlowId")
+        (cluster,) = [named] if named else call.params["JobFlowIds"]
         yield Need(action, own + cluster, {f"elasticmapreduce:ResourceTag/{key}": value for key, value in tags.items()})
 
 

@@ -67,6 +67,7 @@ class Node:
             packed.writestr("greeting-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
             packed.writestr("greeting-1.0.dist-info/RECORD", "")
         digest = digest or hashlib.sha256(wheel.read_bytes()).hexdigest()
+        (self.artifact / "rds-ca.pem").write_text("certificates")
         (self.artifact / "requirements.txt").write_text(f"greeting==1.0 --hash=sha256:{digest}\n")
 
 
@@ -87,9 +88,10 @@ def test_the_environment_is_made_once_and_of_exactly_what_was_built(node: Node) 
     """A second run fetches the list only; another list makes it anew, but not with a wheel of another hash."""
     first = node.bootstrap()
     assert (first.returncode, node.greets()) == (0, "hello"), first.stderr
-    assert len(node.copied) == 2
+    assert len(node.copied) == 3
+    assert (node.home / "rds-ca.pem").read_text() == "certificates"
     again = node.bootstrap()
-    assert (again.returncode, len(node.copied)) == (0, 3)
+    assert (again.returncode, len(node.copied)) == (0, 5)
     assert "already" in again.stdout
     node.publish("good morning", digest="0" * 64)
     refused = node.bootstrap()

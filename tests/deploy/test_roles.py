@@ -75,7 +75,8 @@ class World:
 
     def __init__(self, server: S3Server, emr: LocalEmr) -> None:
         self.s3, self.emr = server.client, emr
-        self.names = {name: server.bucket() for name in ("InputBucket", "SuccessBucket", "FailedBucket")}
+        versioned = ("InputBucket", "SuccessBucket", "FailedBucket", "ReceiptsBucket")
+        self.names = {name: server.bucket() for name in versioned}
         self.names["StateBucket"] = server.bucket(versioned=False)
         self.artifacts = server.bucket()
         self.stack = Stack({"ArtifactsBucket": self.artifacts}, self.names)
@@ -83,8 +84,8 @@ class World:
             key = f"stocketl/{GIVEN['ArtifactVersion']}/{name}"
             self.s3.put_object(Bucket=self.artifacts, Key=key, Body=(TEMPLATE.parent / name).read_bytes())
 
-    def put(self, key: str, body: bytes = b"") -> None:
-        self.s3.put_object(Bucket=self.names["StateBucket"], Key=key, Body=body)
+    def put(self, key: str, body: bytes = b"", bucket: str = "StateBucket") -> None:
+        self.s3.put_object(Bucket=self.names[bucket], Key=key, Body=body)
 
     def role(self, name: str) -> list[Statement]:
         return statements(self.stack.resources[name]["Properties"])
@@ -93,7 +94,9 @@ class World:
         found = self.s3.head_object(Bucket=self.names["InputBucket"], Key=f"drops/{key}", VersionId=version)
         named = {"seq": seq, "checkpoint_id": "c", "key": key, "version_id": version, "etag": found["ETag"].strip('"')}
         self.put(
-            f"receipts/{seq:09d}.json", json.dumps(named | {"size": found["ContentLength"], "fate": fate}).encode()
+            f"receipts/{seq:09d}.json",
+            json.dumps(named | {"size": found["ContentLength"], "fate": fate}).encode(),
+            bucket="ReceiptsBucket",
         )
 
     def drop(self, key: str, data: bytes = b"date,id,price,trade_volume\n", client: Any = None) -> str:
@@ -133,7 +136,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_the_trigger_has_the_rights_that_it_uses_and_no_others(world: World) -> None:
-    """From no cluster to a step, then the stop marker: every call that the trigger knows."""
+    """From no cluster to a step, then the markers: every call that the trigger knows."""
     with recorded() as calls:
         assert trigger_emr.handler(SCHEDULE, None)["did"] == "start cluster"
         until(lambda: {cluster.state for cluster in world.emr.clusters.values()} == {"WAITING"})
@@ -141,7 +144,12 @@ def test_the_trigger_has_the_rights_that_it_uses_and_no_others(world: World) -> 
         until(lambda: len(world.emr.steps("RUNNING")) == 1)
         world.put("control/stop")
         assert trigger_emr.handler(SCHEDULE, None)["did"] == "cancel step"
+        time.sleep(1.1)  # the marker's time has whole seconds
+        world.s3.delete_object(Bucket=world.names["StateBucket"], Key="control/stop")
+        world.put("control/replace-cluster")
+        assert trigger_emr.handler(SCHEDULE, None)["did"] == "end cluster"
     made = {"RunJobFlow", "AddJobFlowSteps", "CancelSteps", "ListSteps", "ListClusters", "GetObject", "PutObject"}
+    made |= {"SetTerminationProtection", "TerminateJobFlows"}
     assert {call.operation for call in calls} == made
     role = world.role("TriggerRole")
     assert missing(role, calls, {"stocketl": STACK}) == []
@@ -183,7 +191,7 @@ def test_the_job_has_the_rights_that_it_uses(world: World) -> None:
         (found,) = drops.versions()
         assert drops.read(found, 1).startswith(b"date")
         checkpoint = open_checkpoint(f"{state}/checkpoint", buckets=8, text_ids=False)
-        receipts = open_place(f"{state}/receipts")
+        receipts = open_place(f"s3://{world.names['ReceiptsBucket']}/receipts")
         receipts.check()
         assert not receipts.exists("000000001.json")
         receipts.put("000000001.json", b"{}")
@@ -197,6 +205,7 @@ def test_the_job_has_the_rights_that_it_uses(world: World) -> None:
             assert place.keys() == []
         control = open_place(f"{state}/control")
         control.put(HEARTBEAT, b"{}")
+        assert control.get(HEARTBEAT) == b"{}"
         assert control.get(STOP) is None
         readings = Readings(f"{state}/control/profiles.toml")
         readings.look()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from event_patterns import matches
 
 ROOT = TEMPLATE.parents[1]
 TEXT = TEMPLATE.read_text()
-BUCKETS = ("InputBucket", "SuccessBucket", "FailedBucket", "StateBucket", "LogsBucket")
+BUCKETS = ("InputBucket", "SuccessBucket", "FailedBucket", "StateBucket", "ReceiptsBucket", "LogsBucket")
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +119,14 @@ def test_nothing_calls_the_trigger_before_what_a_cluster_needs_is_there(given: d
     Once, with an existing database, nothing made the trigger wait for them.
     """
     stack = Stack(given)
-    calling = ("TriggerEveryMinute", "TriggerOnDrop", "TriggerOnEmr")
+    calling = ("TriggerEveryMinute", "TriggerOnEmr")
     kinds = ("AWS::EC2::", "AWS::EMR::", "AWS::IAM::", "AWS::RDS::", "AWS::S3::")
-    needed = {name for name, of in stack.resources.items() if of["Type"].startswith(kinds)} - {"MonitorRole"}
-    assert [needed - stack.before(name) for name in calling] == [set()] * 3
+    needed = {name for name, of in stack.resources.items() if of["Type"].startswith(kinds)} - {
+        "MonitorRole",
+        "SchedulesRole",
+        "Producers",
+    }
+    assert [needed - stack.before(name) for name in calling] == [set()] * 2
 
 
 @pytest.mark.parametrize(
@@ -131,7 +136,7 @@ def test_nothing_calls_the_trigger_before_what_a_cluster_needs_is_there(given: d
         (EXISTING, ""),
         ({"ZoneA": "us-east-1c", "ZoneB": "us-east-1d"}, ""),
         (EXISTING | {"RouteTableIds": "", "ServiceEndpoints": "no", "DatabaseSubnetIds": ""}, ""),
-        (EXISTING | {"ClusterSubnetId": ""}, "give ClusterSubnetId too"),
+        (EXISTING | {"ClusterSubnetIds": ""}, "give ClusterSubnetIds too"),
         (EXISTING | {"RouteTableIds": ""}, "give RouteTableIds too, or ServiceEndpoints=no"),
         (OTHER_NETWORK | {"DatabaseSubnetIds": ""}, "give DatabaseSubnetIds too, or DatabaseUri"),
         ({"DatabaseUri": "postgresql://h/d"}, "give DatabaseSecretArn too"),
@@ -163,16 +168,16 @@ def test_lists_of_an_existing_network_are_lists_where_they_are_used() -> None:
 @pytest.mark.parametrize(
     ("of", "called"),
     [
-        (created("InputBucket", "drops/preise 50%+ä.csv"), ["Trigger"]),
-        (created("InputBucket", "elsewhere/a.csv"), []),
-        (created("StateBucket", "receipts/000000042.json"), ["Monitor"]),
-        (created("StateBucket", "receipts/done/000000042.json"), []),
-        (created("StateBucket", "checkpoint/offsets/7"), []),
+        (created("InputBucket", "drops/preise 50%+ä.csv"), []),
+        (created("ReceiptsBucket", "receipts/000000042.json"), ["Monitor"]),
+        (created("ReceiptsBucket", "receipts/done/000000042.json"), []),
+        (created("ReceiptsBucket", "moves/0a1b.json"), []),
+        (created("StateBucket", "receipts/000000042.json"), []),
         (created("SuccessBucket", "drops/a.csv"), []),
-        (event("emr-step-status-change"), ["Monitor", "Trigger"]),
+        (event("emr-step-status-change"), ["Sweeper", "Trigger"]),
         (event("emr-step-status-change", state="RUNNING"), ["Trigger"]),
         (event("emr-step-status-change", name="another step"), []),
-        (event("emr-cluster-state-change"), ["Monitor", "Trigger"]),
+        (event("emr-cluster-state-change"), ["Sweeper", "Trigger"]),
         (event("emr-cluster-state-change", state="WAITING"), ["Trigger"]),
         (event("emr-cluster-state-change", name="another cluster"), []),
         (event("scheduled-event"), []),
@@ -184,11 +189,37 @@ def test_events_reach_the_lambdas_that_they_are_for(stack: Stack, of: dict[str, 
 
 
 def test_the_schedules_call_their_lambdas(stack: Stack) -> None:
-    """The trigger every minute, the monitor every five."""
+    """The trigger every minute, the sweep every five, as one role of this account that may do nothing else."""
+    schedules = stack.of_type("AWS::Scheduler::Schedule")
+    found = {of["ScheduleExpression"]: of["Target"]["Arn"].rpartition(":")[2] for of in schedules.values()}
+    assert found == {"rate(1 minute)": "Trigger", "rate(5 minutes)": "Sweeper"}
+    role = stack.of_type("AWS::IAM::Role")["SchedulesRole"]
+    assert {of["Target"]["RoleArn"].rpartition("/")[2] for of in schedules.values()} == {"SchedulesRole"}
+    call, letters = role["Policies"][0]["PolicyDocument"]["Statement"]
+    assert sorted(call["Resource"]) == sorted(of["Target"]["Arn"] for of in schedules.values())
+    assert [letters["Resource"]] * 2 == [of["Target"]["DeadLetterConfig"]["Arn"] for of in schedules.values()]
+    events = [json.loads(of["Target"]["Input"])["detail-type"] for of in schedules.values()]
+    assert events == ["Scheduled Event"] * 2
+
+
+@pytest.mark.parametrize("role", ["TriggerRole", "MonitorRole", "SchedulesRole"])
+def test_roles_are_taken_for_this_account_alone(stack: Stack, role: str) -> None:
+    """A service that acts for somebody else's account does not get them."""
+    (trust,) = stack.of_type("AWS::IAM::Role")[role]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+def test_calls_of_a_schedule_share_no_queue_with_a_burst(stack: Stack) -> None:
+    """What comes in thousands, an event for each receipt, goes to a function that no schedule calls."""
     rules = stack.of_type("AWS::Events::Rule").values()
-    found = {rule["ScheduleExpression"]: rule["Targets"][0]["Arn"] for rule in rules if "ScheduleExpression" in rule}
-    ends = {expression: arn.rpartition(":")[2] for expression, arn in found.items()}
-    assert ends == {"rate(1 minute)": "Trigger", "rate(5 minutes)": "Monitor"}
+    of_s3 = {r["Targets"][0]["Arn"] for r in rules if r["EventPattern"]["source"] == ["aws.s3"]}
+    scheduled = {of["Target"]["Arn"] for of in stack.of_type("AWS::Scheduler::Schedule").values()}
+    assert of_s3 & scheduled == set()
+    ages = {
+        c["FunctionName"]: c["MaximumEventAgeInSeconds"]
+        for c in stack.of_type("AWS::Lambda::EventInvokeConfig").values()
+    }
+    assert ages == {"Trigger": 60, "Sweeper": 300, "Monitor": 300}
 
 
 def test_every_rule_may_call_its_lambda_and_leaves_what_it_could_not_deliver(stack: Stack) -> None:
@@ -204,6 +235,93 @@ def test_every_rule_may_call_its_lambda_and_leaves_what_it_could_not_deliver(sta
     assert len(allowed["ArnEquals"]["aws:SourceArn"]) == len(rules)
 
 
+def test_receipts_are_versioned_and_the_checkpoint_sends_no_events(stack: Stack) -> None:
+    """A restore takes the order of the files from the receipts; an event for each state file would be paid for."""
+    buckets = stack.of_type("AWS::S3::Bucket")
+    telling = [name for name, of in buckets.items() if "NotificationConfiguration" in of]
+    assert (telling, buckets["ReceiptsBucket"]["VersioningConfiguration"]) == (
+        ["ReceiptsBucket"],
+        {"Status": "Enabled"},
+    )
+    assert "VersioningConfiguration" not in buckets["StateBucket"]
+
+
+def test_the_database_is_where_the_cluster_is(stack: Stack) -> None:
+    """In one zone both are in the first; with a standby in a second zone the cluster may start in either."""
+    chosen = {"ZoneA": "us-east-1c", "ZoneB": "us-east-1d"}
+    one, two = Stack(chosen), Stack(chosen | {"DatabaseTwoZones": "yes"})
+    assert one.resources["Database"]["Properties"]["AvailabilityZone"] == "us-east-1c"
+    assert "AvailabilityZone" not in two.resources["Database"]["Properties"]
+    subnets = [s.document("cluster.json")["Instances"]["Ec2SubnetIds"] for s in (stack, one, two)]
+    assert subnets == [["SubnetA"], ["SubnetA"], ["SubnetA,SubnetB"]]
+    endpoints = [s.resources["LogsEndpoint"]["Properties"]["SubnetIds"] for s in (one, two)]
+    assert endpoints == [["SubnetA"], ["SubnetA", "SubnetB"]]
+
+
+def test_endpoints_serve_this_account_alone(stack: Stack) -> None:
+    """Another account's keys are of no use in the network, and of other people's buckets only EMR's are reached."""
+    endpoints = stack.of_type("AWS::EC2::VPCEndpoint")
+    for name in ("SecretsEndpoint", "LogsEndpoint", "MetricsEndpoint"):
+        (statement,) = endpoints[name]["PolicyDocument"]["Statement"]
+        assert statement["Condition"] == {"StringEquals": {"aws:PrincipalAccount": "123456789012"}}
+    own, packages, data = endpoints["S3Endpoint"]["PolicyDocument"]["Statement"]
+    assert own["Condition"] == {"StringEquals": {"aws:ResourceAccount": "123456789012"}}
+    assert (packages["Action"], [arn.endswith("/*") for arn in packages["Resource"]]) == ("s3:GetObject", [True, True])
+    assert {arn.partition("-")[0] for arn in data["Resource"]} == {"arn:aws:s3:::aws157"}
+    assert "PolicyDocument" not in Stack(EXISTING).of_type("AWS::EC2::VPCEndpoint")["S3Endpoint"]
+
+
+def test_disks_are_encrypted_with_a_key_that_the_clusters_roles_may_use(stack: Stack) -> None:
+    """EMR starts no instance whose disks it may not encrypt; without encryption there is no key to pay for."""
+    of = stack.of_type("AWS::EMR::SecurityConfiguration")["ClusterSecurity"]["SecurityConfiguration"]
+    disks = of["EncryptionConfiguration"]["AtRestEncryptionConfiguration"]["LocalDiskEncryptionConfiguration"]
+    assert (disks["EnableEbsEncryption"], disks["AwsKmsKey"].endswith(":key/DiskKey")) == (True, True)
+    statements = stack.of_type("AWS::KMS::Key")["DiskKey"]["KeyPolicy"]["Statement"]
+    users = [
+        [arn.rpartition("/")[2] for arn in s["Principal"]["AWS"]] for s in statements if s["Sid"].startswith("Disks")
+    ]
+    assert users == [["ServiceRole", "ClusterRole"]] * 2
+    plain = Stack({"EncryptDisks": "no"})
+    assert (plain.of_type("AWS::KMS::Key"), "EncryptionConfiguration" in str(plain.resources["ClusterSecurity"])) == (
+        {},
+        False,
+    )
+
+
+def test_people_get_in_only_when_told_so(stack: Stack) -> None:
+    """A shell on a node needs the managed policy and, in a network without internet, two endpoints."""
+    asked = Stack({"SessionManager": "yes"})
+    names = [set(s.of_type("AWS::EC2::VPCEndpoint")) for s in (stack, asked)]
+    assert names[1] - names[0] == {"SessionsEndpoint", "SessionMessagesEndpoint"}
+    policies = [s.of_type("AWS::IAM::Role")["ClusterRole"].get("ManagedPolicyArns") for s in (stack, asked)]
+    assert policies == [None, ["arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore"]]
+
+
+def test_the_job_may_be_a_role_of_its_own() -> None:
+    """Its secret takes the place of the master user's, for the trigger and in the rights of the cluster."""
+    arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:job-AbCdEf"
+    stack = Stack({"JobSecretArn": arn})
+    assert stack.environment("Trigger")["DATABASE_SECRET"] == arn
+    statements = stack.of_type("AWS::IAM::Role")["ClusterRole"]["Policies"][0]["PolicyDocument"]["Statement"]
+    assert [s["Resource"] for s in statements if s["Sid"] == "Password"] == [arn]
+
+
+def test_producers_may_drop_and_nothing_else(stack: Stack) -> None:
+    """Neither read nor delete, and only where drops arrive."""
+    (statement,) = stack.of_type("AWS::IAM::ManagedPolicy")["Producers"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == ["s3:PutObject", "s3:AbortMultipartUpload"]
+    assert statement["Resource"] == "arn:aws:s3:::InputBucket/drops/*"
+
+
+def test_the_certificates_of_rds_are_authorities_that_stay_valid() -> None:
+    """With `verify-full` an authority that has ended would be a job that cannot log in."""
+    found = ssl.create_default_context(cafile=str(TEMPLATE.parent / "rds-ca.pem")).get_ca_certs()
+    names = {dict(part for (part,) in one["subject"])["commonName"] for one in found}
+    assert {f"Amazon RDS {region} Root CA RSA2048 G1" for region in ("us-east-1", "eu-central-1")} < names
+    years = {int(str(one["notAfter"]).split()[3]) for one in found}
+    assert min(years) >= 2060
+
+
 def test_alarms_go_to_one_topic_and_the_readme_says_what_to_do(stack: Stack) -> None:
     """Each alarm, by the name that it has in the template, has its place in deploy/README.md."""
     readme = (TEMPLATE.parent / "README.md").read_text()
@@ -216,7 +334,7 @@ def test_a_monitor_that_sweeps_no_more_raises_the_alarm_and_one_missed_sweep_doe
     """Without its figure nobody knows whether drops wait: three periods of the schedule without one are too many."""
     alarm = stack.of_type("AWS::CloudWatch::Alarm")["DropWaiting"]
     assert (alarm["TreatMissingData"], alarm["EvaluationPeriods"], alarm["DatapointsToAlarm"]) == ("breaching", 3, 3)
-    schedule = stack.of_type("AWS::Events::Rule")["MonitorEveryFiveMinutes"]["ScheduleExpression"]
+    schedule = stack.of_type("AWS::Scheduler::Schedule")["SweepEveryFiveMinutes"]["ScheduleExpression"]
     assert schedule == f"rate({alarm['Period'] // 60} minutes)"
 
 
@@ -261,7 +379,7 @@ def shown_metrics(stack: Stack) -> list[tuple[str, str]]:
 def test_a_star_is_a_resource_only_with_a_reason() -> None:
     """Each `Resource: "*"` says on its line why AWS has nothing narrower."""
     stars = [line for line in TEXT.splitlines() if re.search(r'(Resource: "\*"|^\s*- "\*")', line)]
-    assert (len(stars), [line for line in stars if "#" not in line]) == (3, [])
+    assert (len(stars), [line for line in stars if "#" not in line]) == (12, [])
 
 
 def test_logs_are_kept_for_a_while_and_go_with_the_stack(stack: Stack) -> None:

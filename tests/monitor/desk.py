@@ -178,8 +178,8 @@ class Desk:
         self.server = server
         self.s3, *self.others = (server.client() for _ in range(3))
         n = next(_NUMBERS)
-        self.buckets = Buckets(f"state-{n}", f"input-{n}", PREFIX, f"success-{n}", f"failed-{n}")
-        for bucket in (self.buckets.state, self.buckets.input, self.buckets.success, self.buckets.failed):
+        self.buckets = Buckets(f"receipts-{n}", f"input-{n}", PREFIX, f"success-{n}", f"failed-{n}")
+        for bucket in (self.buckets.receipts, self.buckets.input, self.buckets.success, self.buckets.failed):
             self.s3.create_bucket(Bucket=bucket)
         if versioned:
             versioning = {"Status": "Enabled"}
@@ -231,15 +231,15 @@ class Desk:
         body = _new_body(fact(case.seq, size=drop.size, modified=modified, **named), checkpoint)
         body |= {"batch_id": 7, "reason": "not text" if case.failed else None}
         _finish(body, datetime.now(UTC))
-        self.server.backend.put_object(self.buckets.state, case.name, json.dumps(body, indent=1).encode())
+        self.server.backend.put_object(self.buckets.receipts, case.name, json.dumps(body, indent=1).encode())
 
     def moves(self, case: Case, s3: S3Client | None = None, time_left: Callable[[], float] = lambda: 900.0) -> Moved:
         """One call of the monitor for this receipt."""
         return ReceiptMoves(s3 or self.s3, self.buckets, time_left, case.limits).move(case.name)
 
     def json(self, key: str, bucket: str | None = None) -> dict[str, Any] | None:
-        """A JSON object, by default in the state bucket; None if there is none."""
-        bucket = bucket or self.buckets.state
+        """A JSON object, by default in the receipts bucket; None if there is none."""
+        bucket = bucket or self.buckets.receipts
         found = self.server.lying(bucket, key).get((bucket, key, "null"))
         return None if found is None else json.loads(found.data)
 

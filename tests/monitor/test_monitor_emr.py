@@ -80,7 +80,7 @@ def desk(server: LocalS3, monkeypatch: pytest.MonkeyPatch) -> Desk:
     made = Desk(server)
     for name, value in {
         "AWS_ENDPOINT_URL": server.endpoint,
-        "STATE_BUCKET": made.buckets.state,
+        "RECEIPTS_BUCKET": made.buckets.receipts,
         "INPUT_BUCKET": made.buckets.input,
         "INPUT_PREFIX": PREFIX.rstrip("/"),
         "SUCCESS_BUCKET": made.buckets.success,
@@ -110,7 +110,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> Callable[[], tuple[list[dict[str
 
 def receipt_event(desk: Desk, key: str) -> dict[str, Any]:
     event = document("s3-receipt-created-eventbridge")
-    event["detail"]["bucket"]["name"], event["detail"]["object"]["key"] = desk.buckets.state, key
+    event["detail"]["bucket"]["name"], event["detail"]["object"]["key"] = desk.buckets.receipts, key
     return event
 
 
@@ -146,7 +146,7 @@ def test_a_notification_of_s3_is_understood_too(desk: Desk) -> None:
     (record,) = event["Records"]
     event["Records"] = []
     for case in cases:
-        of = {"bucket": {**record["s3"]["bucket"], "name": desk.buckets.state}}
+        of = {"bucket": {**record["s3"]["bucket"], "name": desk.buckets.receipts}}
         of["object"] = {**record["s3"]["object"], "key": case.name.replace("/", "%2F")}
         event["Records"].append({**record, "s3": {**record["s3"], **of}})
     assert handle(event) == NOTHING | {"MovedDrops": 2}
@@ -156,12 +156,12 @@ def test_a_notification_of_s3_is_understood_too(desk: Desk) -> None:
 def test_the_key_of_a_receipt_is_taken_as_each_event_has_it() -> None:
     """Encoded in a notification, as it is in EventBridge's event."""
     event = document("s3-object-created-eventbridge")
-    event["detail"]["bucket"]["name"], event["detail"]["object"]["key"] = "state", "receipts/a+b%20c.json"
-    assert monitor_emr.receipts_named(event, "state") == ["receipts/a+b%20c.json"]
+    event["detail"]["bucket"]["name"], event["detail"]["object"]["key"] = "receipts", "receipts/a+b%20c.json"
+    assert monitor_emr.receipts_named(event, "receipts") == ["receipts/a+b%20c.json"]
     event = document("s3-object-created-notification")
     of = event["Records"][0]["s3"]
-    of["bucket"]["name"], of["object"]["key"] = "state", "receipts/a+b%20c%2B.json"
-    assert monitor_emr.receipts_named(event, "state") == ["receipts/a b c+.json"]
+    of["bucket"]["name"], of["object"]["key"] = "receipts", "receipts/a+b%20c%2B.json"
+    assert monitor_emr.receipts_named(event, "receipts") == ["receipts/a b c+.json"]
 
 
 @pytest.mark.parametrize("name", ["s3-object-created-eventbridge", "s3-object-created-notification"])
@@ -221,7 +221,7 @@ def test_what_is_no_receipt_is_told_and_left_alone(desk: Desk, told: Any) -> Non
     """A retry would not mend it, so no error is raised: the metric has an alarm."""
     case = desk.case("a.csv")
     for key in ("receipts/000000001.json", "receipts/note.txt", "receipts/done/000000001.json", "receipts/"):
-        desk.put(key, b"{not json", desk.buckets.state)
+        desk.put(key, b"{not json", desk.buckets.receipts)
     answer = handle(document("scheduled-event"))
     assert answer == SWEPT | {"UnreadableReceipts": 2, "MovedDrops": 1} | waited(answer, 1)
     assert handle(receipt_event(desk, "receipts/note.txt")) == NOTHING | {"UnreadableReceipts": 1}
@@ -231,7 +231,9 @@ def test_what_is_no_receipt_is_told_and_left_alone(desk: Desk, told: Any) -> Non
         "receipts/000000001.json", "receipts/note.txt", "receipts/note.txt"
     ]  # fmt: skip
     assert outcome(desk, case) == [True]
-    assert {"receipts/note.txt", "receipts/000000001.json"} <= {k for _, k, _ in desk.server.lying(desk.buckets.state)}
+    assert {"receipts/note.txt", "receipts/000000001.json"} <= {
+        k for _, k, _ in desk.server.lying(desk.buckets.receipts)
+    }
 
 
 def test_the_log_says_where_each_file_went(desk: Desk, told: Any) -> None:
@@ -317,7 +319,7 @@ def test_a_sweep_ends_before_its_time_does(desk: Desk, told: Any) -> None:
     """What is left is for the next sweep; more than a page of receipts (1,000) is no matter."""
     cases = [desk.case(f"{n}.csv") for n in range(3)]
     for n in range(1001):
-        desk.server.backend.put_object(desk.buckets.state, f"receipts/{n + 1000:09d}.json", b"{}")
+        desk.server.backend.put_object(desk.buckets.receipts, f"receipts/{n + 1000:09d}.json", b"{}")
     answer = handle(document("scheduled-event"), 900_000, 900_000, 900_000, 900_000, 50_000)
     assert answer == SWEPT | waited(answer, 3) | {name: answer[name] for name in ("MovedDrops", "PendingReceipts")}
     assert answer["MovedDrops"] + answer["PendingReceipts"] == 1004
@@ -364,7 +366,7 @@ def test_measuring_leaves_time_for_the_moves(desk: Desk) -> None:
     """A listing without an end is given up after a quarter of the time; a file of any size is begun with the rest."""
     case = desk.case("a.csv")
     huge = {**desk.json(case.name), "size": 1 << 42}
-    desk.put(case.name, json.dumps(huge).encode(), desk.buckets.state)
+    desk.put(case.name, json.dumps(huge).encode(), desk.buckets.receipts)
     with pytest.raises(StorageError, match="no time is left to count what waits"):
         handle(document("scheduled-event"), 900_000, 679_000, 675_000)
     assert outcome(desk, case) == [True]
@@ -428,7 +430,7 @@ def test_a_file_that_is_not_begun_for_its_size_is_told(desk: Desk, told: Any) ->
     """With a short timeout it would be left for ever, and nobody would know which and why."""
     case = desk.case("a.csv")
     large = {**desk.json(case.name), "size": 20_000_000_000}
-    desk.put(case.name, json.dumps(large).encode(), desk.buckets.state)
+    desk.put(case.name, json.dumps(large).encode(), desk.buckets.receipts)
     assert handle(receipt_event(desk, case.name), 300_000) == NOTHING
     (warning,) = told()[0]
     assert warning.items() >= {"level": "WARNING", "receipt": case.name, "drop": "a.csv"}.items()
@@ -473,7 +475,7 @@ def test_a_sweep_that_is_killed_is_made_good_by_the_next(desk: Desk, monkeypatch
 def test_two_sweeps_at_once_over_the_network(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both with threads of their own, against a server in another process: each file once, under a name of its own."""
     state, source, success = s3.bucket(versioned=False), s3.bucket(), s3.bucket(versioned=False)
-    names = {"STATE_BUCKET": state, "INPUT_BUCKET": source, "INPUT_PREFIX": "in", "SUCCESS_BUCKET": success}
+    names = {"RECEIPTS_BUCKET": state, "INPUT_BUCKET": source, "INPUT_PREFIX": "in", "SUCCESS_BUCKET": success}
     for name, value in (names | {"FAILED_BUCKET": success}).items():
         monkeypatch.setenv(name, value)
     for seq in range(1, 13):
@@ -503,7 +505,7 @@ def test_two_sweeps_at_once_over_the_network(s3: S3Server, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("STATE_BUCKET", None, "STATE_BUCKET is not set"),
+        ("RECEIPTS_BUCKET", None, "RECEIPTS_BUCKET is not set"),
         ("FAILED_BUCKET", "", "FAILED_BUCKET is not set"),
         (
             "WAITING_LIMIT_SECONDS",

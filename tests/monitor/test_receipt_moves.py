@@ -87,8 +87,8 @@ def test_an_input_without_a_prefix_is_served_too(desk: Desk) -> None:
     desk.s3.put_object(Bucket=desk.buckets.input, Key=f"{PREFIX}b.csv", Body=b"another")
     case = desk.case("b.csv", b"another", failed=False)
     body = {**desk.json(case.name), "version_id": version}
-    desk.s3.put_object(Bucket=desk.buckets.state, Key=case.name, Body=json.dumps(body))
-    buckets = Buckets(desk.buckets.state, desk.buckets.input, "", desk.buckets.success, desk.buckets.failed)
+    desk.s3.put_object(Bucket=desk.buckets.receipts, Key=case.name, Body=json.dumps(body))
+    buckets = Buckets(desk.buckets.receipts, desk.buckets.input, "", desk.buckets.success, desk.buckets.failed)
     assert ReceiptMoves(desk.s3, buckets, lambda: 900.0).move(case.name).outcome is Outcome.MOVED
     assert {thing.data for thing in desk.server.lying(desk.buckets.success).values()} == {b"x"}
     assert {key for key in keys(desk, desk.buckets.input) if not key.startswith(PREFIX)} == set()
@@ -175,7 +175,7 @@ def test_a_version_that_is_gone_ends_its_receipt(desk: Desk) -> None:
 def test_a_bucket_that_is_not_there_is_no_version_that_is_gone(desk: Desk) -> None:
     """A wrong setting must not end receipts."""
     case = desk.case("a.csv")
-    buckets = Buckets(desk.buckets.state, "no-such-bucket", PREFIX, desk.buckets.success, desk.buckets.failed)
+    buckets = Buckets(desk.buckets.receipts, "no-such-bucket", PREFIX, desk.buckets.success, desk.buckets.failed)
     with pytest.raises(ClientError, match="404"):
         ReceiptMoves(desk.s3, buckets, lambda: 900.0).move(case.name)
     assert desk.receipt(case)[0] is not None
@@ -206,7 +206,7 @@ def test_a_job_that_began_anew_counts_from_one_again(server: LocalS3, versioned:
     assert desk.moves(again).target == f"s3://{desk.buckets.success}/a.1.csv"
     assert desk.json("receipts/done/000000001.json")["moved_to"].endswith("/a.csv")
     assert desk.json("receipts/done/000000001.decaf.json")["moved_to"].endswith("/a.1.csv")
-    desk.put(again.name, json.dumps(desk.json("receipts/done/000000001.decaf.json")).encode(), desk.buckets.state)
+    desk.put(again.name, json.dumps(desk.json("receipts/done/000000001.decaf.json")).encode(), desk.buckets.receipts)
     assert desk.moves(again).outcome is Outcome.ALREADY
 
 
@@ -450,10 +450,10 @@ def test_a_move_is_begun_only_if_there_is_time_for_it(desk: Desk) -> None:
     case = desk.case("a.csv")
     assert desk.moves(case, time_left=lambda: 59.0) == Moved(Outcome.LEFT)
     body = {**desk.json(case.name), "size": 3_000_000_000}
-    desk.put(case.name, json.dumps(body).encode(), desk.buckets.state)
+    desk.put(case.name, json.dumps(body).encode(), desk.buckets.receipts)
     assert desk.moves(case, time_left=lambda: 119.0) == Moved(Outcome.LEFT, case.seq, "a.csv")
     assert desk.source(case) in desk.server.lying(desk.buckets.input)
-    assert not list(desk.server.lying(desk.buckets.state, "moves/"))
+    assert not list(desk.server.lying(desk.buckets.receipts, "moves/"))
 
 
 def test_a_write_that_meets_another_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -490,10 +490,10 @@ def test_what_is_no_receipt_is_left_alone(desk: Desk, change: bytes | dict[str, 
     case = desk.case("a.csv")
     body = desk.json(case.name)
     written = change if isinstance(change, bytes) else json.dumps({} if change is None else {**body, **change}).encode()
-    desk.put(case.name, written, desk.buckets.state)
+    desk.put(case.name, written, desk.buckets.receipts)
     with pytest.raises(UnreadableReceiptError, match=r"'receipts/000000042.json' is not a receipt.* left alone"):
         desk.moves(case)
-    assert desk.server.lying(desk.buckets.state)[desk.buckets.state, case.name, "null"].data == written
+    assert desk.server.lying(desk.buckets.receipts)[desk.buckets.receipts, case.name, "null"].data == written
     assert desk.source(case) in desk.server.lying(desk.buckets.input)
 
 
@@ -507,7 +507,7 @@ def test_a_version_id_of_null_is_the_object_without_versions(server: LocalS3) ->
         desk = Desk(server, versioned=False)
         case = desk.case("a.csv")
         body = {**desk.json(case.name), "version_id": None}
-        desk.put(case.name, json.dumps(body).encode(), desk.buckets.state)
+        desk.put(case.name, json.dumps(body).encode(), desk.buckets.receipts)
         desk.s3.put_bucket_versioning(Bucket=desk.buckets.input, VersioningConfiguration={"Status": "Enabled"})
         left = {desk.put("a.csv", b"newer")} if newer else set()
         assert desk.moves(case, on(desk, "after-call.s3.HeadObject", say_null)).outcome is Outcome.MOVED

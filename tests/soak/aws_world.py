@@ -1,5 +1,6 @@
 """All of AWS that the project needs, on this machine: S3 and its events, EMR with real steps, Lambdas as processes.
 
+Each part has the access key of its role, and the local S3 refuses what the role of deploy/template.yaml does not give.
 A schedule and events call the Lambdas, several at once, and may be lost or repeated; steps and clusters can be killed,
 drivers frozen, calls throttled.
 """
@@ -20,6 +21,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
+from cloudformation import Stack
 from emr_faults import Faults
 from emr_records import Delays
 from emr_server import EmrServer
@@ -47,6 +49,7 @@ _FRESH = 8.0
 _IMPORTS = 1.5
 LIVE = ("PENDING", "RUNNING", "CANCEL_PENDING")
 _VERSION = "1.0.0-test"
+KEYS = {name: {"AWS_ACCESS_KEY_ID": name} for name in ("ClusterRole", "TriggerRole", "MonitorRole")}
 _LAMBDA_SECONDS = {"trigger_emr": 20.0, "monitor_emr": 150.0}
 # Minutes of real life in seconds; what one waits for is at least as long as here compared with what it waits for.
 _PACE = {
@@ -72,12 +75,15 @@ class World:
         self.slowness = slowness()
         self.counts: Counter[str] = Counter()
         self.dropped: dict[str, bytes] = {}
-        self.input, self.success, self.failed, self.state, self.artifacts = (
-            s3.bucket(versioned=versioned) for versioned in (True, False, False, False, False)
+        self.input, self.success, self.failed, self.state, self.receipts, self.artifacts = (
+            s3.bucket(versioned=versioned) for versioned in (True, False, False, False, True, False)
         )
         self._secret = _secret(s3, f"database-{self.state}")
         self._upload()
-        self.steps = SparkSubmitSteps(_spark_conf(folder, s3), s3.env | _STEP_PACE, folder / "emr", runner=True)
+        self._limit()
+        self.steps = SparkSubmitSteps(
+            _spark_conf(folder, s3), s3.env | KEYS["ClusterRole"] | _STEP_PACE, folder / "emr", runner=True
+        )
         self.emr = LocalEmr(
             run_step=self.steps,
             delays=Delays(starting=0.5, bootstrapping=0.5),
@@ -172,7 +178,7 @@ class World:
         logs += [self.folder / f"{name}.log" for name in _SCHEDULE]
         tails = [f"--- {path}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-25:]) for path in logs]
         history = [f"{at:.1f} {what} {state}" for at, what, state in self.emr.history[-40:]]
-        waiting = {"input": self.input_versions()[:10], "receipts": self.keys(self.state, "receipts/")[-5:]}
+        waiting = {"input": self.input_versions()[:10], "receipts": self.keys(self.receipts, "receipts/")[-5:]}
         return "\n".join([*history, str(self.heartbeat()), str(waiting), str(dict(self.counts)), *tails])
 
     def logs(self) -> list[Path]:
@@ -193,15 +199,17 @@ class World:
 
     def _functions(self, name: str) -> list[LambdaProcess]:
         pace = {name: str(round(seconds * self.slowness)) for name, seconds in _PACE.items()}
-        env = self.s3.env | self._server.env | pace | {
+        key = KEYS["TriggerRole" if name == "trigger_emr" else "MonitorRole"]
+        env = self.s3.env | key | self._server.env | pace | {
             "MAX_STARTS_PER_HOUR": "60",
-            "STATE_BUCKET": self.state, "INPUT_BUCKET": self.input, "INPUT_PREFIX": "in",
+            "STATE_BUCKET": self.state, "RECEIPTS_BUCKET": self.receipts,
+            "INPUT_BUCKET": self.input, "INPUT_PREFIX": "in",
             "SUCCESS_BUCKET": self.success, "FAILED_BUCKET": self.failed, "ARTIFACTS_BUCKET": self.artifacts,
             "ARTIFACT_VERSION": _VERSION, "LOGS_BUCKET": "logs", "CLUSTER_NAME": "stocketl", "STEP_NAME": "stocketl",
             "DATABASE_URI": self.database, "DATABASE_SECRET": self._secret, "POWERTOOLS_SERVICE_NAME": name,
             "POWERTOOLS_METRICS_NAMESPACE": "StockETL",
         } | dict.fromkeys(
-            ("SERVICE_ROLE", "INSTANCE_PROFILE", "SECURITY_CONFIGURATION", "SUBNET_ID", "MASTER_SECURITY_GROUP",
+            ("SERVICE_ROLE", "INSTANCE_PROFILE", "SECURITY_CONFIGURATION", "SUBNET_IDS", "MASTER_SECURITY_GROUP",
              "CORE_SECURITY_GROUP", "SERVICE_SECURITY_GROUP", "CLUSTER_LOG_GROUP"), "local",
         )  # fmt: skip
         return [LambdaProcess(f"{name}.handler", env, self.folder / f"{name}.log") for _ in range(2)]
@@ -234,9 +242,7 @@ class World:
             events, number = self.s3.events(number)
             for event in events:
                 bucket, key = event["detail"]["bucket"]["name"], event["detail"]["object"]["key"]
-                if bucket == self.input:
-                    self._tell("trigger_emr", event)
-                elif bucket == self.state and key.startswith("receipts/") and "/done/" not in key:
+                if bucket == self.receipts and key.startswith("receipts/") and "/done/" not in key:
                     self._tell("monitor_emr", event)
 
     def _tell(self, name: str, event: dict[str, Any]) -> None:
@@ -248,6 +254,18 @@ class World:
         if luck > 1 - self.losing:
             self.counts["S3 events repeated"] += 1
             self._events[name].put(event)
+
+    def _limit(self) -> None:
+        """What the template's roles may do on S3, with this world's buckets."""
+        names = {"InputBucket": self.input, "SuccessBucket": self.success, "FailedBucket": self.failed}
+        names |= {"StateBucket": self.state, "ReceiptsBucket": self.receipts}
+        stack = Stack({"ArtifactsBucket": self.artifacts, "InputPrefix": "in"}, names)
+        roles = stack.of_type("AWS::IAM::Role")
+        self.s3.rights(**{name: roles[name]["Policies"][0]["PolicyDocument"]["Statement"] for name in KEYS})
+
+    def refused(self) -> list[str]:
+        """What a role was refused so far."""
+        return [line for line in self.s3.rights() if line.split()[0] in KEYS]
 
     def _upload(self) -> None:
         prefix, client = f"stocketl/{_VERSION}", self.s3.client

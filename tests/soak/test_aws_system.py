@@ -58,6 +58,7 @@ def test_whatever_fails_each_file_ends_in_its_bucket_and_the_tables_are_right(
         _assert_every_file_is_where_it_belongs(world)
         _assert_the_tables_are_the_oracles(world)
         _assert_figures_reached_cloudwatch(world)
+        assert world.refused() == [], "requests that a role of the template may not make"
     _assert_no_log_shows_the_password(world)
 
 
@@ -145,7 +146,7 @@ def _converged(world: World) -> bool:
     live = world.emr.steps(*LIVE)
     return (
         not world.input_versions()
-        and all("/done/" in key for key in world.keys(world.state, "receipts/"))
+        and all("/done/" in key for key in world.keys(world.receipts, "receipts/"))
         and len(live) == 1
         and world.beating_step() is live[0]
         and world.drivers() == [live[0].id]
@@ -169,7 +170,7 @@ def _assert_every_file_is_where_it_belongs(world: World) -> None:
     everything = world.bodies(world.success, moved[world.success]) + world.bodies(world.failed, failed)
     assert Counter(everything) == Counter(world.dropped.values())
     assert len(failed) == 2
-    done = [json.loads(body) for body in world.bodies(world.state, world.keys(world.state, "receipts/done/"))]
+    done = [json.loads(body) for body in world.bodies(world.receipts, world.keys(world.receipts, "receipts/done/"))]
     assert sorted(receipt["version_id"] for receipt in done) == sorted(world.dropped)
     heads = [world.s3.client.head_object(Bucket=world.success, Key=key) for key in moved[world.success]]
     assert {head["Metadata"].get("from") for head in heads} == {"somebody"}

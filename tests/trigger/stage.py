@@ -31,14 +31,14 @@ ENVIRON = {
     "STATE_BUCKET": BUCKET,
     "ARTIFACTS_BUCKET": ARTIFACTS,
     "ARTIFACT_VERSION": "1.2.3",
-    "SUBNET_ID": "subnet-1",
+    "SUBNET_IDS": "subnet-1,subnet-2",
     "LOGS_BUCKET": "logs",
 }
 CLUSTER = {
     "Name": "any",
     "LogUri": "s3://${LOGS_BUCKET}/emr/",
     "ReleaseLabel": "emr-spark-8.1.0",
-    "Instances": {"Ec2SubnetId": "${SUBNET_ID}", "KeepJobFlowAliveWhenNoSteps": True, "TerminationProtected": True},
+    "Instances": {"Ec2SubnetIds": ["${SUBNET_IDS}"], "KeepJobFlowAliveWhenNoSteps": True, "TerminationProtected": True},
     "StepConcurrencyLevel": 2,
     "Tags": [{"Key": "team", "Value": "data"}],
 }
@@ -85,7 +85,7 @@ class Stage:
         global _stage  # noqa: PLW0603 - the one that the client calls
         _stage = self
         self.now = datetime(2026, 3, 2, 20, 0, tzinfo=UTC).timestamp()
-        self.s3 = s3 or Shelf()
+        self.s3 = s3 or Shelf(lambda: datetime.fromtimestamp(self.now, UTC))
         self.environ = ENVIRON | environ
         self.drivers: list[Driver] = []
         self.fates: list[str] = []

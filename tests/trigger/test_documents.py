@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import Any
 
 import botocore.session
@@ -84,14 +85,17 @@ def test_the_job_knows_its_options(stack: Stack) -> None:
     command: Any = typer.main.get_command(cli.app)
     given = command.commands[behind[0]].make_context("run", behind[1:]).params
     assert given["input"] == "s3://InputBucket/drops"
-    assert given["database"] == "postgresql://stocks.example:5432/stocks?sslmode=require"
+    assert (
+        given["database"]
+        == "postgresql://stocks.example:5432/stocks?sslmode=verify-full&sslrootcert=/opt/stocketl/rds-ca.pem"
+    )
     assert given["database_secret"].startswith("arn:aws:secretsmanager:")
     assert (given["metrics"], given["log_format"], given["move"]) == ("cloudwatch", "json", False)
 
 
 def test_the_longest_names_fit_into_a_step() -> None:
     """A step's text stays below EMR's limit with the longest bucket names that there are."""
-    buckets = ("InputBucket", "SuccessBucket", "FailedBucket", "StateBucket", "LogsBucket")
+    buckets = ("InputBucket", "SuccessBucket", "FailedBucket", "StateBucket", "ReceiptsBucket", "LogsBucket")
     names = dict.fromkeys(buckets, "b" * 63)
     stack = Stack(EXISTING | {"ArtifactsBucket": "a" * 63, "InputPrefix": "p" * 200}, names)
     assert sum(len(text) + 1 for text in arguments(stack)) < LONGEST_ARGUMENTS / 3
@@ -102,11 +106,50 @@ def test_the_cluster_is_private_protected_and_has_room_for_a_second_step(stack: 
     cluster = stack.document("cluster.json")
     instances = cluster["Instances"]
     assert (instances["TerminationProtected"], instances["KeepJobFlowAliveWhenNoSteps"]) == (True, True)
-    assert (instances["Ec2SubnetId"], instances["ServiceAccessSecurityGroup"]) == ("SubnetA", "ServiceGroup-GroupId")
+    assert (instances["Ec2SubnetIds"], instances["ServiceAccessSecurityGroup"]) == (["SubnetA"], "ServiceGroup-GroupId")
     assert cluster["StepConcurrencyLevel"] == 2
     subnets = stack.of_type("AWS::EC2::Subnet").values()
     assert [subnet["MapPublicIpOnLaunch"] for subnet in subnets] == [False, False]
     assert stack.of_type("AWS::EC2::InternetGateway") == {}
+
+
+def test_two_drivers_fit_on_the_cluster(stack: Stack) -> None:
+    """The executors that one asks for leave a node's worth to the next, and each node has room for two masters.
+
+    In megabytes; a master in client mode takes 512 and the least overhead, 384.
+    """
+    (core,) = [
+        f for f in stack.document("cluster.json")["Instances"]["InstanceFleets"] if f["InstanceFleetType"] == "CORE"
+    ]
+    yarn = classified(stack, "yarn-site")["Properties"]
+    node = int(yarn["yarn.nodemanager.resource.memory-mb"])
+    spark = spark_defaults(stack)
+    executor = sum(1024 * int(spark[f"spark.executor.{name}"].rstrip("g")) for name in ("memory", "memoryOverhead"))
+    slots = (node - 2 * (512 + 384)) // executor
+    nodes, asked = core["TargetOnDemandCapacity"], int(spark["spark.executor.instances"])
+    assert (slots, nodes * slots - asked) == (2, 1)
+    assert spark["spark.dynamicAllocation.enabled"] == "false"
+    masters = float(
+        classified(stack, "capacity-scheduler")["Properties"]["yarn.scheduler.capacity.maximum-am-resource-percent"]
+    )
+    assert masters * node >= 2 * (512 + 384)  # also on the node that is left when the other is lost
+    assert int(classified(stack, "hdfs-site")["Properties"]["dfs.replication"]) == nodes
+
+
+def test_each_fleet_may_choose_among_alike_instances(stack: Stack) -> None:
+    """Five types of four processors and 16 GB, for x86_64 as the wheels are; the one in the cost table first."""
+    fleets = stack.document("cluster.json")["Instances"]["InstanceFleets"]
+    types = [[one["InstanceType"] for one in fleet["InstanceTypeConfigs"]] for fleet in fleets]
+    assert types[0] == types[1]
+    assert types[0][0] == "m6i.xlarge"
+    assert all(re.fullmatch(r"m\da?i?\.xlarge", name) for name in types[0])
+    assert [[one["Priority"] for one in fleet["InstanceTypeConfigs"]] for fleet in fleets] == [[0, 1, 2, 3, 4]] * 2
+
+
+def test_traffic_between_driver_and_executors_is_encrypted(stack: Stack) -> None:
+    """With a secret that YARN hands out; the shuffle service, which would need it too, is off."""
+    names = ("spark.authenticate", "spark.network.crypto.enabled", "spark.shuffle.service.enabled")
+    assert [spark_defaults(stack)[name] for name in names] == ["true", "true", "false"]
 
 
 def test_an_existing_network_and_database_are_used() -> None:
@@ -114,7 +157,7 @@ def test_an_existing_network_and_database_are_used() -> None:
     stack = Stack(EXISTING)
     made = {of["Type"] for of in stack.resources.values()}
     assert not made & {"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::RDS::DBInstance"}
-    assert stack.document("cluster.json")["Instances"]["Ec2SubnetId"] == "subnet-1"
+    assert stack.document("cluster.json")["Instances"]["Ec2SubnetIds"] == ["subnet-1"]
     assert EXISTING["DatabaseUri"] in arguments(stack)
 
 

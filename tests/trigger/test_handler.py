@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -73,8 +73,6 @@ def beat(emr: LocalEmr, at: float) -> None:
         ("scheduler-event", "Scheduled Event"),
         ("emr-step-status-change", "EMR Step Status Change"),
         ("emr-cluster-state-change", "EMR Cluster State Change"),
-        ("s3-object-created-eventbridge", "Object Created"),
-        ("s3-object-created-notification", "Object Created"),
     ],
 )
 def test_every_event_that_aws_publishes_makes_it_look(emr: LocalEmr, name: str, called_by: str) -> None:
@@ -100,34 +98,20 @@ def test_the_events_of_the_local_emr_are_parsed_too(emr: LocalEmr) -> None:
     assert {trigger_emr.cause(one) for one in seen} == {"EMR Cluster State Change", "EMR Step Status Change"}
 
 
-def test_a_new_object_does_not_bother_emr_while_the_job_beats(emr: LocalEmr) -> None:
-    """If the heartbeat is fresh, a new object causes no call to EMR; if it is stale, the trigger acts."""
-    beat(emr, time.time() - 10)
-    new_object = event("s3-object-created-eventbridge")
-    assert trigger_emr.handler(new_object, None)["why"] == "the job's heartbeat is fresh"
-    assert not emr.clusters
-    beat(emr, time.time() - 300)
-    assert trigger_emr.handler(new_object, None)["did"] == "start cluster"
-
-
-def test_a_thousand_new_objects_without_a_job_are_one_look(emr: LocalEmr) -> None:
-    """EMR's API is narrow; any other call looks at once, and so does a new object some time later."""
-    new_object, now = event("s3-object-created-eventbridge"), trigger_emr.handler({}, None)
-    assert now["did"] == "start cluster"
-    emr.faults.change(throttle=1.0)  # whatever is asked of EMR now fails
-    lines = [trigger_emr.handler(new_object, None) for _ in range(1000)]
-    assert {line["why"] for line in lines} == {"looked at everything a moment ago"}
-    emr.faults.heal()
-    emr.tick()
-    assert trigger_emr.handler(event("scheduled-event"), None)["did"] == "start step"
-
-
-def test_a_new_object_makes_it_look_again_after_a_while(emr: LocalEmr, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once the last look is old enough, a new object makes the trigger look at EMR again."""
+def test_a_stopped_job_whose_cluster_goes_on_is_measured(emr: LocalEmr, capsys: pytest.CaptureFixture[str]) -> None:
+    """A cluster costs as much while `control/stop` is there; without a cluster there is nothing to warn of."""
     trigger_emr.handler({}, None)
+    emr.s3.put_object(Bucket=BUCKET, Key="control/stop", Body=b"")
     emr.tick()
-    monkeypatch.setattr(trigger_emr, "_MOMENT", timedelta(0))
-    assert trigger_emr.handler(event("s3-object-created-eventbridge"), None)["did"] == "start step"
+    time.sleep(1.1)  # the marker's time has whole seconds
+    trigger_emr.handler({}, None)
+    emr.kill_cluster(next(iter(emr.clusters)))
+    emr.tick()
+    trigger_emr.handler({}, None)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    measured = [line for line in lines if "_aws" in line]
+    assert [line["IdleSinceStop"][0] > 0 for line in measured] == [False, True, False]
+    assert ["ClusterAge" in line for line in measured] == [False, True, False]
 
 
 def test_each_invocation_writes_one_line_and_its_metrics_as_json(
@@ -183,6 +167,7 @@ def test_the_settings_have_defaults_for_all_times() -> None:
     policy = settings.policy
     times = (policy.stale, policy.start, policy.pending, policy.cancel, policy.first_pause, policy.longest_pause)
     assert [time.total_seconds() for time in times] == [120, 600, 180, 120, 15, 900]
+    assert policy.oldest is None
     assert (policy.max_starts, settings.cluster_name, settings.step_name) == (6, "stocketl", "stocketl")
     assert dict(settings.values) == ENVIRON | {"AWS_REGION": "eu-central-1"}
 
@@ -192,6 +177,10 @@ def test_the_settings_have_defaults_for_all_times() -> None:
     [
         ({"STATE_BUCKET": ""}, "STATE_BUCKET is not set in the function's environment; deploy the template again"),
         ({"ARTIFACT_VERSION": "1 2"}, "ARTIFACT_VERSION: expected a version such as 1.2.3, got '1 2'"),
+        (
+            {"OLDEST_CLUSTER_DAYS": "never"},
+            "OLDEST_CLUSTER_DAYS: expected a number from 1 to 1000000, got 'never'; correct the function's environment",
+        ),
         (
             {"STALE_SECONDS": "two"},
             "STALE_SECONDS: expected a number from 1 to 1000000, got 'two'; correct the function's environment",

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from situations import CANCELLED, ENDING, MAKING, NOW, POLICY, READY, STARTING, WELL, ago, beat, cluster, starts, step
 from trigger.keep_alive import RULES, decide
 from trigger.memory import Intention, Memory, Started
-from trigger.situation import Beat, CancelStep, Cluster, Decision, StartCluster, StartStep, Step, Wait, World
+from trigger.situation import (
+    Beat,
+    CancelStep,
+    Cluster,
+    Decision,
+    EndCluster,
+    StartCluster,
+    StartStep,
+    Step,
+    Wait,
+    World,
+)
 
 
 def decided(world: World, memory: Memory | None = None) -> Decision:
@@ -138,7 +150,7 @@ def test_of_two_good_steps_the_older_is_cancelled_whichever_beats() -> None:
 )
 def test_the_stop_marker_cancels_the_step_and_starts_nothing(world: World, memory: Memory, expected: Decision) -> None:
     """While the stop marker is there, a live step is cancelled, then killed, and no other is started."""
-    assert decided(replace(world, stop=True), memory) == expected
+    assert decided(replace(world, stopped=ago(1)), memory) == expected
 
 
 @pytest.mark.parametrize(
@@ -161,6 +173,43 @@ def test_another_version_is_replaced_when_asked_and_when_a_successor_may_start(
     world = replace(WELL, steps=(step(version=version),), replace=marker)
     cancel = CancelStep("j-1", "s-1", "version 1.2.2 is replaced by 1.2.3", replaced=True)
     assert decided(world, memory) == (cancel if replaced else Wait("step s-1 is RUNNING"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "memory", "replaced"),
+    [
+        (None, Memory(), False),
+        (8999, Memory(), True),
+        (9000, Memory(), False),
+        (9001, Memory(), False),
+        (10, starts(10, kind="cluster"), False),
+        (10, starts(3000, 2500, 2000, 1500, 1000, 500, kind="cluster"), False),
+    ],
+)
+def test_a_cluster_made_before_the_marker_is_ended_when_another_may_start(
+    asked: float | None, memory: Memory, *, replaced: bool
+) -> None:
+    """The marker that stays there ends no cluster that was made after it, so nobody has to remove it."""
+    world = replace(WELL, replace_cluster=None if asked is None else ago(asked))
+    end = EndCluster("j-1", "made before the marker control/replace-cluster of 2026-03-02 17:30:01")
+    found = decided(world, memory)
+    assert found == (end if asked == 8999 else Wait("step s-1 is RUNNING"))
+    assert isinstance(found, EndCluster) is replaced
+
+
+@pytest.mark.parametrize(
+    ("age", "waiting", "ended"),
+    [(29.9, 0, False), (30, 0, True), (30, 3, False), (30.9, None, False), (31, 3, True), (31, None, True)],
+)
+def test_an_old_cluster_is_ended_when_no_drops_wait_or_a_day_later(
+    age: float, waiting: int | None, *, ended: bool
+) -> None:
+    """A cluster takes no patches while it lives, and its end costs ten minutes: better while nobody waits."""
+    world = replace(WELL, clusters=(cluster(made=age * 86400),), heartbeat=replace(beat(10), waiting=waiting))
+    limited = replace(POLICY, oldest=timedelta(days=30))
+    expected = EndCluster("j-1", f"it is {int(age)} days old") if ended else Wait("step s-1 is RUNNING")
+    assert decide(world, Memory(), NOW, limited) == expected
+    assert decided(world) == Wait("step s-1 is RUNNING")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +256,7 @@ def test_a_silent_step_is_left_alone_while_no_other_may_start() -> None:
 
 
 @pytest.mark.parametrize("intention", [STARTING, MAKING, ENDING])
-@pytest.mark.parametrize("world", [World(), READY, replace(WELL, stop=True), replace(WELL, heartbeat=beat(500))])
+@pytest.mark.parametrize("world", [World(), READY, replace(WELL, stopped=ago(1)), replace(WELL, heartbeat=beat(500))])
 def test_while_an_action_has_no_outcome_nothing_else_is_done(intention: Intention, world: World) -> None:
     """An intention without an outcome blocks each decision, and one with an outcome blocks none."""
     waits = Wait(f"the action 0a ({intention.kind}) of 19:58:20 has no outcome yet")
@@ -241,6 +290,7 @@ def test_the_rules_answer_in_the_order_in_which_they_are_told() -> None:
         "an_action_is_under_way",
         "what_was_started_is_not_listed_yet",
         "the_stop_marker_stops_all_steps",
+        "a_cluster_is_replaced_when_asked",
         "of_two_good_steps_the_older_is_cancelled",
         "a_silent_step_is_cancelled",
         "a_step_of_another_version_is_replaced_when_asked",

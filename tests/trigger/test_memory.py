@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from situations import ENDING, MAKING, NOW, POLICY, READY, STARTING, WELL, ago, cluster, starts, step
+from situations import ENDING, MAKING, NOW, POLICY, READY, REPLACING, STARTING, WELL, ago, cluster, starts, step
 from trigger.errors import ControlError
 from trigger.keep_alive import settle
 from trigger.memory import Intention, Memory, Started, dump, load
@@ -26,6 +26,9 @@ from trigger.situation import World
             World(clusters=(cluster(made=900),)),
             "nothing came of it until 20:00:00",
         ),
+        (REPLACING, WELL, None),
+        (REPLACING, World(clusters=(cluster("TERMINATING"),)), "seen in its effect"),
+        (replace(REPLACING, at=ago(181)), WELL, "nothing came of it until 20:00:00"),
         (ENDING, WELL, None),
         (ENDING, replace(READY, steps=(step("CANCEL_PENDING"),)), "seen in its effect"),
         (ENDING, READY, "seen in its effect"),
@@ -62,6 +65,13 @@ def test_a_cancellation_is_remembered_with_its_reason_for_as_long_as_the_step_is
     assert memory.intend(STARTING, POLICY.memorable, {"s-1", "s-2"}).cancelled == {"s-1": NOW}
     assert memory.intend(STARTING, POLICY.memorable, {"s-2"}).cancelled == {}
     assert Memory().intend(ENDING, POLICY.memorable, set()).refused("no", NOW).cancelled == {}
+
+
+def test_the_end_of_a_cluster_is_no_start() -> None:
+    """It counts towards no limit, whatever becomes of it."""
+    intended = starts(60).intend(REPLACING, POLICY.memorable, set())
+    ends = intended.done("j-1 ends", NOW), intended.refused("no", NOW), intended.came_to_nothing("no")
+    assert [(memory.starts, memory.refusals) for memory in ends] == [(starts(60).starts, 0)] * 3
 
 
 def test_an_outcome_is_noted_once() -> None:

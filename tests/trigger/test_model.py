@@ -18,12 +18,12 @@ from trigger.memory import load
 
 HOUR = 3600.0
 STARTS_CLUSTER = 60.0 + 120.0
-ACTIONS = ("RunJobFlow", "AddJobFlowSteps", "CancelSteps")
+ACTIONS = ("RunJobFlow", "AddJobFlowSteps", "CancelSteps", "TerminateJobFlows")
 EMR_TROUBLE = [(action, fault) for action in ACTIONS for fault in ("throttle", "fail", "lose_answer", "lose_answer")]
 EMR_TROUBLE += [("ListClusters", "throttle"), ("ListSteps", "fail")]
 DRIVER = ("dies", "ends", "freezes", "freezes", "wakes up")
 MINUTES = st.sampled_from([0, 0, 1, 3, 9])
-MEMORY = "control/trigger.json"
+MEMORY, REPLACE_CLUSTER = "control/trigger.json", "control/replace-cluster"
 GARBAGE = ("garbage", "[]", '{"time": "2026-03-02"}', '{"time": "2999-01-01T00:00:00Z", "step": null}')
 
 
@@ -138,9 +138,14 @@ class TriggerMachine(RuleBasedStateMachine):
 
     # People
 
-    @rule(stop=st.sampled_from([False, False, True]), replace=st.sampled_from([None, "", "1.2.3\n", "1.2.4"]))
-    def the_markers(self, replace: str | None, *, stop: bool) -> None:
-        for key, text in (("control/stop", "" if stop else None), ("control/replace", replace)):
+    @rule(
+        stop=st.sampled_from([False, False, True]),
+        replace=st.sampled_from([None, "", "1.2.3\n", "1.2.4"]),
+        cluster=st.sampled_from([None, None, None, ""]),
+    )
+    def the_markers(self, replace: str | None, cluster: str | None, *, stop: bool) -> None:
+        markers = {"control/stop": "" if stop else None, "control/replace": replace, REPLACE_CLUSTER: cluster}
+        for key, text in markers.items():
             self.stage.delete(key) if text is None else self.stage.put(key, text)
 
     @rule(version=st.sampled_from(["1.2.3", "1.2.4"]))
@@ -240,7 +245,9 @@ class TriggerMachine(RuleBasedStateMachine):
         replaced = pause + 2 * PERIOD
         one_by_one = len(self.stage.live) * PERIOD
         promise = unanswered + silent + killed + pause + cluster + replaced + one_by_one
-        for kind, needed in (("step", 3), ("cluster", 1)):  # a silent one, a replaced one, the last one
+        if self._cluster_is_to_go():
+            promise += unanswered + pause + 2 * cluster
+        for kind, needed in (("step", 3), ("cluster", 2)):  # a silent one, a replaced one, the last one
             if len(recent[kind]) + needed > self.max_starts:
                 promise += p.memorable.total_seconds() + PERIOD
         return promise
@@ -254,10 +261,18 @@ class TriggerMachine(RuleBasedStateMachine):
         (step,), (driver,) = stage.live, stage.running
         if step.state == "CANCEL_PENDING" or step.id in self._given_up():
             return False
+        if self._cluster_is_to_go():
+            return False
         well = driver.launch.step_id == step.id and not driver.frozen and driver.fate == "well"
         asked = stage.s3.objects.get((BUCKET, "control/replace"), b"no").decode().strip()
         wanted = stage.environ["ARTIFACT_VERSION"]
         return well and (asked not in {"", wanted} or f" {wanted} " in step.name)
+
+    def _cluster_is_to_go(self) -> bool:
+        """Whether the marker asks for another cluster than the one that is there."""
+        asked = self.stage.s3.times.get((BUCKET, REPLACE_CLUSTER))
+        there = (BUCKET, REPLACE_CLUSTER) in self.stage.s3.objects
+        return there and any(cluster.created < asked.timestamp() for cluster in self.stage.clusters)
 
     def _given_up(self) -> set[str | None]:
         """Steps that the trigger has cancelled, as far as it knows; a cancellation that EMR refused is none."""

@@ -64,7 +64,7 @@ def test_from_nothing_to_a_running_job_with_the_documents_of_the_wanted_version(
     (cluster,) = stage.clusters
     assert (cluster.name, cluster.request["LogUri"]) == ("stocketl", "s3://logs/emr/")
     assert cluster.tags == {"team": "data", "stocketl": "stocketl", "stocketl-intent": "00000001"}
-    assert cluster.request["Instances"]["Ec2SubnetId"] == "subnet-1"
+    assert cluster.request["Instances"]["Ec2SubnetIds"] == ["subnet-1", "subnet-2"]
     (step,) = cluster.steps
     assert (step.name, step.action_on_failure) == ("stocketl 1.2.3 00000002", "CONTINUE")
     assert step.config["HadoopJarStep"]["Args"][-2:] == ["s3://artifacts/stocketl/1.2.3/main.py", "run"]
@@ -282,6 +282,30 @@ def test_the_replace_marker_rolls_a_new_version_out(long_stage: Stage) -> None:
     assert {report.did for report in long_stage.run(600)} == {"nothing"}
 
 
+def test_the_marker_for_another_cluster_is_heeded_once(long_stage: Stage) -> None:
+    """The cluster ends, protected or not, another one takes over the job, and the marker may stay."""
+    running(long_stage)
+    (old,) = long_stage.clusters
+    long_stage.wait(60)
+    long_stage.put("control/replace-cluster", "")
+    assert [report.did for report in long_stage.run(120)] == ["end cluster", "start cluster"]
+    long_stage.run(600)
+    (new,) = long_stage.clusters
+    assert (new.id != old.id, len(long_stage.good)) == (True, 1)
+    assert {report.did for report in long_stage.run(600)} == {"nothing"}
+
+
+def test_a_cluster_that_could_not_be_started_again_is_not_ended(long_stage: Stage) -> None:
+    """If the cluster document of the wanted version is missing, the marker costs no job."""
+    first = running(long_stage)
+    long_stage.wait(60)
+    long_stage.environ["ARTIFACT_VERSION"] = "9.9.9"
+    long_stage.put("control/replace-cluster", "")
+    report = long_stage.invoke()
+    assert (report.did, report.taken, [step.id for step in long_stage.good]) == ("nothing", False, [first])
+    assert "all stays as it is: s3://artifacts/stocketl/9.9.9/cluster.json is not there: upload" in report.answer
+
+
 def test_a_replacement_by_a_version_that_was_never_uploaded_costs_no_job(long_stage: Stage) -> None:
     """If the documents of the new version are missing, the running step stays."""
     first = running(long_stage)
@@ -291,7 +315,7 @@ def test_a_replacement_by_a_version_that_was_never_uploaded_costs_no_job(long_st
     for _ in range(3):
         report = long_stage.invoke()
         assert (report.did, report.taken) == ("nothing", False)
-        assert "the step stays: s3://artifacts/stocketl/9.9.9/step.json is not there: upload" in report.answer
+        assert "all stays as it is: s3://artifacts/stocketl/9.9.9/step.json is not there: upload" in report.answer
         long_stage.wait(60)
     assert ([step.id for step in long_stage.good], long_stage.emr.history) == ([first], before)
 
@@ -349,7 +373,7 @@ def test_artifacts_that_are_gone_with_their_bucket_are_told(s3: Any, stage: Stag
 
 def test_a_document_that_emr_would_not_take_is_told_and_counts_as_refused(stage: Stage) -> None:
     """A document that fails the validation is a refusal, and the answer says what to correct."""
-    stage.put("stocketl/1.2.3/cluster.json", '{"Instances": {"Subnet": "${SUBNET_ID}"}}', bucket=ARTIFACTS)
+    stage.put("stocketl/1.2.3/cluster.json", '{"Instances": {"Subnet": "${SUBNET_IDS}"}}', bucket=ARTIFACTS)
     report = stage.invoke()
     assert not report.taken
     assert "cannot start a cluster: correct its document: Parameter validation failed:" in report.answer

@@ -5,17 +5,23 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 from invocation import gate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Shelf:
     """S3's conditional writes in memory, one call at a time, where moto would let two writers pass each other."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.objects: dict[tuple[str, str], bytes] = {}
+        self._clock = clock
+        self.times: dict[tuple[str, str], datetime] = {}
         self.faults: list[str] = []  # of the next puts: "lost", answered only when tried again; "down", never written
         self._lock = threading.Lock()
 
@@ -25,7 +31,7 @@ class Shelf:
             found = self.objects.get((Bucket, Key))
             if found is None:
                 raise _error(404, "NoSuchKey")
-            return {"Body": io.BytesIO(found), "ETag": _etag(found)}
+            return {"Body": io.BytesIO(found), "ETag": _etag(found), "LastModified": self.times[Bucket, Key]}
 
     def put_object(self, *, Bucket: str, Key: str, Body: bytes, **condition: str) -> dict[str, Any]:  # noqa: N803 - as above
         gate(f"PutObject {Key}")
@@ -42,6 +48,7 @@ class Shelf:
                 if "IfMatch" in condition and _etag(found) != condition["IfMatch"]:
                     raise _error(412, "PreconditionFailed")
                 self.objects[Bucket, Key] = Body
+                self.times[Bucket, Key] = self._clock()
             return {"ETag": _etag(Body)}
 
     def delete_object(self, *, Bucket: str, Key: str) -> None:  # noqa: N803 - as above
