@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.table import Table
 
-from deploy import artifacts, build, liveness, upgrade
+from deploy import artifacts, build, liveness, needs, upgrade
 from deploy.clusters import states
 from deploy.errors import DeployError
 from deploy.place import here, plain_errors
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from deploy.place import Place
+    from deploy.stack import Stack
 
 # AWS keeps 100 unreserved: docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 _CONCURRENCY_TO_RESERVE = 200
@@ -35,14 +36,19 @@ NEW_VPC = "10.77.0.0/16"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-def deploy(place: Place, folder: Path, name: str, given: dict[str, str], agree: Callable[[str], bool]) -> str | None:
+def deploy(
+    place: Place, folder: Path, name: str, given: dict[str, str], agree: Callable[[str], bool], *, checked: bool = True
+) -> str | None:
     """Everything but the wait for the job; given: parameters of the template; agree: asks the user.
 
-    Returns the step that ran before and is to be replaced, if any. Raises DeployError.
+    checked: whether to look first at what the account has. Returns the step that ran before and is to be replaced, if
+    any. Raises DeployError.
     """
     artifacts.check(folder)
     stack = place.stack(name)
     before = stack.parameters()
+    if checked:
+        needs.check(place, folder, name, before | given)
     given = vpc_cidr(place, before, given) | given
     prepare_account(place, before | given)
     bucket = artifacts.bucket_name(name, place.account, place.region)
@@ -61,12 +67,35 @@ def deploy(place: Place, folder: Path, name: str, given: dict[str, str], agree: 
         if (lost := endangered(changes)) and not agree(f"this replaces {', '.join(lost)} by an empty one. Go on?"):
             msg = f"nothing was changed; you can look at the change set {change_set}"
             raise DeployError(msg)
-        stack.execute(change_set, len(changes))
+        carry_out(place, stack, change_set, len(changes), new=not before)
     else:
         place.console.print(f"the stack {name} needs no change")
     if before.get("ArtifactVersion", folder.name) == folder.name:
         return None
     return upgrade.replace(place, stack.outputs(), before["ArtifactVersion"], folder.name, agree)
+
+
+def carry_out(place: Place, stack: Stack, change_set: str, changes: int, *, new: bool) -> None:
+    """Executes a change set; what it fails with also says what may still cost money.
+
+    The trigger starts the cluster as soon as it is there, and a new stack that is rolled back takes the trigger with it
+    and leaves the cluster.
+    """
+    try:
+        stack.execute(change_set, changes)
+    except DeployError as error:
+        if not new:
+            raise
+        try:
+            found = ", ".join(f"{cluster} {state}" for cluster, state in states(place.emr, stack.name).items())
+            seen = f"EMR lists {found}" if found else "EMR lists none yet; look again in a few minutes"
+        except ClientError as refusal:
+            seen = f"it could not be looked at: {refusal}"
+        msg = (
+            f"{error}\nA cluster may be running, started by the trigger before that: {seen}. It costs money until "
+            f'`make undeploy ARGS="--stack {stack.name}"` has ended it'
+        )
+        raise DeployError(msg) from error
 
 
 def prepare_account(place: Place, parameters: dict[str, str]) -> None:
@@ -76,9 +105,9 @@ def prepare_account(place: Place, parameters: dict[str, str]) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"InvalidInput", "EntityAlreadyExists"}:  # it is there already
             raise
-    if subnet := parameters.get("ClusterSubnetId"):
+    if subnets := parameters.get("ClusterSubnetIds"):
         tag = {"Key": "for-use-with-amazon-emr-managed-policies", "Value": "true"}
-        place.client("ec2").create_tags(Resources=[subnet], Tags=[tag])
+        place.client("ec2").create_tags(Resources=subnets.split(","), Tags=[tag])
 
 
 def vpc_cidr(place: Place, before: dict[str, str], given: dict[str, str]) -> dict[str, str]:
@@ -162,6 +191,9 @@ def main(
     email: Annotated[str | None, typer.Option(help="Address for the alarms. It must confirm the subscription.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter of the template: NAME=VALUE.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Do not look first whether the account has what is needed.")
+    ] = False,
     minutes: Annotated[float, typer.Option(help="How long to wait for the job's heartbeat; 0: not at all.")] = 40,
 ) -> None:
     """Builds and uploads a version, makes or updates the stack, and waits until the job runs."""
@@ -170,7 +202,9 @@ def main(
         place = here(console)
         given = assignments(set_ or []) | ({} if email is None else {"AlarmEmail": email})
         built = build.build(build.ROOT / "build" / "stocketl", console) if folder is None else folder.resolve()
-        not_step = deploy(place, built, stack, given, lambda text: yes or typer.confirm(text, err=True))
+        not_step = deploy(
+            place, built, stack, given, lambda text: yes or typer.confirm(text, err=True), checked=not unchecked
+        )
         if minutes:
             wait(place, stack, not_step, minutes)
         tell(place.stack(stack).outputs(), console)

@@ -117,6 +117,15 @@ def refuse(place: Place, operation: str, code: str, times: int = 1) -> None:
     place.session.events.register(f"before-call.{operation}", answer)
 
 
+def answer(place: Place, operation: str, parsed: dict[str, Any], status: int = 200) -> None:
+    """AWS answers each request of this `service.Operation` with this from now on."""
+
+    def given(**_: object) -> tuple[AWSResponse, dict[str, Any]]:
+        return AWSResponse("", status, {}, None), parsed | {"ResponseMetadata": {"HTTPStatusCode": status}}
+
+    place.session.events.register_first(f"before-call.{operation}", given)
+
+
 def said(place: Place) -> str:
     """What was on the terminal."""
     return place.console.file.getvalue()
@@ -127,7 +136,7 @@ def built(folder: Path, version: str = "1.2.3-00000001", requirements: str = "nu
     made = folder / version
     (made / "wheels").mkdir(parents=True)
     (made / "wheels" / "numpy-2-py3-none-any.whl").write_bytes(b"wheel")
-    for name in ("bootstrap.sh", "cluster.json", "step.json", "template.yaml"):
+    for name in ("bootstrap.sh", "rds-ca.pem", "cluster.json", "step.json", "template.yaml"):
         (made / name).write_bytes((DOCUMENTS / name).read_bytes())
     for name in ("main.py", "stocketl.zip", "lambda.zip"):
         (made / name).write_bytes(f"{name} of {version}".encode())

@@ -13,7 +13,7 @@ from account import BUCKET, an_account, built, cut_off_at, list_also, refuse, sa
 from botocore.exceptions import ClientError
 
 from deploy import clusters, liveness
-from deploy.deploy import deploy, tell
+from deploy.deploy import carry_out, deploy, tell
 from deploy.errors import DeployError
 from deploy.undeploy import BUCKETS, undeploy
 
@@ -39,7 +39,7 @@ EXISTING = {
 }
 
 
-FUNCTIONS = ("Trigger", "Monitor")
+FUNCTIONS = ("Trigger", "Monitor", "Sweeper")
 
 
 def agree(_question: str) -> bool:
@@ -56,12 +56,12 @@ def network(place: Place) -> dict[str, str]:
     vpc = ec2.create_vpc(CidrBlock="10.20.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.20.0.0/24")["Subnet"]["SubnetId"]
     table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
-    return {"VpcId": vpc, "ClusterSubnetId": subnet, "DatabaseSubnetIds": subnet, "RouteTableIds": table}
+    return {"VpcId": vpc, "ClusterSubnetIds": subnet, "DatabaseSubnetIds": subnet, "RouteTableIds": table}
 
 
 def begin(place: Place, tmp_path: Path) -> None:
     """A first deployment."""
-    deploy(place, built(tmp_path), "stocketl", EXISTING | network(place), never)
+    deploy(place, built(tmp_path), "stocketl", EXISTING | network(place), never, checked=False)
 
 
 def start_cluster(place: Place) -> str:
@@ -82,16 +82,39 @@ def marker(place: Place) -> str | None:
 def test_a_deployment_from_nothing_ends_with_where_to_drop_files(place: Place, tmp_path: Path) -> None:
     """One command makes bucket and stack, and a second one finds nothing to do."""
     folder, given = built(tmp_path), EXISTING | network(place) | {"AlarmEmail": "a@example.org"}
-    assert deploy(place, folder, "stocketl", given, never) is None
+    assert deploy(place, folder, "stocketl", given, never, checked=False) is None
     stack = place.stack("stocketl")
     outputs = stack.outputs()
     assert stack.parameters()["ArtifactsBucket"] == BUCKET
     tell(outputs, place.console)
     assert f"s3://{outputs['InputBucket']}/drops/" in said(place)
-    assert deploy(place, folder, "stocketl", {}, never) is None
+    assert deploy(place, folder, "stocketl", {}, never, checked=False) is None
     assert "needs no change" in said(place)
     kept = stack.parameters()
     assert (kept["AlarmEmail"], kept["VpcCidr"]) == ("a@example.org", "10.20.0.0/16")
+
+
+def test_a_first_deployment_that_fails_says_that_a_cluster_may_be_running(place: Place) -> None:
+    """The trigger may have started one, and goes with the stack; an update that fails leaves all as it was."""
+    cluster = start_cluster(place)
+
+    class Failing:
+        name = "stocketl"
+
+        def execute(self, _change_set: str, _changes: int) -> None:
+            msg = "the stack stocketl ended in ROLLBACK_COMPLETE. Database: no capacity"
+            raise DeployError(msg)
+
+    stack: Any = Failing()
+    with pytest.raises(DeployError) as error:
+        carry_out(place, stack, "change-set", 3, new=True)
+    assert str(error.value) == (
+        "the stack stocketl ended in ROLLBACK_COMPLETE. Database: no capacity\n"
+        f"A cluster may be running, started by the trigger before that: EMR lists {cluster} WAITING. It costs money "
+        'until `make undeploy ARGS="--stack stocketl"` has ended it'
+    )
+    with pytest.raises(DeployError, match=r"no capacity$"):
+        carry_out(place, stack, "change-set", 3, new=False)
 
 
 def test_a_new_version_of_the_job_alone_replaces_the_step(place: Place, tmp_path: Path) -> None:
@@ -99,7 +122,7 @@ def test_a_new_version_of_the_job_alone_replaces_the_step(place: Place, tmp_path
     begin(place, tmp_path)
     cluster = start_cluster(place)
     assert marker(place) is None
-    deploy(place, built(tmp_path, "1.2.3-00000002"), "stocketl", {}, never)
+    deploy(place, built(tmp_path, "1.2.3-00000002"), "stocketl", {}, never, checked=False)
     assert marker(place) == "1.2.3-00000002"
     assert clusters.states(place.emr, "stocketl") == {cluster: "WAITING"}
 
@@ -109,10 +132,17 @@ def test_another_environment_wants_another_cluster_and_is_asked_for(place: Place
     begin(place, tmp_path)
     start_cluster(place)
     asked: list[str] = []
-    deploy(place, built(tmp_path, "1.2.3-00000002", "numpy==3"), "stocketl", {}, lambda text: bool(asked.append(text)))
+    deploy(
+        place,
+        built(tmp_path, "1.2.3-00000002", "numpy==3"),
+        "stocketl",
+        {},
+        lambda text: bool(asked.append(text)),
+        checked=False,
+    )
     assert asked == ["requirements.txt changed, so a new cluster is needed (10 minutes without the job). Go on?"]
     assert len(clusters.states(place.emr, "stocketl")) == 1
-    deploy(place, built(tmp_path, "1.2.3-00000003", "numpy==4"), "stocketl", {}, agree)
+    deploy(place, built(tmp_path, "1.2.3-00000003", "numpy==4"), "stocketl", {}, agree, checked=False)
     assert (clusters.states(place.emr, "stocketl"), marker(place)) == ({}, None)
 
 
@@ -178,7 +208,7 @@ def test_an_undeployment_of_the_data_that_is_cut_off_before_the_stack_goes_is_ru
     resources, buckets = undeployed_until(place, tmp_path, "cloudformation.DeleteStack")
     assert files_in(place, buckets) == dict.fromkeys(buckets, 0)
     functions = [place.client("lambda").get_function_concurrency(FunctionName=resources[f]) for f in FUNCTIONS]
-    assert [function["ReservedConcurrentExecutions"] for function in functions] == [0, 0]
+    assert [function["ReservedConcurrentExecutions"] for function in functions] == [0, 0, 0]
     place.s3.put_object(Bucket=buckets["InputBucket"], Key="drops/b.csv", Body=b"2")
     undeploy(place, "stocketl", lambda _plan: "stocketl", delete_data=True)
     assert files_in(place, buckets) == {}
