@@ -9,11 +9,8 @@ READY_DEV := $(VENV)/.ready-dev
 # an aborted setup, or a stamp that names another folder: .venv is made anew
 BROKEN := $(wildcard $(VENV)/.unfinished)$(shell [ ! -s $(READY) ] || [ "$$(cat $(READY))" = "$$(pwd -P)" ] || echo moved)
 
-# else each of the many processes of the tests would compile all that it imports
-unexport PYTHONDONTWRITEBYTECODE
-
 .DEFAULT_GOAL := help
-.PHONY: help broken setup dev demo test check lint quick test-postgres test-aws soak soak-short bench bench-quick build deploy undeploy clean
+.PHONY: help broken setup dev demo test check lint quick test-postgres test-aws soak soak-short bench bench-quick build deploy restore undeploy clean
 SEEDS ?= 3
 SOAK ?= long
 
@@ -72,6 +69,9 @@ build: dev ## make the artifact of this version, build/stocketl/<version>/
 
 deploy: dev ## build, upload, deploy to AWS and wait for the first heartbeat (deploy/README.md)
 	@$(BIN)/python -m deploy.deploy $(ARGS)
+
+restore: dev ## load all files of the stack again, in their order (deploy/README.md, "Restore")
+	@$(BIN)/python -m deploy.restore $(ARGS)
 
 undeploy: dev ## remove the stack; asks before it deletes data
 	@$(BIN)/python -m deploy.undeploy $(ARGS)

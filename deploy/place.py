@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.errors import DeployError
 from deploy.stack import Stack
+from streaming.errors import StockETLError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,6 +74,6 @@ def plain_errors() -> Iterator[None]:
     """If a person must mend something, that is one line and exit code 1."""
     try:
         yield
-    except (DeployError, Boto3Error, BotoCoreError, ClientError, subprocess.CalledProcessError) as error:
+    except (DeployError, StockETLError, Boto3Error, BotoCoreError, ClientError, subprocess.CalledProcessError) as error:
         sys.stderr.write(f"{error}\n")
         raise typer.Exit(1) from None

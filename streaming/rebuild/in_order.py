@@ -1,0 +1,161 @@
+"""Copies objects of S3 into an input so that a job loads them in a given order, many at a time.
+
+A job loads drops in order of (last modified, key), and S3 gives each copy the time of its making, in whole seconds. So
+the copies carry their number in front, and are made in blocks: within one second the numbers decide, and a block whose
+copies are not in order all the same, because it met the end of a second, is made again. Blocks follow each other.
+
+May be cut off and run again with the same sources at any time: what is there in order stays, all else is made anew.
+Delivery: exactly once under each number, as long as nobody else writes there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from streaming.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from mypy_boto3_s3.client import S3Client
+
+AT_ONCE = 64
+_LARGEST_COPY = 5 << 30  # CopyObject takes no more: docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+_MOST_DELETES = 1000
+_TRIES = 50
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A version of an object; name: the key that its copy gets behind its number; version: None for the current one."""
+
+    bucket: str
+    key: str
+    version: str | None
+    size: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    key: str
+    version: str
+    modified: datetime
+
+
+def fill(
+    s3: S3Client,
+    sources: Sequence[Source],
+    bucket: str,
+    prefix: str,
+    *,
+    told: Callable[[int], None],
+    at_once: int = AT_ONCE,
+) -> None:
+    """Copies the sources to `prefix/NNNNNNNNN/name`, so that S3's times and keys have their order.
+
+    What else lies below this prefix is removed: nobody else may use it. told: called with the number of copies that are
+    there. Raises StorageError where a source is gone, and where blocks are out of order again and again.
+    """
+    prefix = f"{prefix.rstrip('/')}/"
+    names = [f"{prefix}{number:09d}/{source.name}" for number, source in enumerate(sources, 1)]
+    there, last = _in_order(s3, bucket, prefix, list(zip(names, sources, strict=True)))
+    told(there)
+    with ThreadPoolExecutor(at_once) as pool:
+        left = list(zip(names, sources, strict=True))[there:]
+        for block in _blocks(left, at_once):
+            last = _made(s3, pool, block, bucket, last)
+            there += len(block)
+            told(there)
+
+
+def _blocks(left: Iterable[tuple[str, Source]], at_once: int) -> Iterator[list[tuple[str, Source]]]:
+    """Neighbours, as many as are copied at once; an object that is copied in parts has the time of its beginning."""
+    for large, group in itertools.groupby(left, key=lambda one: one[1].size >= _LARGEST_COPY):
+        found, size = list(group), 1 if large else at_once
+        yield from (found[start : start + size] for start in range(0, len(found), size))
+
+
+def _made(
+    s3: S3Client, pool: ThreadPoolExecutor, block: list[tuple[str, Source]], bucket: str, last: datetime
+) -> datetime:
+    """The time of the block's last copy, which is not before any other of it, nor before `last`."""
+    for _ in range(_TRIES):
+        copies = list(pool.map(lambda one: copied(s3, one[1], bucket, one[0]), block))
+        times = [last, *(copy.modified for copy in copies)]
+        if all(earlier <= later for earlier, later in itertools.pairwise(times)):
+            return times[-1]
+        delete(s3, bucket, [(copy.key, copy.version) for copy in copies])
+        time.sleep(
+            max(0.0, 1 - datetime.now(UTC).microsecond / 1e6)
+        )  # most of a second lies before the next end of one
+    msg = f"{block[0][0]!r} to {block[-1][0]!r} in {bucket} are out of order after {_TRIES} tries; try again"
+    raise StorageError(msg)
+
+
+def copied(s3: S3Client, source: Source, bucket: str, key: str) -> _Copy:
+    """One object, with its metadata. Raises StorageError where it is gone."""
+    of: dict[str, Any] = {"Bucket": source.bucket, "Key": source.key}
+    if source.version is not None:
+        of["VersionId"] = source.version
+    try:
+        if source.size < _LARGEST_COPY:
+            answer: Any = s3.copy_object(CopySource=of, Bucket=bucket, Key=key)  # type: ignore[arg-type] # of one shape
+            return _Copy(key, answer.get("VersionId", "null"), answer["CopyObjectResult"]["LastModified"])
+        s3.copy(of, bucket, key)  # type: ignore[arg-type] # as above
+        head = s3.head_object(Bucket=bucket, Key=key)
+        return _Copy(key, head.get("VersionId", "null"), head["LastModified"])
+    except s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] not in {"NoSuchKey", "NoSuchVersion", "404"}:
+            raise
+        msg = f"s3://{source.bucket}/{source.key} (version {source.version}) is gone: put it back, then try again"
+        raise StorageError(msg) from error
+
+
+def _in_order(s3: S3Client, bucket: str, prefix: str, wanted: Sequence[tuple[str, Source]]) -> tuple[int, datetime]:
+    """How many of the first copies are there, in order, and the time of the last; all others are removed."""
+    found: dict[str, list[tuple[datetime, str, int]]] = {}
+    surplus: list[tuple[str, str]] = []
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+        for one in page.get("Versions", ()):
+            found.setdefault(one["Key"], []).append((one["LastModified"], one["VersionId"], one["Size"]))
+        surplus += [(one["Key"], one["VersionId"]) for one in page.get("DeleteMarkers", ())]
+    count, last = 0, _LONG_AGO
+    for key, source in wanted:
+        versions = found.get(key, [])
+        if len(versions) != 1 or versions[0][2] != source.size or versions[0][0] < last:
+            break
+        last = versions[0][0]
+        count += 1
+    kept = {key for key, _ in wanted[:count]}
+    surplus += [(key, version) for key, of in found.items() if key not in kept for _, version, _ in of]
+    delete(s3, bucket, surplus)
+    return count, last
+
+
+def delete(s3: S3Client, bucket: str, entries: Sequence[tuple[str, str | None]]) -> None:
+    """Deletes these (key, version); version: None for the current one. Raises StorageError where S3 keeps one."""
+    for some in (entries[start : start + _MOST_DELETES] for start in range(0, len(entries), _MOST_DELETES)):
+        objects: Any = [{"Key": key} | ({} if version is None else {"VersionId": version}) for key, version in some]
+        errors = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}).get("Errors", [])
+        if errors:
+            msg = f"s3://{bucket}: {len(errors)} objects could not be deleted, the first is {errors[0]}"
+            raise StorageError(msg)
+
+
+def set_aside(s3: S3Client, bucket: str, prefix: str, target: str, *, at_once: int = AT_ONCE) -> int:
+    """Moves all objects below a prefix to below another one of the bucket; how many. May be repeated after a cut."""
+    moved = 0
+    with ThreadPoolExecutor(at_once) as pool:
+        while page := s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", []):
+            sources = [Source(bucket, one["Key"], None, one["Size"], one["Key"]) for one in page]
+            list(pool.map(lambda one: copied(s3, one, bucket, target + one.key), sources))
+            delete(s3, bucket, [(one.key, None) for one in sources])
+            moved += len(sources)
+    return moved
