@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.table import Table
 
-from deploy import artifacts, build, liveness, needs, upgrade
+from deploy import adopt, artifacts, build, liveness, needs, upgrade
 from deploy.clusters import states
 from deploy.errors import DeployError
 from deploy.place import here, plain_errors
@@ -191,6 +191,9 @@ def main(
     email: Annotated[str | None, typer.Option(help="Address for the alarms. It must confirm the subscription.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A parameter of the template: NAME=VALUE.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
+    adopted: Annotated[
+        bool, typer.Option("--adopt", help="Take the buckets that an undeployment of this stack has left.")
+    ] = False,
     unchecked: Annotated[
         bool, typer.Option("--unchecked", help="Do not look first whether the account has what is needed.")
     ] = False,
@@ -202,6 +205,9 @@ def main(
         place = here(console)
         given = assignments(set_ or []) | ({} if email is None else {"AlarmEmail": email})
         built = build.build(build.ROOT / "build" / "stocketl", console) if folder is None else folder.resolve()
+        if adopted:
+            artifacts.check(built)
+            console.print("adopted: " + ", ".join(f"s3://{name}" for name in adopt.adopt(place, built, stack).values()))
         not_step = deploy(
             place, built, stack, given, lambda text: yes or typer.confirm(text, err=True), checked=not unchecked
         )

@@ -105,6 +105,21 @@ class Stack:
         pages = self._client.get_paginator("describe_change_set").paginate(StackName=self.name, ChangeSetName=name)
         return name, [dict(change["ResourceChange"]) for page in pages for change in page["Changes"]]
 
+    def import_(self, template: str, resources: list[dict[str, Any]]) -> None:
+        """Makes the stack of resources that are there; template: has these alone. Raises DeployError where it fails."""
+        name = f"{self.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        request: Any = {"StackName": self.name, "ChangeSetName": name, "ChangeSetType": "IMPORT"}
+        self._client.create_change_set(**request, TemplateBody=template, ResourcesToImport=resources)
+        try:
+            self._client.get_waiter("change_set_create_complete").wait(
+                StackName=self.name, ChangeSetName=name, WaiterConfig={"Delay": 3, "MaxAttempts": 100}
+            )
+        except WaiterError as error:
+            reason = self._client.describe_change_set(StackName=self.name, ChangeSetName=name).get("StatusReason", "")
+            msg = f"CloudFormation does not take the buckets: {reason or error}"
+            raise DeployError(msg) from error
+        self.execute(name, len(resources))
+
     def execute(self, change_set: str, changes: int) -> None:
         """Carries out a change set and follows it to its end. Raises DeployError if it fails."""
         began = datetime.now(UTC)
@@ -143,7 +158,7 @@ class Stack:
                 if not state.endswith("_IN_PROGRESS"):
                     break
                 self._sleep(_LOOK_SECONDS)
-        if state not in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "DELETE_COMPLETE"}:
+        if state not in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE", "DELETE_COMPLETE"}:
             msg = f"the stack {self.name} ended in {state}. " + (failures[0] if failures else "See its events.")
             raise DeployError(msg)
 
