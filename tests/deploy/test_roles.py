@@ -115,6 +115,7 @@ def world(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             for name, value in (made.stack.environment(function) | server.env).items():
                 monkeypatch.setenv(name, value)
         monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
+        monkeypatch.setenv("FIRST_PAUSE_SECONDS", "1")  # a cluster is not ended until another may be started
         yield made
     forget_clients()
 

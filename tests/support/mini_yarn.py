@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PIP_JARS = Path(str(resources.files("pyspark"))) / "jars"
 _ARTIFACTS = (
     "org/apache/hadoop/hadoop-client-minicluster/3.4.2/hadoop-client-minicluster-3.4.2.jar",
+    "org/bouncycastle/bcprov-jdk18on/1.78.1/bcprov-jdk18on-1.78.1.jar",
+    "org/bouncycastle/bcpkix-jdk18on/1.78.1/bcpkix-jdk18on-1.78.1.jar",
+    "org/bouncycastle/bcutil-jdk18on/1.78.1/bcutil-jdk18on-1.78.1.jar",
     "junit/junit/4.13.2/junit-4.13.2.jar",
     "org/hamcrest/hamcrest-core/1.3/hamcrest-core-1.3.jar",
     "org/mockito/mockito-core/2.28.2/mockito-core-2.28.2.jar",
