@@ -40,7 +40,7 @@ VERSION = "1.0.0-test"
 SMALL = {
     "spark.driver.memory": "1g",
     "spark.executor.memory": "512m",
-    "spark.executor.memoryOverhead": "512m",
+    "spark.executor.memoryOverhead": "768m",
     "spark.executor.cores": "1",
     "spark.sql.shuffle.partitions": "2",
 }
@@ -166,7 +166,7 @@ class Yard:
 def yard(tmp_path: Path, s3: S3Server, database: str) -> Iterator[Yard]:
     """Two nodes with room for two executors and two masters each, as cluster.json plans it."""
     properties = {
-        "yarn.nodemanager.resource.memory-mb": "3968",  # two executors of 512 + 512, two masters of 512 + 384
+        "yarn.nodemanager.resource.memory-mb": "4352",  # two executors of 512 + 768, two masters of 512 + 384
         "yarn.scheduler.capacity.maximum-am-resource-percent": "0.5",
     }
     with MiniYarn(tmp_path, 2, properties) as yarn:

@@ -30,6 +30,16 @@ _ARTIFACTS = (
 """Of the Hadoop that pip's Spark has, and what its test classes load."""
 
 
+_OF_ALL = {
+    "yarn.nm.liveness-monitor.expiry-interval-ms": "10000",
+    "yarn.nodemanager.disk-health-checker.enable": "false",  # a disk that is full for others is none of its business
+    "yarn.nodemanager.vmem-check-enabled": "false",  # as on EMR: Java reserves far more than it uses
+    "yarn.scheduler.minimum-allocation-mb": "128",
+    "yarn.scheduler.capacity.root.queues": "default",
+    "yarn.scheduler.capacity.root.default.capacity": "100",
+}
+
+
 class MiniYarn:
     """The cluster while the context lasts. conf: the folder with its configuration, for HADOOP_CONF_DIR.
 
@@ -39,8 +49,7 @@ class MiniYarn:
     def __init__(self, folder: Path, nodes: int, properties: dict[str, str]) -> None:
         self.conf = folder / "hadoop"
         self._folder, self._nodes = folder, nodes
-        quick = {"yarn.nm.liveness-monitor.expiry-interval-ms": "10000"}
-        self._properties = quick | {"yarn.scheduler.minimum-allocation-mb": "128"} | properties
+        self._properties = _OF_ALL | properties
 
     def __enter__(self) -> Self:
         self.conf.mkdir(parents=True)
