@@ -1,8 +1,8 @@
 """Copies objects of S3 into an input so that a job loads them in a given order, many at a time.
 
 A job loads drops in order of (last modified, key), and S3 gives each copy the time of its making, in whole seconds. So
-the copies carry their number in front, and are made in blocks: within one second the numbers decide, and a block whose
-copies are not in order all the same, because it met the end of a second, is made again. Blocks follow each other.
+the copies carry their number in front, and are made in blocks, one after the other: within one second the numbers
+decide. If a block meets the end of a second, some of its copies may be out of order: these are made again.
 
 May be cut off and run again with the same sources at any time: what is there in order stays, all else is made anew.
 Delivery: exactly once under each number, as long as nobody else writes there.
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 AT_ONCE = 64
 _LARGEST_COPY = 5 << 30  # CopyObject takes no more: docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 _MOST_DELETES = 1000
-_TRIES = 50
+_TRIES = 10
+_PAUSE_SECONDS = 1.0
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -85,18 +86,24 @@ def _blocks(left: Iterable[tuple[str, Source]], at_once: int) -> Iterator[list[t
 def _made(
     s3: S3Client, pool: ThreadPoolExecutor, block: list[tuple[str, Source]], bucket: str, last: datetime
 ) -> datetime:
-    """The time of the block's last copy, which is not before any other of it, nor before `last`."""
-    for _ in range(_TRIES):
+    """Makes all copies of a block; the time of the last one, which is not before any other of it, nor before `last`.
+
+    Those that are in order stay, and the rest is made again, so each try leaves fewer.
+    """
+    in_vain = 0
+    while block:
         copies = list(pool.map(lambda one: copied(s3, one[1], bucket, one[0]), block))
         times = [last, *(copy.modified for copy in copies)]
-        if all(earlier <= later for earlier, later in itertools.pairwise(times)):
-            return times[-1]
-        delete(s3, bucket, [(copy.key, copy.version) for copy in copies])
-        time.sleep(
-            max(0.0, 1 - datetime.now(UTC).microsecond / 1e6)
-        )  # most of a second lies before the next end of one
-    msg = f"{block[0][0]!r} to {block[-1][0]!r} in {bucket} are out of order after {_TRIES} tries; try again"
-    raise StorageError(msg)
+        good = next((n for n, (earlier, later) in enumerate(itertools.pairwise(times)) if later < earlier), len(copies))
+        delete(s3, bucket, [(copy.key, copy.version) for copy in copies[good:]])
+        block, last = block[good:], times[good]
+        in_vain = 0 if good else in_vain + 1
+        if in_vain == _TRIES:
+            msg = f"{block[0][0]!r} in {bucket} is older than the copy before it after {_TRIES} tries; try again"
+            raise StorageError(msg)
+        if in_vain:
+            time.sleep(_PAUSE_SECONDS)  # S3's clocks are apart
+    return last
 
 
 def copied(s3: S3Client, source: Source, bucket: str, key: str) -> _Copy:
