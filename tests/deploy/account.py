@@ -119,11 +119,15 @@ def refuse(place: Place, operation: str, code: str, times: int = 1) -> None:
 
 def answer(place: Place, operation: str, parsed: dict[str, Any], status: int = 200) -> None:
     """AWS answers each request of this `service.Operation` with this from now on."""
+    answers = vars(place.session).setdefault("answers", {})
+    if operation not in answers:
 
-    def given(**_: object) -> tuple[AWSResponse, dict[str, Any]]:
-        return AWSResponse("", status, {}, None), parsed | {"ResponseMetadata": {"HTTPStatusCode": status}}
+        def given(**_: object) -> tuple[AWSResponse, dict[str, Any]]:
+            said, code = answers[operation]
+            return AWSResponse("", code, {}, None), said | {"ResponseMetadata": {"HTTPStatusCode": code}}
 
-    place.session.events.register_first(f"before-call.{operation}", given)
+        place.session.events.register_first(f"before-call.{operation}", given)
+    answers[operation] = parsed, status
 
 
 def said(place: Place) -> str:

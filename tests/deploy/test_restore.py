@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from account import an_account, said
+from account import an_account
 
 from deploy import restore as of
 from deploy.errors import DeployError
@@ -148,4 +148,3 @@ def test_nothing_is_done_without_consent_or_while_the_job_beats(place: Place) ->
         restore(place, "stocketl", agree, without_missing=False)
     with pytest.raises(DeployError, match="there is no stack other"):
         restore(place, "other", agree, without_missing=False)
-    assert said(place) == ""
