@@ -15,7 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streaming.errors import StorageError
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import CopySourceTypeDef, ObjectIdentifierTypeDef
 
 AT_ONCE = 64
 _LARGEST_COPY = 5 << 30  # CopyObject takes no more: docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
@@ -108,14 +109,14 @@ def _made(
 
 def copied(s3: S3Client, source: Source, bucket: str, key: str) -> _Copy:
     """One object, with its metadata. Raises StorageError where it is gone."""
-    of: dict[str, Any] = {"Bucket": source.bucket, "Key": source.key}
+    of: CopySourceTypeDef = {"Bucket": source.bucket, "Key": source.key}
     if source.version is not None:
         of["VersionId"] = source.version
     try:
         if source.size < _LARGEST_COPY:
-            answer: Any = s3.copy_object(CopySource=of, Bucket=bucket, Key=key)  # type: ignore[arg-type] # of one shape
+            answer = s3.copy_object(CopySource=of, Bucket=bucket, Key=key)
             return _Copy(key, answer.get("VersionId", "null"), answer["CopyObjectResult"]["LastModified"])
-        s3.copy(of, bucket, key)  # type: ignore[arg-type] # as above
+        s3.copy(of, bucket, key)
         head = s3.head_object(Bucket=bucket, Key=key)
         return _Copy(key, head.get("VersionId", "null"), head["LastModified"])
     except s3.exceptions.ClientError as error:
@@ -149,7 +150,9 @@ def _in_order(s3: S3Client, bucket: str, prefix: str, wanted: Sequence[tuple[str
 def delete(s3: S3Client, bucket: str, entries: Sequence[tuple[str, str | None]]) -> None:
     """Deletes these (key, version); version: None for the current one. Raises StorageError where S3 keeps one."""
     for some in (entries[start : start + _MOST_DELETES] for start in range(0, len(entries), _MOST_DELETES)):
-        objects: Any = [{"Key": key} | ({} if version is None else {"VersionId": version}) for key, version in some]
+        objects: list[ObjectIdentifierTypeDef] = [
+            {"Key": key} if version is None else {"Key": key, "VersionId": version} for key, version in some
+        ]
         errors = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True}).get("Errors", [])
         if errors:
             msg = f"s3://{bucket}: {len(errors)} objects could not be deleted, the first is {errors[0]}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from dataclasses import dataclass
+from random import Random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -43,8 +44,12 @@ class Call:
         return float("inf") if self.began is None else self.began - self.due
 
 
-def calls(function: Function, due: Iterable[tuple[float, str]]) -> list[Call]:
-    """What becomes of calls (when, of what) to a function, in the order in which they begin or are dropped."""
+def calls(function: Function, due: Iterable[tuple[float, str]], spread: float = 0.5) -> list[Call]:
+    """What becomes of calls (when, of what) to a function, in the order in which they begin or are dropped.
+
+    spread: by which share a pause may be shorter or longer, by chance, the same each time.
+    """
+    chance = Random(0)  # noqa: S311 - no secret
     number = itertools.count()
     waiting = [(at, next(number), at, of, _FIRST_PAUSE) for at, of in due]
     heapq.heapify(waiting)
@@ -60,5 +65,6 @@ def calls(function: Function, due: Iterable[tuple[float, str]]) -> list[Call]:
             heapq.heappush(running, now + function.seconds)
             found.append(Call(of, born, now))
         else:
-            heapq.heappush(waiting, (now + pause, next(number), born, of, min(2 * pause, _LONGEST_PAUSE)))
+            after = pause * chance.uniform(1 - spread, 1 + spread)
+            heapq.heappush(waiting, (now + after, next(number), born, of, min(2 * pause, _LONGEST_PAUSE)))
     return found

@@ -76,7 +76,8 @@ def test_a_queue_that_schedule_and_drops_share_is_late_in_this_model() -> None:
     """As it once was: an event of each drop for the trigger, two calls at a time, events of up to six hours."""
     trigger = Function("Trigger", SECONDS["Trigger"], 2)
     schedule = [(float(at), "schedule") for at in range(0, HOUR, 60)]
-    drops = [(30 + n * 60 / BURST, "event") for n in range(BURST // 20)]  # a twentieth is enough
+    few = BURST // 20  # a twentieth is enough
+    drops = [(30 + n * 60 / few, "event") for n in range(few)]
     assert late(calls(trigger, schedule + drops)) > 300
     assert late(calls(trigger, schedule)) == 0
 
@@ -84,8 +85,8 @@ def test_a_queue_that_schedule_and_drops_share_is_late_in_this_model() -> None:
 def test_a_call_that_finds_no_room_is_tried_again_ever_later_and_dropped_in_the_end() -> None:
     """1, 2, 4 … seconds after the last try, as Lambda's documents have it; too old, it is dropped."""
     busy = Function("f", 100.0, 1, 60.0)
-    assert calls(busy, [(0.0, "a"), (1.0, "b")]) == [Call("a", 0.0, 0.0), Call("b", 1.0, None)]
+    assert calls(busy, [(0.0, "a"), (1.0, "b")], spread=0) == [Call("a", 0.0, 0.0), Call("b", 1.0, None)]
     patient = Function("f", 100.0, 1, 3600.0)
-    (_, second) = calls(patient, [(0.0, "a"), (1.0, "b")])
+    (_, second) = calls(patient, [(0.0, "a"), (1.0, "b")], spread=0)
     tries = list(itertools.accumulate([1.0, 1, 2, 4, 8, 16, 32, 64]))
     assert second.began == tries[-1]
