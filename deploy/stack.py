@@ -109,7 +109,8 @@ class Stack:
         """Makes the stack of resources that are there; template: has these alone. Raises DeployError where it fails."""
         name = f"{self.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         request: Any = {"StackName": self.name, "ChangeSetName": name, "ChangeSetType": "IMPORT"}
-        self._client.create_change_set(**request, TemplateBody=template, ResourcesToImport=resources)
+        request |= {"TemplateBody": template, "ResourcesToImport": resources}
+        self._client.create_change_set(**request)
         try:
             self._client.get_waiter("change_set_create_complete").wait(
                 StackName=self.name, ChangeSetName=name, WaiterConfig={"Delay": 3, "MaxAttempts": 100}
