@@ -9,6 +9,9 @@ READY_DEV := $(VENV)/.ready-dev
 # an aborted setup, or a stamp that names another folder: .venv is made anew
 BROKEN := $(wildcard $(VENV)/.unfinished)$(shell [ ! -s $(READY) ] || [ "$$(cat $(READY))" = "$$(pwd -P)" ] || echo moved)
 
+# else each of the many processes of the tests would compile all that it imports
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help broken setup dev demo test check lint quick test-postgres test-aws soak soak-short bench bench-quick build deploy restore undeploy clean
 SEEDS ?= 3
