@@ -9,7 +9,15 @@ import pytest
 
 from streaming import waiting
 
-pytest_plugins = ["fixture_aws", "fixture_blocks", "fixture_emr", "fixture_postgres", "fixture_s3", "fixture_spark"]
+pytest_plugins = [
+    "fixture_aws",
+    "fixture_blocks",
+    "fixture_classes",
+    "fixture_emr",
+    "fixture_postgres",
+    "fixture_s3",
+    "fixture_spark",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import subprocess
 import time
@@ -25,6 +26,8 @@ from streaming.spark.wrappers import cache_folder
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Iterator, Sequence
+
+log = logging.getLogger(__name__)
 
 # A whole archive carries this time of modification; whatever writes into it changes that. Its time of access is that
 # of the last start that used it.
@@ -164,7 +167,10 @@ class ClassSharing(Follower):
             if not self._calm():
                 calm_since = time.monotonic()
             elif time.monotonic() - calm_since >= self._after:
-                self._shared.make(self._stop_event)
+                if self._shared.make(self._stop_event):
+                    log.info(
+                        "the next start is quicker: Java's classes are in an archive now (%s)", self._shared.archive
+                    )
                 return
         self._shared.forget()
 
