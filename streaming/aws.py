@@ -41,6 +41,11 @@ def client_of(service: str) -> Any:
     return _client_of(service, os.getpid())
 
 
+def forget_clients() -> None:
+    """The next ones are made anew: by the variables and credentials of then."""
+    _client_of.cache_clear()
+
+
 @functools.lru_cache(maxsize=3)
 def _client_of(service: str, _process: int) -> Any:
     # Everything else comes as boto3 users expect: AWS_... variables, profiles, roles, AWS_ENDPOINT_URL (for which boto3
@@ -93,6 +98,6 @@ def _plain(what: str, error: ClientError) -> StockETLError:
     if code in REFUSED_ALL | DENIED:
         return SettingsError(f"{msg}; check the name, the region, the credentials and their right to {action}")
     if code in EXPIRED:
-        _client_of.cache_clear()  # the next one reads the credentials again
+        forget_clients()  # the next one reads the credentials again
         return StorageError(f"{msg}; renew the credentials")
     return StorageError(msg)

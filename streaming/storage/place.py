@@ -16,6 +16,7 @@ CHUNK = 8 << 20
 _UNFINISHED = (
     *(".tmp", ".part", ".partial", ".crdownload", ".filepart", ".download", ".gstmp", ".swp", "~", "._copying_"),
 )
+_OF_A_PATH = frozenset((".", ".."))  # components of a key on S3, where they mean nothing
 _NO_DROPS = frozenset(("_temporary", "_SUCCESS", "_delta_log", "_spark_metadata"))
 _COPIED_BY_AWS = re.compile(r"\.(?:csv|tsv|zip|parquet)(?:\.[a-z0-9]{2,3})?\.(?![0-9]{8}$)[0-9A-Fa-f]{8}$")
 
@@ -148,6 +149,8 @@ def is_drop_name(name: str) -> bool:
     Not hidden, not a mark of Spark, Delta or Databricks beside their files, not a name that writers use until they
     have finished (browsers, WinSCP, KDE, `gsutil`, editors, and `aws s3 cp`, which appends a dot and eight digits).
     """
+    if name in _OF_A_PATH:
+        return True
     if name.startswith((".", "_started", "_committed")) or name in _NO_DROPS:
         return False
     return not name.lower().endswith(_UNFINISHED) and not _COPIED_BY_AWS.search(name)

@@ -16,6 +16,7 @@ from moto import mock_aws
 from rich.console import Console
 
 from deploy.place import Place
+from streaming import aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,9 +37,11 @@ def an_account() -> Iterator[Place]:
         for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EMR", "AWS_SESSION_TOKEN"):
             patched.delenv(name, raising=False)
         _teach_moto(patched)
+        aws.forget_clients()  # of an earlier test's server
         with mock_aws():
             session = boto3.session.Session(region_name=REGION)
             yield Place(session, ACCOUNT, REGION, Console(file=io.StringIO(), width=200), sleep=_at_once)
+    aws.forget_clients()
 
 
 def _teach_moto(patched: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,7 @@ def test_sigterm_while_spark_starts_ends_the_job_too(tmp_path: Path, database: s
 
 
 def test_sigterm_while_java_begins_ahead_ends_java_too(tmp_path: Path, database: str) -> None:
-    """Java begins before anybody looks at the database. A stop that comes then leaves no process behind."""
+    """Java begins before anybody looks at the database, and a stop that comes then leaves no process behind."""
     with Job(tmp_path / "home", database, "--lake", "none") as job:
         job.wait_for("Java", lambda: job.has_started("java"))
         job.signal_everything(signal.SIGTERM)

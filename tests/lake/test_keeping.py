@@ -103,7 +103,7 @@ def test_a_lake_from_before_is_cleaned_at_once_and_then_once_a_day_over_all_star
     clock.now += DAY / 2
     assert kept.overdue
     kept.work()
-    assert len(tables.done) == 4
+    assert len(tables.done) == 6
     assert not kept.due
 
 

@@ -278,7 +278,7 @@ def test_only_drops_wait(desk: Desk) -> None:
 
     However the pages of the listing cut the versions of a key.
     """
-    for key in ("a.csv", "a.csv", "b/c.csv", ".hidden", "x/_y", "z.tmp", "folder/"):
+    for key in ("a.csv", "a.csv", "b/c.csv", ".hidden", "x/_SUCCESS", "z.tmp", "folder/"):
         desk.put(key, b"" if key.endswith("/") else b"x")
     deleted = {key: desk.put(key, b"x") for key in ("deleted.csv", "back.csv")}
     for key in deleted:

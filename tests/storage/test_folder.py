@@ -54,7 +54,7 @@ def test_a_folder_lists_versions_in_order_of_time_then_key(tmp_path: Path) -> No
 
 def test_what_is_no_drop_is_not_listed(tmp_path: Path) -> None:
     """Hidden and unfinished names, pipes, sockets and what lies behind a link to a folder are not drops."""
-    for name in (".a.csv", "_b.csv", "c.csv.tmp", "d.part", "e.csv._COPYING_", ".h/x.csv", "_i/x.csv", "j.tmp/x.csv"):
+    for name in (".a.csv", "_SUCCESS", "c.csv.tmp", "d.part", "e.csv._COPYING_", ".h/x", "_temporary/x", "j.tmp/x"):
         _file(tmp_path / "in" / name)
     _file(tmp_path / "elsewhere" / "x.csv")
     (tmp_path / "in" / "folder.csv").symlink_to(tmp_path / "elsewhere")

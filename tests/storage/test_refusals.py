@@ -28,10 +28,10 @@ ROW = b"date,id,price,volume\n2024-01-01,A,1,2\n"
 def refuse(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Answers requests that fit a regular expression with a word of S3, until the end of the test."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    aws_client._client_of.cache_clear()  # noqa: SLF001 - made anew with that variable
+    aws_client.forget_clients()  # made anew with that variable
     yield lambda **words: s3.faults(refuse={pattern: word for word, pattern in words.items()})
     s3.faults(refuse={})
-    aws_client._client_of.cache_clear()  # noqa: SLF001 - as above
+    aws_client.forget_clients()  # as above
 
 
 def _bucket(s3: S3Server, *names: str, versioned: bool = True) -> str:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from streaming import aws
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -96,4 +98,5 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
         monkeypatch.delenv(name, raising=False)
     for name, value in s3_server.env.items():
         monkeypatch.setenv(name, value)
+    aws.forget_clients()
     return s3_server

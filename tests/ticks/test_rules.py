@@ -142,7 +142,10 @@ def test_rows_that_a_second_key_tells_apart_are_never_loaded_without_a_profile(
 @given(SECOND_KEYS, st.integers(1, 5), st.booleans())
 @settings(max_examples=extent(40, 200), deadline=None)
 def test_a_column_that_says_the_same_in_rows_that_differ_is_no_second_key(name: str, count: int, other: bool) -> None:  # noqa: FBT001 - given
-    """A currency that is USD in every row tells nothing apart: they are conflicts. Other tickers may have another."""
+    """A currency that is USD in every row tells nothing apart: they are conflicts.
+
+    Other tickers may have another.
+    """
     lines = [f"2024-03-04,USD,A,{number}.5" for number in range(count + 1)]
     data = rows(f"date,{name},id,price", [*lines, *(["2024-03-04,EUR,B,1"] if other else [])])
     parsed = unprofiled(data)
