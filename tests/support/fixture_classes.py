@@ -61,4 +61,5 @@ def _has_archive(job: Job) -> bool:
     for java in job.processes("java"):
         with contextlib.suppress(psutil.NoSuchProcess):
             words += java.cmdline()
-    return any("SharedArchiveFile" in word for word in words) or "archive" in job.output
+    used = [word for word in words if word.startswith("-XX:SharedArchiveFile=") and word.endswith(".jsa")]
+    return bool(used) or "archive" in job.output
