@@ -111,9 +111,11 @@ def id_of(text: str, *, text_ids: bool) -> str | None:
 def unguarded(text: str) -> str | None:
     """The code inside of what guards it from a spreadsheet; None for half a guard and for a formula.
 
-    >>> unguarded('="600519"'), unguarded("'600519"), unguarded(";600519"), unguarded("BRK.B")
-    ('600519', '600519', None, 'BRK.B')
+    >>> unguarded('="600519"'), unguarded("'600519"), unguarded(";600519"), unguarded("BRK.B"), unguarded("'")
+    ('600519', '600519', None, 'BRK.B', "'")
     """
+    if text == "'":  # guards nothing
+        return text
     guarded = _GUARDED.fullmatch(text)
     if guarded is not None:
         return (guarded[1] or guarded[2] or "").strip(BLANKS)

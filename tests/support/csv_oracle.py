@@ -262,7 +262,7 @@ def _has_no_text(text: str) -> bool:
 def _unguarded(ticker: str) -> str:
     if ticker[:2] == '="' and ticker[-1:] == '"' and len(ticker) > 2:
         return _strip(ticker[2:-1])
-    if ticker[:1] == "'":
+    if ticker[:1] == "'" and len(ticker) > 1:
         return _strip(ticker[1:])
     half = ticker[:1] == "=" or (ticker[:1] == ";" and ticker[1:2].isalnum())
     return "" if half else ticker
