@@ -8,7 +8,17 @@ import org.apache.hadoop.yarn.server.MiniYARNCluster;
 /** A resource manager and node managers in one process: `MiniYarn <yarn-site.xml to write> <nodes> <name=value>…`. */
 public class MiniYarn {
     /** Serves until its input ends; a line with a number stops the node manager of this number. */
-    public static void main(String[] arguments) throws Exception {
+    public static void main(String[] arguments) {
+        try {
+            serve(arguments);
+            System.exit(0); // not cluster.stop(), which waits for containers; they end with their process group
+        } catch (Throwable error) {
+            error.printStackTrace();
+            System.exit(1); // else YARN's threads would live on
+        }
+    }
+
+    private static void serve(String[] arguments) throws Exception {
         YarnConfiguration conf = new YarnConfiguration();
         for (int i = 2; i < arguments.length; i++) {
             String[] pair = arguments[i].split("=", 2);
@@ -29,6 +39,5 @@ public class MiniYarn {
             cluster.getNodeManager(Integer.parseInt(line.trim())).stop();
             System.out.println("stopped " + line.trim());
         }
-        System.exit(0); // not cluster.stop(), which waits for containers; they end with their process group
     }
 }
