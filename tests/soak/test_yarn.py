@@ -108,7 +108,7 @@ class Yard:
         found = []
         for process in psutil.process_iter(["cmdline"]):
             command = " ".join(process.info["cmdline"] or ())
-            if word in command and str(self.folder) in command and "java" in command:
+            if word in command and str(self.folder) in command and process.name() == "java":  # not the shell around it
                 found.append(process)
         return found
 
