@@ -48,6 +48,8 @@ BY_THE_CLUSTER = [
     "arn:aws:s3:::{artifacts} of ListArtifact",
     "s3:DeleteObject of CheckpointAndLake",
     "s3:AbortMultipartUpload of CheckpointAndLake",
+    "s3:GetObject of FolderOfTheLake",
+    "arn:aws:s3:::{state}/lake of FolderOfTheLake",
     "s3:PutObject of ClusterLogs",
     "arn:aws:s3:::LogsBucket/emr/* of ClusterLogs",
     "logs:CreateLogGroup of StepAndExecutorLogs",
