@@ -255,16 +255,23 @@ def test_put_and_get_in_a_folder(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_files_are_listed_and_claimed_quickly(tmp_path: Path) -> None:
-    """The folder is polled five times a second: 10,000 files list in well under 0.2 s of processor time."""
+    """The folder is polled five times a second: a listing costs little more than the system's own, in CPU.
+
+    Compared in turns, so that it holds on any machine.
+    """
     for number in range(10_000):
         (tmp_path / f"{number:05d}.csv").touch()
     place = open_place(str(tmp_path))
-    seconds = []
-    for _ in range(3):
+    plain, ours, versions = [], [], list[Version]()
+    for _ in range(5):
         began = time.process_time()
+        assert len([entry.stat(follow_symlinks=False) for entry in os.scandir(tmp_path)]) == 10_000
+        between = time.process_time()
         versions = place.versions()
-        seconds.append(time.process_time() - began)
-    assert (len(versions), min(seconds) < 0.2) == (10_000, True)
+        plain.append(between - began)
+        ours.append(time.process_time() - between)
+    assert len(versions) == 10_000
+    assert min(ours) < 8 * min(plain)
     began = time.process_time()
     assert all(place.claim(version, seq) for seq, version in enumerate(versions))
-    assert time.process_time() - began < 4
+    assert time.process_time() - began < 200 * min(plain)
