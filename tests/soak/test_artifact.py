@@ -118,7 +118,7 @@ def test_the_step_runs_on_a_cluster_and_a_worker_killed_in_a_batch_changes_nothi
     env = {name: os.environ[name] for name in ("HOME", "PATH", "LANG") if name in os.environ} | s3.env
     with Standalone(tmp_path, env | {"STOCKETL_FAULT": f"state:{marker}"}, workers=2) as cluster:
         conf = _spark_conf(tmp_path, s3, cluster.url, python)
-        command = _step(uploaded, {"INPUT": drops, "STATE": state}, database, tmp_path)
+        command = _step(uploaded, {"INPUT": drops, "STATE": state, "RECEIPTS": state}, database, tmp_path)
         with _submitted(command, work, env | {"SPARK_CONF_DIR": str(conf)}, tmp_path) as wait_for:
             for number, content in enumerate(contents[:3]):
                 s3.client.put_object(Bucket=drops, Key=f"in/{number}.csv", Body=content)
