@@ -25,11 +25,16 @@ def unpack(data: bytes, *, limit: int, chunk: int) -> Iterator[bytes]:
     Raises UnreadableError if `data` is truncated, corrupt, followed by something else, or unpacks to more than `limit`
     bytes: possibly after pieces were given, so nothing may be believed before the end.
     """
+    return joined(_pieces(data), "gzip", limit, chunk)
+
+
+def joined(pieces: Iterator[bytes], name: str, limit: int, chunk: int) -> Iterator[bytes]:
+    """Pieces of any size as chunks, the last one shorter; name: of the format. Raises UnreadableError above `limit`."""
     waiting, total = bytearray(), 0
-    for piece in _pieces(data):
+    for piece in pieces:
         total += len(piece)
         if total > limit:
-            msg = f"the gzip unpacks to more than {limit:,} bytes, the limit for a packed drop; drop it uncompressed"
+            msg = f"the {name} unpacks to more than {limit:,} bytes, the limit for a packed drop; drop it uncompressed"
             raise UnreadableError(msg)
         waiting += piece
         while len(waiting) >= chunk:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from streaming.profiles.profile import WIDE_ENCODINGS
-from streaming.ticks.gunzip import GZIP, unpack
+from streaming.ticks.gunzip import GZIP, joined, unpack
 from streaming.ticks.unreadable import UnreadableError
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def unpacked(data: bytes, *, limit: int, chunk: int) -> Iterator[bytes]:
     if data.startswith(GZIP):
         return unpack(data, limit=limit, chunk=chunk)
     if data.startswith(BZIP2):
-        return _joined(_streams(data, "bzip2", bz2.BZ2Decompressor), "bzip2", limit, chunk)
+        return joined(_streams(data, "bzip2", bz2.BZ2Decompressor), "bzip2", limit, chunk)
     if data.startswith(XZ):
-        return _joined(_streams(data, "xz", lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY)), "xz", limit, chunk)
+        return joined(_streams(data, "xz", lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY)), "xz", limit, chunk)
     if data.startswith(ZSTD):
-        return _joined(_zstd(data), "zstd", limit, chunk)
-    return _joined(_zip(data, limit), "zip", limit, chunk)
+        return joined(_zstd(data), "zstd", limit, chunk)
+    return joined(_zip(data, limit), "zip", limit, chunk)
 
 
 def as_utf8(chunks: Iterable[bytes], profile: Profile | None) -> Iterator[bytes]:
@@ -68,21 +68,6 @@ def as_utf8(chunks: Iterable[bytes], profile: Profile | None) -> Iterator[bytes]
     except UnicodeError as error:
         msg = f"the file is not {name}, as its profile says: {error}"
         raise UnreadableError(msg) from None
-
-
-def _joined(pieces: Iterator[bytes], name: str, limit: int, chunk: int) -> Iterator[bytes]:
-    waiting, total = bytearray(), 0
-    for piece in pieces:
-        total += len(piece)
-        if total > limit:
-            msg = f"the {name} unpacks to more than {limit:,} bytes, the limit for a packed drop; drop it uncompressed"
-            raise UnreadableError(msg)
-        waiting += piece
-        while len(waiting) >= chunk:
-            yield bytes(waiting[:chunk])
-            del waiting[:chunk]
-    if waiting:
-        yield bytes(waiting)
 
 
 def _streams(
