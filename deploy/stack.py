@@ -91,17 +91,13 @@ class Stack:
             "Capabilities": ["CAPABILITY_NAMED_IAM"],
         }
         self._client.create_change_set(**request)
-        try:
-            self._client.get_waiter("change_set_create_complete").wait(
-                StackName=self.name, ChangeSetName=name, WaiterConfig={"Delay": 3, "MaxAttempts": 100}
-            )
-        except WaiterError as error:
-            reason = self._client.describe_change_set(StackName=self.name, ChangeSetName=name).get("StatusReason", "")
+        refused = self._refusal(name)
+        if refused is not None:
             self._client.delete_change_set(StackName=self.name, ChangeSetName=name)
-            if any(sign in reason for sign in _NOTHING):
+            if any(sign in refused for sign in _NOTHING):
                 return name, []
-            msg = f"CloudFormation refuses the template or its parameters: {reason or error}"
-            raise DeployError(msg) from error
+            msg = f"CloudFormation refuses the template or its parameters: {refused}"
+            raise DeployError(msg)
         pages = self._client.get_paginator("describe_change_set").paginate(StackName=self.name, ChangeSetName=name)
         return name, [dict(change["ResourceChange"]) for page in pages for change in page["Changes"]]
 
@@ -111,15 +107,22 @@ class Stack:
         request: Any = {"StackName": self.name, "ChangeSetName": name, "ChangeSetType": "IMPORT"}
         request |= {"TemplateBody": template, "ResourcesToImport": resources}
         self._client.create_change_set(**request)
+        refused = self._refusal(name)
+        if refused is not None:
+            msg = f"CloudFormation does not take the buckets: {refused}"
+            raise DeployError(msg)
+        self.execute(name, len(resources))
+
+    def _refusal(self, change_set: str) -> str | None:
+        """Waits until the change set is made. CloudFormation's words if it refuses, else None."""
+        of: Any = {"StackName": self.name, "ChangeSetName": change_set}
         try:
             self._client.get_waiter("change_set_create_complete").wait(
-                StackName=self.name, ChangeSetName=name, WaiterConfig={"Delay": 3, "MaxAttempts": 100}
+                **of, WaiterConfig={"Delay": 3, "MaxAttempts": 100}
             )
         except WaiterError as error:
-            reason = self._client.describe_change_set(StackName=self.name, ChangeSetName=name).get("StatusReason", "")
-            msg = f"CloudFormation does not take the buckets: {reason or error}"
-            raise DeployError(msg) from error
-        self.execute(name, len(resources))
+            return self._client.describe_change_set(**of).get("StatusReason", "") or str(error)
+        return None
 
     def execute(self, change_set: str, changes: int) -> None:
         """Carries out a change set and follows it to its end. Raises DeployError if it fails."""
