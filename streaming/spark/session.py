@@ -26,10 +26,11 @@ def session(settings: Settings, java: Java | None = None) -> Iterator[SparkSessi
 
     java: what `java_ahead` has begun; without it, one begins here.
     """
-    logs, home = prepared(settings)
+    # for a Java that has begun, all is prepared: to look for Java again would start one to ask for its version
+    logs, home = prepared(settings) if java is None else (settings.home / "logs", None)
     told = logs / "spark.log"
     needed = properties(settings, logs)
-    if java is None and home is not None:
+    if home is not None:
         java = launch(needed, home, told)
     with started(needed, told, java) as spark:
         if under_spark_submit():
