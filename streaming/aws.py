@@ -44,6 +44,29 @@ def client_of(service: str) -> Any:
 def forget_clients() -> None:
     """The next ones are made anew: by the variables and credentials of then."""
     _client_of.cache_clear()
+    _session_of.cache_clear()
+
+
+def for_object_store() -> dict[str, str]:
+    """What boto3 would use for S3, as options of the Rust crate `object_store`: others once the keys were renewed."""
+    about: Any = client().meta
+    options = {"aws_region": about.region_name, "aws_conditional_put": "etag"}
+    if not is_of_aws(about.endpoint_url):
+        options["aws_endpoint"] = about.endpoint_url
+        options["aws_virtual_hosted_style_request"] = "false"
+        options["aws_allow_http"] = "true"
+    with plain_errors("find credentials for S3"):
+        held = _session_of(os.getpid()).get_credentials()
+        if held is None:
+            raise NoCredentialsError
+        keys = held.get_frozen_credentials()
+    options |= {"aws_access_key_id": keys.access_key, "aws_secret_access_key": keys.secret_key}
+    return options | ({"aws_session_token": keys.token} if keys.token else {})
+
+
+def is_of_aws(endpoint: str) -> bool:
+    """Whether an endpoint is one of AWS itself, which needs no mention."""
+    return endpoint.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
 @functools.lru_cache(maxsize=3)
@@ -52,12 +75,16 @@ def _client_of(service: str, _process: int) -> Any:
     # puts the bucket into the path).
     retries: Any = {"mode": os.environ.get("AWS_RETRY_MODE", "standard")}  # botocore says what is wrong with it
     config = Config(retries=retries, connect_timeout=10, read_timeout=60)
-    # boto3 itself knows AWS_DEFAULT_REGION only; every other client of AWS knows AWS_REGION too
-    region = os.environ.get("AWS_REGION") or None
-    made: Any = boto3.session.Session(region_name=region).client(service, config=config)  # type: ignore[call-overload]
+    made: Any = _session_of(_process).client(service, config=config)
     made.meta.events.register("before-parse.s3.ListObjectVersions", _keep_order)
     made.meta.events.register("before-parameter-build.s3.CompleteMultipartUpload", _only_where_nothing_is)
     return made
+
+
+@functools.lru_cache(maxsize=1)
+def _session_of(_process: int) -> Any:
+    # boto3 itself knows AWS_DEFAULT_REGION only; every other client of AWS knows AWS_REGION too
+    return boto3.session.Session(region_name=os.environ.get("AWS_REGION") or None)
 
 
 def _keep_order(response_dict: dict[str, bytes], customized_response_dict: dict[str, object], **_: object) -> None:

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 TICKS, REJECTS, DUPLICATES = TABLES = ("ticks", "rejects", "duplicates")
 """The tables of the lake."""
+_CELLS = (("date", pa.date32()), ("id", pa.string()), ("price", pa.float64()), ("volume", pa.int64()))
+_SEQ, _LINE, _BATCH = ("seq", pa.int64()), ("line", pa.int64()), ("batch_id", pa.int64())
+SCHEMAS = {
+    TICKS: pa.schema([_SEQ, *_CELLS, _BATCH]),
+    DUPLICATES: pa.schema([_SEQ, _LINE, *_CELLS, _BATCH]),
+    REJECTS: pa.schema([_SEQ, ("key", pa.string()), _LINE, ("text", pa.string()), ("reason", pa.string()), _BATCH]),
+}
+"""Their columns."""
 OUTBOX = "lake-outbox"
 
 
@@ -39,11 +47,16 @@ class RowsFile:
 def write(place: Place, name: str, batch_id: int, rows: pa.Table) -> RowsFile:
     """Writes the rows with the column `batch_id` as `<batch>-<name>.parquet`; after a replay, again."""
     numbered = rows.append_column("batch_id", pa.repeat(pa.scalar(batch_id, pa.int64()), rows.num_rows))
-    sink = pa.BufferOutputStream()
-    pq.write_table(numbered, sink, use_dictionary=["id", "date", "key", "reason"], write_page_checksum=True)
     file = RowsFile(f"{batch_id}-{name}.parquet", rows.num_rows)
-    place.put(file.key, bytes(sink.getvalue()))
+    place.put(file.key, encoded(numbered))
     return file
+
+
+def encoded(rows: pa.Table) -> bytes:
+    """Rows as a Parquet file whose pages carry sums."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, use_dictionary=["id", "date", "key", "reason"], write_page_checksum=True)
+    return bytes(sink.getvalue())
 
 
 def write_of_bucket(checkpoint_url: str, batch_id: int, name: object, rows: pa.Table, *, of: str = TICKS) -> RowsFile:

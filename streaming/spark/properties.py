@@ -170,7 +170,7 @@ def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, str]:
 
 def _s3a_properties() -> dict[str, str]:
     """Tells Hadoop's S3 client what boto3 would use (variables, profiles, roles)."""
-    from streaming.aws import client  # noqa: PLC0415 (boto3 takes 0.3 s to load and is needed only for S3)
+    from streaming.aws import client, is_of_aws  # noqa: PLC0415 (boto3 takes 0.3 s to load and is needed only for S3)
 
     about = client().meta
     endpoint = about.endpoint_url
@@ -180,7 +180,7 @@ def _s3a_properties() -> dict[str, str]:
         ),
         "spark.hadoop.fs.s3a.endpoint.region": about.region_name,
     }
-    if not endpoint.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+    if not is_of_aws(endpoint):
         properties["spark.hadoop.fs.s3a.endpoint"] = endpoint
         properties["spark.hadoop.fs.s3a.path.style.access"] = "true"
     return properties
