@@ -81,6 +81,11 @@ class DeltaLog:
         return self._table
 
 
+def can_be_named(location: str) -> bool:
+    """Whether deltalake finds this location: in the name of a folder it reads `%41` as `A`."""
+    return is_s3(location) or "%" not in location
+
+
 def add_action(path: str, size: int, footer: pq.FileMetaData) -> AddAction:
     """What the log says of a Parquet file. path: relative to the table; size: bytes."""
     return AddAction(path, size, {}, int(time.time() * 1000), True, json.dumps(statistics(footer)))  # noqa: FBT003 (the library's order)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 from delta.tables import DeltaTable
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from streaming.errors import StorageError
-from streaming.lake.delta_log import DeltaLog, add_action
+from streaming.lake.delta_log import DeltaLog, add_action, can_be_named
 from streaming.lake.rows import SCHEMAS, encoded
 from streaming.storage.locations import hadoop_url, open_place
 
@@ -37,6 +38,7 @@ class Lake:
         self._url = hadoop_url(location)
         self._app = f"stocketl-{checkpoint_id}"
         self._place = open_place(location)
+        self._by_spark = not can_be_named(location)
         self._logs = {name: DeltaLog(f"{location}/{name}", schema, self._app) for name, schema in SCHEMAS.items()}
 
     def append(self, batch_id: int, files: dict[str, list[str]]) -> None:
@@ -46,8 +48,16 @@ class Lake:
         they are. Raises StorageError, and what pyarrow and deltalake raise.
         """
         for name, locations in files.items():
-            if locations and self._logs[name].committed() < batch_id:
+            if locations and self._by_spark:
+                self._append_by_spark(name, batch_id, locations)
+            elif locations and self._logs[name].committed() < batch_id:
                 self._logs[name].add(batch_id, [self._bring(name, batch_id, part) for part in _joined(locations)])
+
+    def _append_by_spark(self, name: str, batch_id: int, locations: Sequence[str]) -> None:
+        schema = from_arrow_schema(SCHEMAS[name])
+        frame = self._spark.read.schema(schema).parquet(*map(hadoop_url, locations)).coalesce(1)
+        writer = frame.write.format("delta").mode("append").option("txnAppId", self._app)
+        writer.option("txnVersion", batch_id).save(self._path(name))
 
     def _bring(self, name: str, batch_id: int, part: _Part) -> AddAction:
         """Puts a file where the table's files lie. After a crash before the commit, the same bytes again."""

@@ -58,6 +58,26 @@ def test_a_batch_appended_twice_is_there_once(spark: SparkSession, tmp_path: Pat
     assert_df_equality(read(spark, tmp_path / "lake" / "ticks"), expected, ignore_row_order=True, ignore_nullable=True)
 
 
+def test_a_lake_that_spark_has_begun_goes_on(spark: SparkSession, tmp_path: Path) -> None:
+    """The job wrote its lake by Spark once: what it has is not added again, and what is new is."""
+    writer = spark.createDataFrame([(7, DAY, "A", 1.5, None, 7)], TICKS).write.format("delta").mode("append")
+    writer.option("txnAppId", "stocketl-abc").option("txnVersion", 7).save(str(tmp_path / "lake" / "ticks"))
+    lake = Lake(spark, str(tmp_path / "lake"), "abc")
+    for batch_id in (7, 8):
+        append(lake, tmp_path, batch_id, ticks((batch_id, "A", 1.5, None)))
+    expected = spark.createDataFrame([(7, DAY, "A", 1.5, None, 7), (8, DAY, "A", 1.5, None, 8)], TICKS)
+    assert_df_equality(read(spark, tmp_path / "lake" / "ticks"), expected, ignore_row_order=True, ignore_nullable=True)
+
+
+def test_a_folder_that_only_spark_can_name_has_each_batch_once_too(spark: SparkSession, tmp_path: Path) -> None:
+    """With a percent sign in its name."""
+    place = tmp_path / "a %41 lake"
+    lake = Lake(spark, str(place), "abc")
+    for batch_id in (7, 7, 8):
+        append(lake, tmp_path, batch_id, ticks((batch_id, "A", 1.5, None)))
+    assert sorted(row.seq for row in read(spark, place / "ticks").collect()) == [7, 8]
+
+
 def test_another_checkpoint_appends_its_own_batches(spark: SparkSession, tmp_path: Path) -> None:
     """The batch ids of a new checkpoint start at 0 again and must not be taken for replays."""
     for checkpoint_id in ("abc", "def"):
