@@ -33,6 +33,11 @@ _ALWAYS_PROPERTIES = {
     ),
     # the rows in the lake's outbox carry sums, so that damaged ones are noticed
     "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
+    # Nearly all work is done in Python, on a few large rows. So what Java would compile and plan again for each batch
+    # costs more than it gives, in large batches too.
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     # S3 already keeps a checksum of each file, and in a folder Hadoop does
     "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
 }
