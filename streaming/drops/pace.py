@@ -2,7 +2,8 @@
 
 Spark has a pace of its own, `trigger(processingTime="200 milliseconds")`, but it waits for a time of day. If the clock
 were set back by half an hour (by NTP, by hand, after a virtual machine wakes), loading would stop for half an hour. So
-the query asks without a pause, `processingTime="0 seconds"`, and the source answers when it is time.
+the query asks without a pause, `processingTime="0 seconds"`, and the source answers when it is time, or when it is
+woken (`wake`).
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ ANSWER_SECONDS = 1.0
 
 
 class Pace:
-    """One look each `every` seconds, however often it is asked. clock: seconds that only go forward."""
+    """One look each `every` seconds, however often it is asked. clock: seconds that only go forward.
+
+    sleep: waits so many seconds; if it is true, something may have arrived, and the next look comes at once.
+    """
 
     def __init__(
         self,
         every: float,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], bool | None] = time.sleep,
     ) -> None:
         self._every = every
         self._clock = clock
@@ -59,8 +63,8 @@ class Pace:
 
     def _wait(self) -> bool:
         left = min(self._next - self._clock(), ANSWER_SECONDS)
-        if left > 0:
-            self._sleep(left)
+        if left > 0 and self._sleep(left):
+            self._next = self._clock()
         return left > 0
 
     def _refuse_to_be_alone(self) -> None:

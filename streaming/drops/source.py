@@ -23,9 +23,10 @@ from streaming.drops.pace import Pace
 from streaming.drops.reading import rows_of
 from streaming.drops.readings import Readings
 from streaming.drops.ripeness import Ripeness
+from streaming.drops.wake import Wake
 from streaming.errors import SettingsError, StorageError
 from streaming.packets import PACKET_COLUMNS, PACKET_SCHEMA, Row
-from streaming.storage.locations import open_place
+from streaming.storage.locations import is_s3, open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -68,7 +69,7 @@ class DropReader(DataSourceStreamReader):
         self._options = options
         self._place = open_place(options.input, settle=options.settle)
         self._offset = options.resume
-        self._pace = Pace(options.every)
+        self._pace: Pace | None = None
         self._report = InputReport(options.report)
         self._readings = Readings(options.profiles)
         self._ripe = Ripeness(options.patience)
@@ -84,6 +85,8 @@ class DropReader(DataSourceStreamReader):
         meanwhile would have to wait for it. If the storage does not answer or refuses, it is asked again: the check at
         the start found no wrong setting, and a right that was taken away may be given back.
         """
+        if self._pace is None:  # only the reader on the driver looks
+            self._pace = _pace(self._options)
         self._offset = self._pace.look(self._offset, self._admitted, patient=self._offset == EMPTY_OFFSET)
         return self._offset.to_json()
 
@@ -121,6 +124,11 @@ class DropReader(DataSourceStreamReader):
         else:
             rows = (row for span in todo for row in rows_of(span, self._place, read))
         return _record_batches(row._replace(bucket=options.keys[row.bucket]) for row in rows)
+
+
+def _pace(options: SourceOptions) -> Pace:
+    """In a folder the kernel wakes it; a bucket is looked at again and again."""
+    return Pace(options.every) if is_s3(options.input) else Pace(options.every, sleep=Wake(options.input).wait)
 
 
 def stream(spark: SparkSession, options: SourceOptions) -> DataFrame:

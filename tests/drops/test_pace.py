@@ -83,3 +83,20 @@ def test_a_source_that_nobody_reads_admits_nothing(monkeypatch: pytest.MonkeyPat
     with pytest.raises(EOFError, match="has gone"):
         pace.look(OLD, lying, patient=True)
     assert lying.looks == []
+
+
+def test_a_source_that_is_woken_looks_at_once() -> None:
+    """And keeps the pause after that look."""
+    clock = Clock()
+    woken = iter([True])
+
+    def sleep(seconds: float) -> bool:
+        wakes = next(woken, False)
+        clock.sleep(0.05 if wakes else seconds)
+        return wakes
+
+    pace, lying = Pace(0.2, clock=clock, sleep=sleep), Input(clock, look_2=NEW)
+    assert pace.look(OLD, lying, patient=True) == NEW
+    assert lying.looks == [0.0, 0.05]
+    assert pace.look(NEW, lying, patient=False) == OLD
+    assert lying.looks == [0.0, 0.05, 0.25]

@@ -1,0 +1,104 @@
+"""A file that arrives ends the wait; nothing else does."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from streaming.drops.wake import Wake
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+LONG, SHORT = 60.0, 0.05
+
+
+@pytest.fixture
+def wake(tmp_path: Path) -> Iterator[Wake]:
+    (tmp_path / "input").mkdir()
+    with contextlib.closing(Wake(str(tmp_path / "input"))) as watching:
+        yield watching
+
+
+def renamed(folder: Path) -> None:
+    hidden = folder / ".a.tmp"
+    hidden.write_text("x")
+    hidden.rename(folder / "a.csv")
+
+
+def written_in_place(folder: Path) -> None:
+    (folder / "a.csv").write_text("x")
+
+
+def in_a_new_folder(folder: Path) -> None:
+    (folder / "2024" / "01").mkdir(parents=True)
+    (folder / "2024" / "01" / "a.csv").write_text("x")
+
+
+def moved_in_with_its_folder(folder: Path) -> None:
+    aside = folder.parent / "aside"
+    aside.mkdir()
+    (aside / "a.csv").write_text("x")
+    aside.rename(folder / "2024")
+
+
+def linked(folder: Path) -> None:
+    (folder.parent / "a.csv").write_text("x")
+    (folder / ".link").symlink_to(folder.parent / "a.csv")
+    (folder / ".link").rename(folder / "a.csv")
+
+
+@pytest.mark.parametrize("arrive", [renamed, written_in_place, in_a_new_folder, moved_in_with_its_folder, linked])
+def test_whatever_way_a_file_arrives_the_wait_ends(wake: Wake, tmp_path: Path, arrive: Callable[[Path], None]) -> None:
+    """Also if it arrives while nobody waits, as during a batch."""
+    arrive(tmp_path / "input")
+    assert wake.wait(LONG)
+
+
+def test_a_file_that_arrives_during_the_wait_ends_it(wake: Wake, tmp_path: Path) -> None:
+    """And the next wait takes its time again."""
+    later = threading.Timer(SHORT, renamed, [tmp_path / "input"])
+    later.start()
+    assert wake.wait(LONG)
+    later.join()
+    assert not wake.wait(SHORT)
+
+
+def test_what_is_no_drop_wakes_nobody(wake: Wake, tmp_path: Path) -> None:
+    """Unfinished names, claims, files that are read, moved away or removed."""
+    folder = tmp_path / "input"
+    (folder / ".claims").mkdir()
+    (folder / ".claims" / "1").write_text("x")
+    (folder / "a.csv.part").write_text("x")
+    (folder / "a.csv.part").unlink()
+    assert not wake.wait(SHORT)
+
+
+def test_a_wait_takes_its_time(wake: Wake) -> None:
+    """Not more, and hardly less."""
+    began = time.monotonic()
+    assert not wake.wait(0.2)
+    assert time.monotonic() - began >= 0.2
+
+
+def test_a_folder_that_is_made_anew_is_watched_again(wake: Wake, tmp_path: Path) -> None:
+    """Somebody has removed the input under the job."""
+    shutil.rmtree(tmp_path / "input")
+    assert not wake.wait(SHORT)
+    (tmp_path / "input").mkdir()
+    assert not wake.wait(SHORT)
+    renamed(tmp_path / "input")
+    assert wake.wait(LONG)
+
+
+def test_without_watches_every_wait_takes_its_time(wake: Wake, tmp_path: Path) -> None:
+    """As on a file system of which the kernel says nothing."""
+    wake.close()
+    renamed(tmp_path / "input")
+    assert not wake.wait(SHORT)
