@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,7 +20,7 @@ from streaming.masking import masked
 from streaming.storage.locations import is_s3, location
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pydantic_core import ErrorDetails
 
@@ -129,7 +129,10 @@ class Settings(BaseSettings):
         default=False, description="end another job on the same database; without a terminal this is always done"
     )
     trigger: Seconds = Field(description="pause between two looks at the input (200ms, 1s)")
-    settle: Seconds = Field(description="a file is read once it has been unchanged for this long (1s)")
+    settle: Seconds = Field(
+        description="a file is read once it has been unchanged for this long (1s); by default at once if Linux tells "
+        "that its writer has closed or renamed it"
+    )
     max_batch_bytes: Bytes = Field(default=192 * _MIB, description="input bytes in one batch (64M, 1G)")
     split_bytes: Bytes = Field(description="a larger file is read in parts of this size")
     unpacked_limit: Bytes = Field(default=1024 * _MIB, description="a packed file that unpacks to more than this fails")
@@ -179,10 +182,18 @@ class Settings(BaseSettings):
         for name, value in super().__repr_args__():
             yield name, masked(value) if name == "database" and isinstance(value, str) else value
 
-    @model_validator(mode="before")
+    @property
+    def settles_at_close(self) -> bool:
+        """Whether a file need not settle if the kernel says that its writer has closed it: nobody has set `settle`."""
+        return "settle" not in self.model_fields_set
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _filled(cls, given: dict[str, object]) -> dict[str, object]:
-        return _with_defaults(given)
+    def _filled(cls, given: dict[str, object], validated: Callable[[dict[str, object]], Self]) -> Self:
+        made = validated(_with_defaults(given))
+        if "settle" not in given:
+            made.model_fields_set.discard("settle")
+        return made
 
 
 def load(*, environment: bool = True, **options: Any) -> Settings:

@@ -53,6 +53,14 @@ def test_on_s3_the_pace_is_slower_and_the_job_does_not_move() -> None:
     assert (settings.input, settings.trigger, settings.settle, settings.moves) == ("s3://bucket/in", 1.0, 0.0, False)
 
 
+def test_a_settle_time_that_somebody_has_set_holds_for_every_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default a file need not settle once Linux tells that it is closed."""
+    assert load().settles_at_close
+    assert not load(settle="1s").settles_at_close
+    monkeypatch.setenv("STOCKETL_SETTLE", "1s")
+    assert not load().settles_at_close
+
+
 def test_an_option_wins_over_its_variable_and_that_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     """STOCKETL_ variables count where no option is given; an empty one counts as not set."""
     monkeypatch.setenv("STOCKETL_TRIGGER", "2s")

@@ -47,6 +47,7 @@ class ReadOptions:
 class SourceOptions:
     """What the source must know; travels as one JSON option.
 
+    at_close: whether a file that the kernel tells to be closed or renamed is a drop at once; else, and for all others,
     settle, and `every` (between two looks at the input): seconds; keys: of the buckets in the state; report: address of
     the job's `InputWatch`; profiles: the file of the profiles, empty = none; patience: seconds for which a file that is
     no price file must have been left alone.
@@ -64,6 +65,7 @@ class SourceOptions:
     report: str = ""
     profiles: str = ""
     patience: float = 60.0
+    at_close: bool = False
 
     @classmethod
     def of(
@@ -83,6 +85,7 @@ class SourceOptions:
         return cls(
             input=settings.input,
             settle=settings.settle,
+            at_close=settings.settles_at_close,
             limits=Limits(settings.max_batch_bytes, settings.split_bytes),
             read=ReadOptions(
                 checkpoint.buckets,

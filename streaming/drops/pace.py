@@ -62,8 +62,8 @@ class Pace:
                     return known
 
     def _wait(self) -> bool:
-        left = min(self._next - self._clock(), ANSWER_SECONDS)
-        if left > 0 and self._sleep(left):
+        left = max(0.0, min(self._next - self._clock(), ANSWER_SECONDS))
+        if self._sleep(left):  # without a pause too: it hears what has arrived meanwhile
             self._next = self._clock()
         return left > 0
 

@@ -26,7 +26,8 @@ from streaming.drops.ripeness import Ripeness
 from streaming.drops.wake import Wake
 from streaming.errors import SettingsError, StorageError
 from streaming.packets import PACKET_COLUMNS, PACKET_SCHEMA, Row
-from streaming.storage.locations import is_s3, open_place
+from streaming.storage.folder import Folder
+from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -86,9 +87,16 @@ class DropReader(DataSourceStreamReader):
         the start found no wrong setting, and a right that was taken away may be given back.
         """
         if self._pace is None:  # only the reader on the driver looks
-            self._pace = _pace(self._options)
+            self._pace = self._its_pace()
         self._offset = self._pace.look(self._offset, self._admitted, patient=self._offset == EMPTY_OFFSET)
         return self._offset.to_json()
+
+    def _its_pace(self) -> Pace:
+        """In a folder the kernel wakes it; a bucket is looked at again and again."""
+        if not isinstance(self._place, Folder):
+            return Pace(self._options.every)
+        wake = Wake(self._place.url, self._place.take_for_whole if self._options.at_close else None)
+        return Pace(self._options.every, sleep=wake.wait)
 
     def _admitted(self) -> Offset:
         try:
@@ -124,11 +132,6 @@ class DropReader(DataSourceStreamReader):
         else:
             rows = (row for span in todo for row in rows_of(span, self._place, read))
         return _record_batches(row._replace(bucket=options.keys[row.bucket]) for row in rows)
-
-
-def _pace(options: SourceOptions) -> Pace:
-    """In a folder the kernel wakes it; a bucket is looked at again and again."""
-    return Pace(options.every) if is_s3(options.input) else Pace(options.every, sleep=Wake(options.input).wait)
 
 
 def stream(spark: SparkSession, options: SourceOptions) -> DataFrame:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from streaming.storage.place import is_drop_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # of sys/inotify.h
 _CLOSE_WRITE, _MOVED_TO, _CREATE, _OVERFLOW, _IGNORED = 0x8, 0x80, 0x100, 0x4000, 0x8000
@@ -29,9 +29,13 @@ _READ_BYTES = 1 << 16
 
 
 class Wake:
-    """The folder `root` and the folders below it. A context; closed, it lets every wait take its time."""
+    """The folder `root` and the folders below it. A context; closed, it lets every wait take its time.
 
-    def __init__(self, root: str) -> None:
+    whole: told the path below `root` of each file that its writer has closed, or that was renamed to this name.
+    """
+
+    def __init__(self, root: str, whole: Callable[[str], None] | None = None) -> None:
+        self._whole = whole or (lambda _: None)
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._root = root
         self._folders: dict[int, str] = {}
@@ -42,12 +46,14 @@ class Wake:
         """Whether something may have arrived; else, False after so many seconds."""
         end = time.monotonic() + seconds
         self._watch_root()
-        while (left := end - time.monotonic()) > 0:
+        while True:
+            left = max(0.0, end - time.monotonic())
             if self._fd is None:
                 time.sleep(left)
             elif select.select([self._fd], [], [], left)[0] and self._arrived():
                 return True
-        return False
+            if left == 0.0:
+                return False
 
     def close(self) -> None:
         """Gives the kernel's watches back."""
@@ -99,6 +105,8 @@ class Wake:
                     arrived |= self._watch(f"{folder}/{name}")
             elif mask & (_CLOSE_WRITE | _MOVED_TO):
                 arrived = True
+                if (folder := self._folders.get(watch)) is not None:
+                    self._whole(f"{folder}/{name}"[len(self._root) + 1 :])
         return arrived
 
     def _events(self) -> Iterator[tuple[int, int, str]]:

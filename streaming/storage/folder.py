@@ -58,6 +58,7 @@ class Folder:
         self._ahead: dict[str, tuple[str, float]] = {}
         self._held: dict[str, str] = {}
         self._told: set[str] = set()
+        self._whole: set[str] = set()
 
     def __reduce__(self) -> tuple[type[Folder], tuple[str, float]]:
         return Folder, (self.url, self._settle)
@@ -73,9 +74,14 @@ class Folder:
             crash_safe.remove_leftovers(folder)
             check_writing(folder)
 
+    def take_for_whole(self, path: str) -> None:
+        """A file below the folder need not settle, unless it is empty: its writer has closed it."""
+        self._whole.add(path)
+
     def versions(self) -> list[Version]:
         """As `Place` says. If something may not be listed or read, it stays where it is, and the log names it once."""
         found, ahead, now = [], {}, time.time_ns()
+        whole: set[str] = set()
         self._held.clear()
         with self._plainly("list"):
             for path, status in walk(self.url, is_drop_name, self._tell):
@@ -85,9 +91,11 @@ class Folder:
                     etag, since = self._ahead.get(path, ("", 0.0))
                     ahead[path] = (version.etag, since if etag == version.etag else time.monotonic())
                     age = int((time.monotonic() - ahead[path][1]) * 1e9)
-                if age >= self._settle * 1e9:
+                if path in self._whole:
+                    whole.add(path)
+                if age >= self._settle * 1e9 or (path in whole and status.st_size):
                     found.append(version)
-        self._ahead = ahead
+        self._ahead, self._whole = ahead, whole
         return sorted(found, key=lambda version: (version.modified, version.key))
 
     def claim(self, version: Version, seq: int) -> Version | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streaming.drops.wake import Wake
+from streaming.storage.folder import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,6 +70,48 @@ def test_a_file_that_arrives_during_the_wait_ends_it(wake: Wake, tmp_path: Path)
     assert wake.wait(LONG)
     later.join()
     assert not wake.wait(SHORT)
+
+
+@pytest.fixture
+def listened(tmp_path: Path) -> Iterator[tuple[Wake, Folder]]:
+    """A folder in which files must settle for long, and what hears of those that need not."""
+    (tmp_path / "input").mkdir()
+    place = Folder(str(tmp_path / "input"), settle=3600.0)
+    with contextlib.closing(Wake(place.url, place.take_for_whole)) as watching:
+        yield watching, place
+
+
+@pytest.mark.parametrize("arrive", [renamed, written_in_place])
+def test_a_file_that_its_writer_has_closed_or_renamed_is_a_drop_at_once(
+    listened: tuple[Wake, Folder], tmp_path: Path, arrive: Callable[[Path], None]
+) -> None:
+    """It stays one until it is taken away; another one under its name must be heard of again."""
+    wake, place = listened
+    arrive(tmp_path / "input")
+    assert wake.wait(LONG)
+    (found,) = place.versions()
+    assert place.versions() == [found]
+    (tmp_path / "input" / found.key).unlink()
+    assert place.versions() == []
+    os.link(__file__, tmp_path / "input" / "a.csv")
+    os.utime(tmp_path / "input" / "a.csv")
+    assert place.versions() == []
+
+
+def test_a_file_that_is_empty_or_still_open_is_none_yet(listened: tuple[Wake, Folder], tmp_path: Path) -> None:
+    """An empty one may be the first of two openings; one that is written again waits for that writer too."""
+    wake, place = listened
+    file = tmp_path / "input" / "a.csv"
+    file.write_text("")
+    assert wake.wait(LONG)
+    assert place.versions() == []
+    with file.open("w") as writer:
+        writer.write("date,id,price,trade_volume\n")
+        writer.flush()
+        (found,) = place.versions()
+        assert place.claim(found, 1) is None
+    (found,) = place.versions()
+    assert place.claim(found, 1) is not None
 
 
 def test_what_is_no_drop_wakes_nobody(wake: Wake, tmp_path: Path) -> None:
