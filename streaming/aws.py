@@ -49,7 +49,7 @@ def forget_clients() -> None:
 
 def for_object_store() -> dict[str, str]:
     """What boto3 would use for S3, as options of the Rust crate `object_store`: others once the keys were renewed."""
-    about: Any = client().meta
+    about = client().meta
     options = {"aws_region": about.region_name, "aws_conditional_put": "etag"}
     if not is_of_aws(about.endpoint_url):
         options["aws_endpoint"] = about.endpoint_url
@@ -60,7 +60,7 @@ def for_object_store() -> dict[str, str]:
         if held is None:
             raise NoCredentialsError
         keys = held.get_frozen_credentials()
-    options |= {"aws_access_key_id": keys.access_key, "aws_secret_access_key": keys.secret_key}
+    options |= {"aws_access_key_id": keys.access_key or "", "aws_secret_access_key": keys.secret_key or ""}
     return options | ({"aws_session_token": keys.token} if keys.token else {})
 
 
@@ -75,14 +75,14 @@ def _client_of(service: str, _process: int) -> Any:
     # puts the bucket into the path).
     retries: Any = {"mode": os.environ.get("AWS_RETRY_MODE", "standard")}  # botocore says what is wrong with it
     config = Config(retries=retries, connect_timeout=10, read_timeout=60)
-    made: Any = _session_of(_process).client(service, config=config)
+    made: Any = _session_of(_process).client(service, config=config)  # type: ignore[call-overload]
     made.meta.events.register("before-parse.s3.ListObjectVersions", _keep_order)
     made.meta.events.register("before-parameter-build.s3.CompleteMultipartUpload", _only_where_nothing_is)
     return made
 
 
 @functools.lru_cache(maxsize=1)
-def _session_of(_process: int) -> Any:
+def _session_of(_process: int) -> boto3.session.Session:
     # boto3 itself knows AWS_DEFAULT_REGION only; every other client of AWS knows AWS_REGION too
     return boto3.session.Session(region_name=os.environ.get("AWS_REGION") or None)
 

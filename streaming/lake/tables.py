@@ -59,7 +59,7 @@ class Lake:
         writer = frame.write.format("delta").mode("append").option("txnAppId", self._app)
         writer.option("txnVersion", batch_id).save(self._path(name))
 
-    def _bring(self, name: str, batch_id: int, part: _Part) -> AddAction:
+    def _bring(self, name: str, batch_id: int, part: _Joined) -> AddAction:
         """Puts a file where the table's files lie. After a crash before the commit, the same bytes again."""
         key = f"{self._app}-{batch_id}-{part.number}.parquet"
         self._place.put(f"{name}/{key}", part.data)
@@ -100,7 +100,7 @@ class Lake:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Joined:
     """A Parquet file for a table: its number in the commit, its bytes, its footer."""
 
     number: int
@@ -108,23 +108,23 @@ class _Part:
     footer: pq.FileMetaData
 
 
-def _joined(locations: Sequence[str]) -> Iterator[_Part]:
+def _joined(locations: Sequence[str]) -> Iterator[_Joined]:
     """The files, each read as a whole and so checked. Neighbours are joined as long as they are few rows."""
     number, waiting = 0, list[tuple[bytes, pa.Table]]()
     for location in locations:
         data = _content(location)
         rows = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
         if waiting and sum(table.num_rows for _, table in waiting) + rows.num_rows > _JOINED_ROWS:
-            yield _part(number, waiting)
+            yield _of_files(number, waiting)
             number, waiting = number + 1, []
         waiting.append((data, rows))
     if waiting:
-        yield _part(number, waiting)
+        yield _of_files(number, waiting)
 
 
-def _part(number: int, files: Sequence[tuple[bytes, pa.Table]]) -> _Part:
+def _of_files(number: int, files: Sequence[tuple[bytes, pa.Table]]) -> _Joined:
     data = files[0][0] if len(files) == 1 else encoded(pa.concat_tables([rows for _, rows in files]))
-    return _Part(number, data, pq.read_metadata(pa.BufferReader(data)))
+    return _Joined(number, data, pq.read_metadata(pa.BufferReader(data)))
 
 
 def _content(location: str) -> bytes:

@@ -88,7 +88,7 @@ def test_a_source_that_nobody_reads_admits_nothing(monkeypatch: pytest.MonkeyPat
 def test_a_source_that_is_woken_looks_at_once() -> None:
     """And keeps the pause after that look."""
     clock = Clock()
-    woken = iter([True])
+    woken = iter([False, True])  # before the first look it is asked without a pause
 
     def sleep(seconds: float) -> bool:
         wakes = next(woken, False)
