@@ -77,7 +77,11 @@ def _plain(column: pa.Array, numbers: Numbers) -> pa.Array:
     """The numbers with a point and no thousands; null where this takes a second look, and where there are none."""
     if numbers.is_plain:
         return column
-    return _by_letters(column, numbers) or _by_pattern(column, numbers)
+    plain = _by_letters(column, numbers) or _by_pattern(column, numbers)
+    lengths = pc.binary_length(plain)
+    if pc.min(lengths).as_py() != 0:
+        return plain
+    return pc.if_else(pc.greater(lengths, 0), plain, pa.scalar(None, pa.string()))
 
 
 def _by_letters(column: pa.Array, numbers: Numbers) -> pa.Array | None:

@@ -55,7 +55,7 @@ class Numbers:
         bare = self._without_sign(text)
         zeros = _ZEROS.get(bare[-1:].lower(), 0) if self.suffixes else 0
         found = self._matcher.fullmatch(bare[:-1].rstrip() if zeros else bare)
-        if found is None or (zeros and found["exponent"]):
+        if found is None or (zeros and found["exponent"]) or not (found["digits"] or found["fraction"]):
             return None
         digits = "".join(letter for letter in found["digits"] if letter.isdigit())
         exponent = f"e{zeros}" if zeros else found["exponent"] or ""

@@ -90,6 +90,19 @@ def rows(header: str, lines: list[str]) -> bytes:
     return "\n".join([header, *lines, ""]).encode()
 
 
+@pytest.mark.parametrize("text", ["$", "$ ", "+", "$+", "K", "$M", ".", "$.", "-", "e5", "$e5"])
+def test_a_number_without_a_digit_is_no_number(text: str) -> None:
+    """As a price it costs the row, as a volume it counts as unreadable: only an empty field is one that is not there."""
+    profile = {"ticker": "id", "date": {"column": "date", "format": "%Y%m%d"}, "price": "price", "volume": "volume"}
+    profile |= {"currency": ["$"], "suffixes": True}
+    lines = [f"20240301,A,2,{text}", f"20240301,B,{text},3", "20240301,C,4,", f"20240302,A,5,{text}"]
+    for shown in (lines, lines[3:], [f"20240302,D,1.5,{text}"] * 3):
+        parsed = parse(rows("date,id,price,volume", shown), KEY, how(profile))
+        unreadable = sum(line.endswith(text) for line in shown)
+        assert (parsed.volume_unreadable, parsed.failure) == (unreadable, None)
+        assert parsed.reasons == ({"bad-price": 1} if len(shown) == 4 else {})
+
+
 def unprofiled(data: bytes) -> Parsed:
     return parse(data, "a.csv", How(text_ids=False, unpacked_limit=1 << 20))
 
