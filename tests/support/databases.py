@@ -26,9 +26,13 @@ class Databases:
 
     def copy(self, source: str, name: str) -> str:
         """The URI of a fresh copy; sessions on an older database of this name are cut, and it is dropped."""
-        self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        self.drop(name)
         self._run(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(source)))
         return self.uri(name)
+
+    def drop(self, name: str) -> None:
+        """Removes a database, if it is there, and cuts the sessions on it."""
+        self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _run(self, statement: sql.Composed) -> None:
         connection = psycopg2.connect(self._server)

@@ -53,7 +53,7 @@ def _make(folder: Path, databases: Databases, over: threading.Event) -> None:
             drop(home / "input", "a.csv", _ONE_ROW)
             with Job(home, databases.create(f"classes_{number}"), *lake) as job:
                 while job.running and not _has_archive(job) and not over.wait(_LOOK_SECONDS):
-                    pass
+                    _hurry(job)
 
 
 def _has_archive(job: Job) -> bool:
@@ -63,3 +63,11 @@ def _has_archive(job: Job) -> bool:
             words += java.cmdline()
     used = [word for word in words if word.startswith("-XX:SharedArchiveFile=") and word.endswith(".jsa")]
     return bool(used) or "archive" in job.output
+
+
+def _hurry(job: Job) -> None:
+    """Archives are made at the lowest priority, so beside busy tests they would be done when the tests are over."""
+    for java in job.processes("java"):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if "-Xshare:dump" in java.cmdline():
+                java.nice(0)

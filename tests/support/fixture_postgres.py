@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import psycopg2
 import pytest
 from databases import Databases
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _number = itertools.count(1)
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - mkdtemp makes a private folder in it
+_ENOUGH_MEMORY = 8 << 30
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URI of the server's own database: connect to it to make others."""
     # not under pytest's folder, whose mode a second test run beside this one would change
-    folder = Path(tempfile.mkdtemp(prefix="stocketl-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="stocketl-test-", dir=_in_memory()))
     with _server(folder) as uri:
         _forget_the_disk(uri)
         yield uri
@@ -62,9 +65,19 @@ def databases(postgres_server: str) -> Databases:
 
 
 @pytest.fixture
-def database(databases: Databases) -> str:
+def database(databases: Databases) -> Iterator[str]:
     """The URI of a fresh empty database."""
-    return databases.create(f"test_{next(_number)}")
+    name = f"test_{next(_number)}"
+    yield databases.create(name)
+    databases.drop(name)
+
+
+def _in_memory() -> str | None:
+    """A folder in memory, if there is enough for it: a database is 300 files, and a test run makes hundreds of them."""
+    with contextlib.suppress(FileNotFoundError):
+        if min(shutil.disk_usage(_SHARED_MEMORY).free, psutil.virtual_memory().available) > _ENOUGH_MEMORY:
+            return _SHARED_MEMORY
+    return None
 
 
 def _forget_the_disk(uri: str) -> None:
