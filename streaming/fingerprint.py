@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _GOLDEN, _FIRST, _SECOND = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _WRAP = 1 << 64
+_BLOCK = 1 << 14  # cells at a time, whose hashes stay in the cache of a core
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,16 @@ def of_cells(ids: list[str], code: Int32, date: Int32, price: Float64, volume: I
     if not len(code):
         return NOTHING
     tickers = np.array([_of_ticker(ticker) for ticker in ids], np.uint64)
-    mixed = _mixed(tickers[code] + date.astype(np.int64).view(np.uint64) * _GOLDEN)
+    blocks = (slice(first, first + _BLOCK) for first in range(0, len(code), _BLOCK))
+    found = sum(_sum(tickers[code[block]], date[block], price[block], volume[block]) for block in blocks)
+    return Fingerprint(len(code), _signed(found))
+
+
+def _sum(ticker: UInt64, date: Int32, price: Float64, volume: Int64) -> int:
+    mixed = _mixed(ticker + date.astype(np.int64).view(np.uint64) * _GOLDEN)
     mixed = _mixed(mixed ^ np.ascontiguousarray(price, np.float64).view(np.uint64))
     mixed = _mixed(mixed + np.ascontiguousarray(volume, np.int64).view(np.uint64) * _GOLDEN)
-    return Fingerprint(len(code), _signed(int(mixed.sum(dtype=np.uint64))))
+    return int(mixed.sum(dtype=np.uint64))
 
 
 def of_ticks(ticks: Ticks) -> Fingerprint:
