@@ -1,5 +1,7 @@
 """The source of the stream: new drops in the input, admitted once on the driver, read on the executors.
 
+A small batch is read by the source itself, since a Python task of Spark costs more than its rows.
+
 Delivery: exactly once into Spark. An offset holds the list of its batch's drops. So a replay reads the same bytes (S3:
 by the version id; folder: the claim made at admission), whatever has happened to the input since.
 API: https://spark.apache.org/docs/4.1.4/api/python/tutorial/sql/python_data_source.html
@@ -11,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
+from pyspark.sql.datasource import DataSource, InputPartition
 
 from streaming import faults, memory
 from streaming.checkpoint.offset import EMPTY_OFFSET, Offset, Span
@@ -26,6 +28,7 @@ from streaming.drops.ripeness import Ripeness
 from streaming.drops.wake import Wake
 from streaming.errors import SettingsError, StorageError
 from streaming.packets import PACKET_COLUMNS, PACKET_SCHEMA, Row
+from streaming.spark.prefetched import PrefetchingReader
 from streaming.storage.folder import Folder
 from streaming.storage.locations import open_place
 
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 
 
 FORMAT = "stocketl-drops"
+SMALL_BYTES, SMALL_DROPS = 1 << 20, 16
+"""A batch of at most so much is read by the source itself."""
 
 
 class DropSource(DataSource):
@@ -63,10 +68,11 @@ class SpanPartition(InputPartition):
         super().__init__((spans_of_task, dict(profiles)))
 
 
-class DropReader(DataSourceStreamReader):
-    """Admits drops (driver) and turns them into packets (executors)."""
+class DropReader(PrefetchingReader):
+    """Admits drops (driver) and turns them into packets (executors; the driver, if the batch is small)."""
 
     def __init__(self, options: SourceOptions) -> None:
+        super().__init__()
         self._options = options
         self._place = open_place(options.input, settle=options.settle)
         self._offset = options.resume
@@ -74,6 +80,7 @@ class DropReader(DataSourceStreamReader):
         self._report = InputReport(options.report)
         self._readings = Readings(options.profiles)
         self._ripe = Ripeness(options.patience)
+        self._small: SpanPartition | None = None
 
     def initialOffset(self) -> dict[str, object]:  # noqa: N802 (named by Spark)
         """Before the first drop."""
@@ -109,11 +116,15 @@ class DropReader(DataSourceStreamReader):
 
     def partitions(self, start: dict[str, object], end: dict[str, object]) -> Sequence[InputPartition]:
         """Spreads the spans of the batch over the tasks: the largest first, each to the emptiest task."""
+        self._small = None
         if start == end:
             return []
         faults.reach("offset-logged")
         ended = Offset.from_json(end)
         todo = spans(ended, self._options.limits)
+        if self._is_small(todo):
+            self._small = SpanPartition(todo, ended.profiles)
+            return [self._small]
         tasks: list[list[Span]] = [[] for _ in range(min(self._options.tasks, len(todo)))]
         sizes = [0] * len(tasks)
         for span in sorted(todo, key=lambda s: s.bytes, reverse=True):
@@ -121,6 +132,20 @@ class DropReader(DataSourceStreamReader):
             tasks[emptiest].append(span)
             sizes[emptiest] += span.bytes + 4096  # opening a drop costs about as much as parsing 4 KiB
         return [SpanPartition(sorted(task, key=lambda s: (s.seq, s.start)), ended.profiles) for task in tasks]
+
+    def _is_small(self, todo: list[Span]) -> bool:
+        if self._options.isolate or len(todo) > SMALL_DROPS:
+            return False
+        return sum(span.bytes for span in todo) <= SMALL_BYTES
+
+    def prefetched(self) -> list[pa.RecordBatch] | None:
+        """The rows of a small batch; None if it is not small, or the storage does not answer: then tasks try it."""
+        if self._small is None:
+            return None
+        try:
+            return list(self.read(self._small))
+        except StorageError:
+            return None
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """Reads and parses each span: its packets, its rejects and its facts."""

@@ -76,6 +76,7 @@ MISHAPS = (
             "Cannot run program", "Cannot allocate memory", "Resource temporarily unavailable",
         ),
         "They start slowly or not at all, or were killed. Is the machine busy, or short of memory or processes?",
+        isolates=True,
     ),
     Mishap(
         "Spark's executors",
