@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -81,9 +82,15 @@ def receipts(home: Path) -> dict[str, Any]:
 
 
 def folders(home: Path, *names: str) -> dict[str, bytes]:
-    """Every file, hidden ones too, in input, success and failed (or the folders named)."""
-    paths = (path for name in names or _FOLDERS for path in (home / name).rglob("*") if path.is_file())
-    return {path.relative_to(home).as_posix(): path.read_bytes() for path in paths}
+    """Every file, hidden ones too, in input, success and failed (or the folders named).
+
+    A running job may move one while this looks: that one is not among them, or at both places.
+    """
+    found: dict[str, bytes] = {}
+    for path in (path for name in names or _FOLDERS for path in (home / name).rglob("*")):
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            found[path.relative_to(home).as_posix()] = path.read_bytes()
+    return found
 
 
 def _comparable(row: dict[str, Any]) -> dict[str, Any]:
