@@ -12,6 +12,9 @@
 | `loaded-file` | JSON: a file with them, if they are many | returns | publish, for the lake |
 | `replaced` | `Replaced` as a table of Arrow | drops, returns | publish, for the lake |
 | `duplicates` | JSON: `Superseded`, by seq | returns | publish |
+| `did` | JSON: `corrections.Did`, by seq | returns | publish |
+| `corrections` | `corrections.Corrections` of one bucket as a table of Arrow | returns | publish |
+| `corrections-file` | the name of a file with them, if they are many | returns | publish |
 | `fingerprint` | JSON: fingerprints of one bucket's cells, before and after | returns | publish |
 | `held` | JSON: descriptors that a Java has open | returns | publish |
 
@@ -51,6 +54,7 @@ PACKET_COLUMNS = pa.schema(
 TICKS, OPEN_TICKS, REJECTS, FACTS = "ticks", "open-ticks", "rejects", "facts"
 CHANGES, CHANGES_FILE, LOADED, LOADED_FILE = "changes", "changes-file", "loaded", "loaded-file"
 DUPLICATES, FINGERPRINT, HELD, REPLACED = "duplicates", "fingerprint", "held", "replaced"
+DID, CORRECTIONS, CORRECTIONS_FILE = "did", "corrections", "corrections-file"
 
 UNKNOWN_VOLUME = -1
 
@@ -106,7 +110,7 @@ class Ticks:
         """One Arrow IPC stream."""
         return _write(
             {
-                "id": _ids_column(self.ids, self.code),
+                "id": ids_column(self.ids, self.code),
                 "date": pa.array(self.date, pa.int32()),
                 "price": pa.array(self.price, pa.float64()),
                 "volume": pa.array(self.volume, pa.int64()),
@@ -136,7 +140,7 @@ class Loaded:
             {
                 "seq": pa.array(self.seq, pa.int64()),
                 "date": pa.array(ticks.date, pa.int32()).cast(pa.date32()),
-                "id": _ids_column(ticks.ids, ticks.code).cast(pa.string()),
+                "id": ids_column(ticks.ids, ticks.code).cast(pa.string()),
                 "price": pa.array(ticks.price, pa.float64()),
                 "volume": volume,
             }
@@ -144,7 +148,7 @@ class Loaded:
 
     def to_buffer(self) -> bytes:
         """The table as one Arrow IPC stream."""
-        return _written(self.to_table())
+        return ipc_buffer(self.to_table())
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,7 @@ class Replaced:
 
     def to_buffer(self) -> bytes:
         """The table as one Arrow IPC stream."""
-        return _written(self.to_table())
+        return ipc_buffer(self.to_table())
 
     @classmethod
     def empty(cls) -> Replaced:
@@ -199,7 +203,7 @@ class Changes:
         """One Arrow IPC stream."""
         return _write(
             {
-                "id": _ids_column(self.ids, self.code),
+                "id": ids_column(self.ids, self.code),
                 "date": pa.array(self.date, pa.int32()),
                 "price": pa.array(self.price, pa.float64()),
                 "returns": pa.array(self.returns, pa.float64()),
@@ -320,7 +324,8 @@ def _i32() -> Int32:
     return np.empty(0, np.int32)
 
 
-def _ids_column(ids: list[str], code: Int32) -> pa.Array:
+def ids_column(ids: list[str], code: Int32) -> pa.Array:
+    """Tickers as a dictionary of Arrow."""
     return pa.DictionaryArray.from_arrays(pa.array(code, pa.int32()), pa.array(ids, pa.string()))
 
 
@@ -338,7 +343,8 @@ def ipc_table(payload: bytes) -> pa.Table:
     return pa.ipc.open_stream(payload).read_all()
 
 
-def _written(table: pa.Table) -> bytes:
+def ipc_buffer(table: pa.Table) -> bytes:
+    """A table as one Arrow IPC stream; `ipc_table` reads it."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from streaming.corrections import Values
 from streaming.errors import START_AGAIN, CheckpointError
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 
     from streaming.packets import Float64, Int8, Int32, Int64
 
-CHUNK_FORMAT = 1
-MARK_PRICE, MARK_VOLUME = 1, 2
+MARK_PRICE, MARK_VOLUME, MARK_NEW = 1, 2, 4
+CHUNK_FORMAT, OPEN_CHUNK_FORMAT = 1, 2  # 2: a drop is still being read, and what its cells held before it is there too
 
 _MAGIC = b"STKL"
 _HEADER = struct.Struct("<4scBBI")  # magic, kind, format, number of columns, checksum of the rest
 _CHUNK_DTYPES = ("<i4", "<i4", "<f8", "<i8", "u1", "<i8")
+_CHUNK_FORMATS = {CHUNK_FORMAT: _CHUNK_DTYPES, OPEN_CHUNK_FORMAT: (*_CHUNK_DTYPES, "<i8", "<f8", "<i8", "<f8")}
 _EARLIEST = 2**31
 
 
@@ -49,7 +51,8 @@ class ChunkStore(Protocol):
 class Cells:
     """Prices and volumes in the order of `key`, which holds ticker and date (see `cell_key`): all arrays [n].
 
-    mark: uint8, what the drop that is still being read has given of the cell: `MARK_PRICE`, `MARK_VOLUME`.
+    mark: uint8, what the drop that is still being read has given of the cell: `MARK_PRICE`, `MARK_VOLUME`; `MARK_NEW`:
+    before that drop the cell was not there.
     """
 
     key: Int64
@@ -64,6 +67,53 @@ class Cells:
     def copy(self) -> Cells:
         """The same keys, and values that can be changed."""
         return Cells(self.key, self.price.copy(), self.volume.copy(), self.mark.copy())
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What cells held before the drop that is still being read, if it has changed them: key int64 [n], ascending."""
+
+    key: Int64
+    values: Values
+
+    @classmethod
+    def empty(cls) -> Earlier:
+        """No cells."""
+        none = np.empty(0)
+        return cls(np.empty(0, np.int64), Values(none, np.empty(0, np.int64), none))
+
+    def holds(self, key: Int64) -> npt.NDArray[np.bool_]:
+        """Whether each key is among them."""
+        found: npt.NDArray[np.bool_] = np.append(self.key, -1)[np.searchsorted(self.key, key)] == key
+        return found
+
+    def instead_of(self, values: Values, places: Int64, key: Int64) -> Values:
+        """The values, but for those of these places whose key is among them. key: of all values."""
+        found = places[self.holds(key[places])]
+        if not len(found):
+            return values
+        known = self.values.take(np.searchsorted(self.key, key[found]))
+        price, volume, returns = values.price.copy(), values.volume.copy(), values.returns.copy()
+        price[found], volume[found], returns[found] = known
+        return Values(price, volume, returns)
+
+    def among(self, key: Int64) -> Earlier:
+        """Those of the keys, which are ascending."""
+        some = np.flatnonzero(np.isin(self.key, key, assume_unique=True))
+        return Earlier(self.key[some], self.values.take(some))
+
+    def and_also(self, key: Int64, values: Values) -> Earlier:
+        """These too; none of their keys is among them."""
+        if not len(key):
+            return self
+        keys = np.concatenate([self.key, key])
+        old, order = self.values, np.argsort(keys, kind="stable")
+        joined = Values(
+            np.concatenate([old.price, values.price]),
+            np.concatenate([old.volume, values.volume]),
+            np.concatenate([old.returns, values.returns]),
+        )
+        return Earlier(keys[order], joined.take(order))
 
 
 def cell_key(code: Int32, date: Int32) -> Int64:
@@ -81,25 +131,28 @@ def key_date(key: Int64) -> Int32:
     return ((key & 0xFFFFFFFF) - _EARLIEST).astype(np.int32)
 
 
-def encode_chunk(cells: Cells, open_seq: int | None) -> bytes:
-    """The chunk as bytes. The marks belong to the drop `open_seq`; if there is none, they are left out."""
-    code = np.diff(key_code(cells.key), prepend=np.int32(0))
-    mark = np.empty(0, np.uint8) if open_seq is None else cells.mark
-    marked_by = np.array([] if open_seq is None else [open_seq], np.int64)
-    return freeze(b"C", CHUNK_FORMAT, (code, key_date(cells.key), cells.price, cells.volume, mark, marked_by))
+def encode_chunk(cells: Cells, open_seq: int | None, earlier: Earlier) -> bytes:
+    """The chunk as bytes. Marks and `earlier` belong to the drop `open_seq`; if there is none, they are left out."""
+    columns = [np.diff(key_code(cells.key), prepend=np.int32(0)), key_date(cells.key), cells.price, cells.volume]
+    if open_seq is None:
+        return freeze(b"C", CHUNK_FORMAT, [*columns, np.empty(0, np.uint8), np.empty(0, np.int64)])
+    mine = earlier.among(cells.key)
+    of_drop = (cells.mark, np.array([open_seq], np.int64), mine.key, *mine.values)
+    return freeze(b"C", OPEN_CHUNK_FORMAT, [*columns, *of_drop])
 
 
-def decode_chunk(data: bytes, resumed_seq: int, where: str) -> Cells:
-    """The inverse of `encode_chunk`. Marks of any drop but `resumed_seq` are dropped.
+def decode_chunk(data: bytes, resumed_seq: int, where: str) -> tuple[Cells, Earlier]:
+    """The inverse of `encode_chunk`. What belongs to any drop but `resumed_seq` is dropped.
 
     Raises:
-        CheckpointError: the bytes are not a whole chunk of this format.
+        CheckpointError: the bytes are not a whole chunk of a known format.
     """
-    steps, date, price, volume, mark, marked_by = thaw(b"C", data, {CHUNK_FORMAT: _CHUNK_DTYPES}, where)
+    steps, date, price, volume, mark, marked_by, *of_drop = thaw(b"C", data, _CHUNK_FORMATS, where)
     key = cell_key(np.cumsum(steps, dtype=np.int32), date)
     if marked_by.tolist() != [resumed_seq]:
-        mark = np.zeros(len(key), np.uint8)
-    return Cells(key, price, volume, mark)
+        return Cells(key, price, volume, np.zeros(len(key), np.uint8)), Earlier.empty()
+    cells = Cells(key, price, volume, mark)
+    return cells, Earlier(of_drop[0], Values(*of_drop[1:])) if of_drop else Earlier.empty()
 
 
 def freeze(kind: bytes, version: int, columns: Sequence[npt.NDArray[np.generic]]) -> bytes:

@@ -17,16 +17,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streaming.corrections import Corrections, Did, Values
 from streaming.distinct import distinct
 from streaming.fingerprint import NOTHING, Fingerprint, of_cells
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Changes, Superseded, Ticks
-from streaming.returns.chunks import MARK_PRICE, MARK_VOLUME, Cells, ChunkStore, key_code, key_date
+from streaming.returns.account import account
+from streaming.returns.chunks import MARK_NEW, MARK_PRICE, MARK_VOLUME, Cells, ChunkStore, key_code, key_date
 from streaming.returns.shelf import Shelf
 from streaming.returns.timeline import Timeline
+from streaming.returns.transitions import of_drops, of_one_drop
 from streaming.returns.window import Given, Rows, Window, gather, returns_of
 
 if TYPE_CHECKING:
-    from streaming.packets import Float64, Int64
+    from streaming.packets import Float64, Int8, Int64
     from streaming.returns.window import Bool
 
 __all__ = ["Applied", "ChunkStore", "History"]
@@ -39,7 +42,8 @@ class Applied:
     changes: the cells that differ from before; loaded: for each (drop, date, id) of the batch the tick that stands for
     it, int64 [n] seq and `Ticks` [n], its volume the last one that the drop gave; duplicates: by seq the rows that a
     later row of the same drop replaced, those of earlier batches included, drops without any left out; replaced: these
-    rows, as `loaded`; before, after: the fingerprint of all cells.
+    rows, as `loaded`; before, after: the fingerprint of all cells; did: by seq, what each drop did; corrections: the
+    cells that the drops changed. Both are to be added to what earlier batches gave of the first drop.
     """
 
     changes: Changes
@@ -48,6 +52,8 @@ class Applied:
     replaced: tuple[Int64, Ticks]
     before: Fingerprint
     after: Fingerprint
+    did: dict[int, Did]
+    corrections: Corrections
 
 
 class History:
@@ -78,11 +84,11 @@ class History:
             CheckpointError: a chunk is damaged or not the one that was written.
             ValueError: the packets are not in the order of seq.
         """
-        before = self._fingerprint()
+        before, known = self._fingerprint(), len(self._timeline.codes)
         given = gather(ticks, self._timeline.register)
         if not len(given.key):
             nothing = given.seq, Ticks.empty()
-            return Applied(Changes.empty(), nothing, {}, nothing, before, before)
+            return Applied(Changes.empty(), nothing, {}, nothing, before, before, {}, Corrections.empty())
         self._timeline.widen()
         key, price, volume = given.winners()
         resumed = int(given.seq.min())  # only the first drop of a batch can have begun in an earlier one
@@ -90,22 +96,24 @@ class History:
 
         room, at = window.with_room(key, slot)
         old, now = room.cells, room.cells.copy()
-        known = volume != UNKNOWN_VOLUME
-        now.price[at], now.volume[at[known]] = price, volume[known]
-        changes, written = self._changes(old, now)
+        told = volume != UNKNOWN_VOLUME
+        now.price[at], now.volume[at[told]] = price, volume[told]
+        was, stands = _values(old), Values(now.price, now.volume, returns_of(now))
+        changes, written = self._changes(now.key, was, stands)
         after = before - self._of(old, written & ~np.isnan(old.price)) + self._of(now, written)
         self._timeline.fingerprint = after
 
-        opened = given.seq == open_seq
-        if open_seq != resumed:
-            now.mark[:] = 0
-        mark = np.where(given.volume[opened] == UNKNOWN_VOLUME, MARK_PRICE, MARK_PRICE | MARK_VOLUME)
-        now.mark[at[given.cell[opened]]] |= mark.astype(np.uint8)
-        written[at[given.cell[opened]]] = True
+        alone = resumed == int(given.seq.max())
+        met = of_one_drop(resumed, was, stands, at) if alone else of_drops(old, given, at)
+        accounted = account(old, self._shelf.earlier, given, met, (self._timeline, known), open_seq)
+        _mark(now.mark, old, given, at, open_seq)
+        written[at[given.cell[given.seq == open_seq]]] = True
+        written[accounted.changed] = True
 
         self._timeline.remember(now, distinct(key_code(key))[0])
-        self._shelf.write(Window(now, room.slot), written, merge, open_seq)
-        return Applied(changes, *self._loaded(given, old, at, resumed), before, after)
+        self._shelf.write(Window(now, room.slot), written, merge, open_seq, accounted.earlier)
+        loaded = self._loaded(given, old, at, resumed)
+        return Applied(changes, *loaded, before, after, accounted.did, accounted.corrections)
 
     def _fingerprint(self) -> Fingerprint:
         """Of all cells. If an older stocketl has kept none, every chunk is read once."""
@@ -120,23 +128,20 @@ class History:
         ids, code = self._timeline.names(key_code(cells.key[some]))
         return of_cells(ids, code, key_date(cells.key[some]), cells.price[some], cells.volume[some])
 
-    def _changes(self, old: Cells, now: Cells) -> tuple[Changes, Bool]:
+    def _changes(self, key: Int64, was: Values, stands: Values) -> tuple[Changes, Bool]:
         """The cells that differ; and for each cell, whether its price or volume does."""
-        before, existed = np.full(len(old.key), np.nan), np.flatnonzero(~np.isnan(old.price))
-        before[existed] = returns_of(old.take(existed))
-        returns = returns_of(now)
-        changed = np.where(_bits(old.price) != _bits(now.price), PRICE_CHANGED, 0)
-        changed |= np.where(_bits(before) != _bits(returns), RETURN_CHANGED, 0)
-        changed |= np.where(old.volume != now.volume, VOLUME_CHANGED, 0)
+        changed = np.where(_bits(was.price) != _bits(stands.price), PRICE_CHANGED, 0)
+        changed |= np.where(was.return_differs(stands), RETURN_CHANGED, 0)
+        changed |= np.where(was.volume != stands.volume, VOLUME_CHANGED, 0)
         some = np.flatnonzero(changed)
-        ids, code = self._timeline.names(key_code(now.key[some]))
+        ids, code = self._timeline.names(key_code(key[some]))
         changes = Changes(
             ids=ids,
             code=code,
-            date=key_date(now.key[some]),
-            price=now.price[some],
-            returns=returns[some],
-            volume=now.volume[some],
+            date=key_date(key[some]),
+            price=stands.price[some],
+            returns=stands.returns[some],
+            volume=stands.volume[some],
             changed=changed[some].astype(np.uint8),
         )
         return changes, changed & (PRICE_CHANGED | VOLUME_CHANGED) > 0
@@ -166,6 +171,24 @@ class History:
     def _ticks(self, key: Int64, price: Float64, volume: Int64) -> Ticks:
         ids, code = self._timeline.names(key_code(key))
         return Ticks(ids, code, key_date(key), price, volume)
+
+
+def _values(cells: Cells) -> Values:
+    """What the cells hold; a cell that is not there has no return, and is passed over by the next one."""
+    returns, there = np.full(len(cells.key), np.nan), np.flatnonzero(~np.isnan(cells.price))
+    returns[there] = returns_of(cells.take(there))
+    return Values(cells.price, cells.volume, returns)
+
+
+def _mark(mark: Int8, old: Cells, given: Given, at: Int64, open_seq: int | None) -> None:
+    """Marks what the open drop has given, and which cells were not there before it. mark: of the cells of `old`."""
+    if open_seq != int(given.seq.min()):  # else the marks from earlier batches are its own
+        mark[:] = 0
+    opened = np.flatnonzero(given.seq == open_seq)
+    gave = np.where(given.volume[opened] == UNKNOWN_VOLUME, MARK_PRICE, MARK_PRICE | MARK_VOLUME)
+    mark[at[given.cell[opened]]] |= gave.astype(np.uint8)
+    brought = np.isnan(old.price[at]) & (given.seq[given.starts] == open_seq)
+    mark[at[brought]] |= MARK_NEW
 
 
 def _bits(column: Float64) -> Int64:

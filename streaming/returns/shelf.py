@@ -8,7 +8,7 @@ import numpy as np
 
 from streaming.distinct import distinct
 from streaming.packets import UNKNOWN_VOLUME
-from streaming.returns.chunks import Cells, broken, cell_key, decode_chunk, encode_chunk, key_code, key_date
+from streaming.returns.chunks import Cells, Earlier, broken, cell_key, decode_chunk, encode_chunk, key_code, key_date
 from streaming.returns.timeline import NEVER, ROW, Timeline
 from streaming.returns.window import Window, cut
 
@@ -24,12 +24,16 @@ _INDEX_ONLY = -1  # the slot of cells that the index remembers; they are never w
 
 
 class Shelf:
-    """The chunks in `store`, none of them above `limit` cells unless it is a single date, and their `timeline`."""
+    """The chunks in `store`, none of them above `limit` cells unless it is a single date, and their `timeline`.
+
+    earlier: what `open` has found in the chunks of the cells before the drop that goes on.
+    """
 
     def __init__(self, timeline: Timeline, store: ChunkStore, limit: int) -> None:
         self._timeline = timeline
         self._store = store
         self._limit = limit
+        self.earlier = Earlier.empty()
 
     def open(self, key: Int64, resumed: int) -> tuple[Window, Int64, tuple[int, int]]:
         """The cells of the keys with the ones before and after each, among others; marks are those of drop `resumed`.
@@ -56,10 +60,12 @@ class Shelf:
         window = Window.join([window, *(self._load(at, resumed) for at in np.flatnonzero(far[:count]).tolist())])
         return Window.join([window, *self._remembered(distinct(code)[0], window)]), slot, merge
 
-    def write(self, window: Window, written: Bool, merge: tuple[int, int], open_seq: int | None) -> None:
+    def write(
+        self, window: Window, written: Bool, merge: tuple[int, int], open_seq: int | None, earlier: Earlier
+    ) -> None:
         """Stores the chunks that have a written cell. Merges those to be merged into one, and cuts what is too large.
 
-        If there is an open drop, the marks in the window belong to it and are kept.
+        If there is an open drop, the marks in the window and `earlier` belong to it and are kept.
         """
         timeline, count, (start, level) = self._timeline, len(self._timeline.chunks), merge
         dirty = np.zeros(count + 2, bool)  # the last two: cells newer than all chunks, cells only in the index
@@ -79,7 +85,7 @@ class Shelf:
             chunk = cells.take(order[begin:end])
             continues = home < count and (at == 0 or homes[at - 1] != home)
             number = int(timeline.chunks["number"][home]) if continues else timeline.take_number()
-            self._store.store(number, encode_chunk(chunk, open_seq))
+            self._store.store(number, encode_chunk(chunk, open_seq, earlier))
             removed.discard(number)
             last = int(key_date(chunk.key).max())
             rows[at] = (
@@ -113,7 +119,8 @@ class Shelf:
     def _load(self, slot: int, resumed: int) -> Window:
         row = self._timeline.chunks[slot]
         where = f"chunk {row['number']} of the price history"
-        cells = decode_chunk(self._store.load(int(row["number"])), resumed, where)
+        cells, earlier = decode_chunk(self._store.load(int(row["number"])), resumed, where)
+        self.earlier = self.earlier.and_also(earlier.key, earlier.values)
         date = key_date(cells.key)
         found = (len(date), *((int(date.min()), int(date.max())) if len(date) else (NEVER, NEVER)))
         expected = (int(row["cells"]), int(row["first"]), int(row["last"]))

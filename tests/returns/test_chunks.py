@@ -46,8 +46,10 @@ def test_a_damaged_chunk_is_refused_wherever_the_damage_is() -> None:
 def test_another_format_is_named() -> None:
     """A checkpoint of a later version says so instead of being misread."""
     some = bucket()
-    some.chunks[0] = some.chunks[0][:5] + b"\x02" + some.chunks[0][6:]
-    with pytest.raises(CheckpointError, match=re.escape("expected format 1, got format 2")):
+    some.chunks[0] = some.chunks[0][:5] + b"\x03" + some.chunks[0][6:]
+    with pytest.raises(
+        CheckpointError, match=re.escape("expected format 1 or 2, got format 3, which a newer stocketl has written")
+    ):
         some.apply(CORRECTION)
 
 

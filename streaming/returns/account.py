@@ -1,0 +1,107 @@
+"""The account of a batch: what each of its drops did, against the cells as they were before the drop began.
+
+A drop may be read in several batches. Until it ends, the state remembers what each cell that it has changed held
+before it (`Earlier`), and which cells it has brought (`MARK_NEW`). So a later part can take back what an earlier one
+has counted, and the sums are those of the drop, wherever it was cut.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from streaming.corrections import Corrections, Did
+from streaming.distinct import distinct
+from streaming.returns.chunks import MARK_NEW, MARK_PRICE, Earlier, key_code, key_date
+
+if TYPE_CHECKING:
+    from streaming.packets import Int32, Int64
+    from streaming.returns.chunks import Cells
+    from streaming.returns.timeline import Timeline
+    from streaming.returns.transitions import Transitions
+    from streaming.returns.window import Given
+
+
+class Account(NamedTuple):
+    """did: by seq, every drop of the batch; corrections: the cells that they changed; earlier: to be remembered.
+
+    changed: places of the cells that the open drop has changed in this batch.
+    """
+
+    did: dict[int, Did]
+    corrections: Corrections
+    earlier: Earlier
+    changed: Int64
+
+
+def account(  # noqa: PLR0917 (what was, what came, what it did)
+    old: Cells,
+    remembered: Earlier,
+    given: Given,
+    met: Transitions,
+    tickers: tuple[Timeline, int],
+    open_seq: int | None,
+) -> Account:
+    """The account of a batch.
+
+    old: the window before it; remembered: of the drop that goes on in it; met: what its drops did; tickers: all, and
+    the number of those that were known before; open_seq: the drop that goes on after it.
+    """
+    timeline, known = tickers
+    resumed = int(given.seq.min())
+    born_by_it = (met.seq == resumed) & (old.mark[met.place] & MARK_NEW > 0)
+    met = met.take(np.flatnonzero(~born_by_it))
+    mine = met.seq == resumed
+    key = old.key[met.place]
+    base = remembered.instead_of(met.before, np.flatnonzero(mine), key)
+    gave_before = mine & met.given & (old.mark[met.place] & MARK_PRICE > 0)
+
+    changed, had_changed = base.given_differs(met.after), base.given_differs(met.before)
+    tally = _Tally(given.seq)
+    new = np.isnan(old.price[np.searchsorted(old.key, given.key[given.starts])])
+    first = given.seq[given.starts][new]
+    did = tally.did(
+        cells_new=tally.count(first),
+        cells_changed=tally.count(met.seq[met.given & changed]) - tally.count(met.seq[gave_before & had_changed]),
+        cells_same=tally.count(met.seq[met.given & ~changed]) - tally.count(met.seq[gave_before & ~had_changed]),
+        returns_rewritten=tally.count(met.seq[base.return_differs(met.after)])
+        - tally.count(met.seq[base.return_differs(met.before)]),
+        tickers_new=tally.count(_first_of_tickers(key_code(given.key[given.starts][new]), first, known)),
+    )
+    moved = np.flatnonzero(met.before.given_differs(met.after) | met.before.return_differs(met.after))
+    ids, code = timeline.names(key_code(key[moved]))
+    before, after = base.take(moved), met.after.take(moved)
+    corrections = Corrections(met.seq[moved], ids, code, key_date(key[moved]), before, after)
+
+    kept = remembered if open_seq == resumed else Earlier.empty()
+    of_open = moved[met.seq[moved] == open_seq] if open_seq is not None else moved[:0]
+    fresh = of_open[~kept.holds(key[of_open])]
+    return Account(did, corrections, kept.and_also(key[fresh], met.before.take(fresh)), met.place[of_open])
+
+
+def _first_of_tickers(code: Int32, seq: Int64, known: int) -> Int64:
+    """Of new cells in the order of ticker: for each ticker that was not known, the first seq."""
+    code, seq = code[code >= known], seq[code >= known]
+    if not len(code):
+        return seq
+    return np.minimum.reduceat(seq, np.flatnonzero(np.diff(code, prepend=-1)))
+
+
+class _Tally:
+    """Counts by drop, of the drops that a batch has."""
+
+    def __init__(self, seq: Int64) -> None:
+        self._drops = distinct(seq)[0]
+
+    def count(self, seq: Int64) -> Int64:
+        """How often each drop is there."""
+        return np.bincount(np.searchsorted(self._drops, seq), minlength=len(self._drops))
+
+    def did(self, **counts: Int64) -> dict[int, Did]:
+        """The counts of each drop."""
+        by_drop = zip(*(column.tolist() for column in counts.values()), strict=True)
+        return {
+            seq: Did(**dict(zip(counts, row, strict=True)))
+            for seq, row in zip(self._drops.tolist(), by_drop, strict=True)
+        }
