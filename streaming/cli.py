@@ -65,7 +65,7 @@ command = partial(app.command, cls=_Command)
 
 _DATABASE = ("home", "database", "database_secret")
 _HOME = ("home", "input", "success", "failed", "receipts", "checkpoint", "lake", "database", "database_secret")
-_KEPT = ("lake_retention", "keep_receipts")
+_KEPT = ("lake_retention", "keep_receipts", "explain")
 _WATCHED = ("heartbeat", "heartbeat_every", "audit_every", "metrics")
 _CUT = ("max_batch_bytes", "split_bytes", "unpacked_limit", "text_ids")
 
@@ -89,7 +89,20 @@ def _stocketl(
 
 
 @command()
-@takes(*_HOME, *_KEPT, "once", "take_over", "trigger", "settle", *_CUT, "profiles", "move", "log_format", *_WATCHED)
+@takes(
+    *_HOME,
+    *_KEPT,
+    "once",
+    "take_over",
+    "trigger",
+    "settle",
+    *_CUT,
+    "profiles",
+    "explain",
+    "move",
+    "log_format",
+    *_WATCHED,
+)
 def run(**options: object) -> None:
     """Watches the input and loads each drop, until Ctrl-C or SIGTERM stops it."""
     from streaming.home.database import tell_new_input

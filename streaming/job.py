@@ -26,6 +26,7 @@ from streaming.receipts.destinations import destinations
 from streaming.receipts.retention import Retention
 from streaming.receipts.writer import ReceiptWriter
 from streaming.returns import processor as returns
+from streaming.settings import CORRECTIONS
 from streaming.spark.class_sharing import ClassSharing
 from streaming.spark.properties import partitions, under_spark_submit
 from streaming.spark.session import parse_tasks, session
@@ -84,7 +85,15 @@ def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
         )
         stack.callback(telemetry.close)
         told, observers = receipts.published, telemetry.observers
-        publish = Publish(sessions.open("batches"), lake, checkpoint, epoch, published=told, observers=observers)
+        publish = Publish(
+            sessions.open("batches"),
+            lake,
+            checkpoint,
+            epoch,
+            explain=settings.explain,
+            published=told,
+            observers=observers,
+        )
         audit = Audit(spark, settings, checkpoint, login, sessions.open("audit"), receipts, publish, stop)
         watch = InputWatch(settings.input, stop)
         quiet = lambda: publish.batches > 0 and not publish.under_way and (lake is None or lake.idle)  # noqa: E731
@@ -122,7 +131,12 @@ def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
 def query(spark: SparkSession, settings: Settings, options: SourceOptions, publish: Publish) -> StreamingQuery:
     """Starts the query: the picture above up to Spark's commit."""
     packets = drops.stream(spark, options)
-    changes = returns.changes(packets, checkpoint_url=settings.checkpoint, with_loaded=settings.lake is not None)
+    changes = returns.changes(
+        packets,
+        checkpoint_url=settings.checkpoint,
+        with_loaded=settings.lake is not None,
+        with_corrections=CORRECTIONS in settings.explain,
+    )
     writer = changes.writeStream.foreachBatch(publish).queryName("stocketl")
     writer = writer.option("checkpointLocation", hadoop_url(settings.checkpoint))
     return writer.trigger(processingTime="0 seconds").start()  # the source has its own pace

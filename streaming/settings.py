@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from streaming.errors import SettingsError
 from streaming.masking import masked
@@ -28,6 +28,8 @@ PREFIX = "STOCKETL_"
 LOCATIONS = ("input", "success", "failed", "receipts", "checkpoint", "lake")
 EMBEDDED = "embedded in"
 DEFAULT_HOME = "./stocketl-home"
+CORRECTIONS, DATES, SUSPECTS = EXPLAIN = ("corrections", "dates", "suspects")
+"""The tables that are kept beside the wide ones, unless the setting `explain` leaves one out."""
 
 _INTERNAL = {"STOCKETL_FAULT"}  # streaming.faults
 _BESIDE = {"STOCKETL_MAVEN_MIRROR"}  # streaming.spark.maven: read before there are settings
@@ -68,6 +70,19 @@ def size(value: object) -> int:
     return int(found[1]) * _BYTES[(found[2] or "").upper()]
 
 
+def tables(value: object) -> tuple[str, ...]:
+    """`corrections,dates` as (corrections, dates), `none` as nothing; raises ValueError."""
+    if isinstance(value, tuple):  # a default
+        return value
+    named = [name.strip().lower() for name in str(value).split(",")]
+    if named == ["none"]:
+        return ()
+    if not named or not set(named) <= set(EXPLAIN):
+        msg = f"expected some of {', '.join(EXPLAIN)}, with commas between them, or none"
+        raise ValueError(msg)
+    return tuple(name for name in EXPLAIN if name in named)
+
+
 def _database(value: object) -> str | None:
     if value is None:
         return None
@@ -93,6 +108,7 @@ OptionalLocation = Annotated[str | None, BeforeValidator(_location_or_none)]
 Seconds = Annotated[float, BeforeValidator(seconds)]
 KeptFor = Annotated[float | None, BeforeValidator(kept_for)]
 Bytes = Annotated[int, BeforeValidator(size)]
+Tables = Annotated[tuple[str, ...], NoDecode, BeforeValidator(tables)]
 
 
 class Settings(BaseSettings):
@@ -150,6 +166,10 @@ class Settings(BaseSettings):
     audit_every: Seconds = Field(
         default=86_400.0,
         description="pause between two audits, which compare state, ledger and tables as a whole (24h)",
+    )
+    explain: Tables = Field(
+        default=EXPLAIN,
+        description="tables kept beside the wide ones, with commas between them (corrections,dates,suspects; none)",
     )
     metrics: Literal["none", "cloudwatch"] = Field(
         default="none", description="where the job's figures are sent: none or cloudwatch"

@@ -8,14 +8,18 @@ returns would be wrong from then on without a word. The same happens with a stat
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from psycopg2.extras import execute_values
 
+from streaming.corrections import NAMES, Did
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.fingerprint import NOTHING, Fingerprint, joined
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from psycopg2.extensions import cursor
 
     from streaming.checkpoint.checkpoint import Checkpoint
@@ -29,15 +33,15 @@ OLDER = -1  # stands for all buckets of a database that is older than the finger
 Reading = dict[str, int | str]
 
 
-def readings(facts: list[Fact]) -> dict[str, Reading]:
-    """What a batch has read of each drop, by seq as text: the same however the drop was cut into tasks."""
+def readings(facts: list[Fact], did: Mapping[int, Did]) -> dict[str, Reading]:
+    """What a batch has read of each drop and done with it, by seq as text: however the drop was cut into tasks."""
     found: dict[str, Reading] = {}
     for fact in facts:
         reading = found.setdefault(str(fact.seq), dict.fromkeys(_COUNTS, 0) | {"content": "0"})
         for name in _COUNTS:
             reading[name] += getattr(fact, name)
         reading["content"] = joined(str(reading["content"]), fact.content)
-    return found
+    return {seq: reading | asdict(did.get(int(seq), Did())) for seq, reading in found.items()}
 
 
 def record(cur: cursor, checkpoint: Checkpoint, batch_id: int, batch: Batch) -> None:
@@ -50,7 +54,7 @@ def record(cur: cursor, checkpoint: Checkpoint, batch_id: int, batch: Batch) -> 
             raise CheckpointError(drifted(checkpoint.url, bucket, last, expected, before))
     cur.execute(
         "INSERT INTO stocketl.readings (checkpoint_id, batch_id, drops) VALUES (%s, %s, %s)",
-        (checkpoint.id, batch_id, json.dumps(readings(batch.facts))),
+        (checkpoint.id, batch_id, json.dumps(readings(batch.facts, batch.did))),
     )
     cur.execute(
         "DELETE FROM stocketl.readings WHERE checkpoint_id = %s AND batch_id <= %s",
@@ -118,18 +122,27 @@ def _compare_readings(cur: cursor, checkpoint: Checkpoint, batch_id: int, batch:
     expected: dict[str, Reading] = next((drops for (drops,) in cur.fetchall()), {})
     names = {str(fact.seq): fact.key for fact in batch.facts}
     failures = {str(fact.seq): fact.failure for fact in batch.facts if fact.failure}
-    for seq, now in readings(batch.facts).items():
+    for seq, now in readings(batch.facts, batch.did).items():
         was = expected.get(seq)
-        if was is not None and not was.items() <= now.items():  # an older version has noted less
+        if was is None or was.items() <= now.items():  # an older version has noted less
+            continue
+        told = f"expected {_told(was)}, got {_told({name: now[name] for name in was})}"
+        drop = f"batch {batch_id} is in the database, but drop {seq} ({names[seq]!r})"
+        if all(was[name] == now[name] for name in was if name not in NAMES):
             msg = (
-                f"batch {batch_id} is in the database, but drop {seq} ({names[seq]!r}) no longer reads the same: "
-                f"expected {_told(was)}, got {_told(now)} ({failures.get(seq, 'no failure')}). Its bytes are gone or "
-                "others, or an option has changed how files are read; going on would write wrong returns. Nothing was "
-                f"written. Put the option back, or the bytes with their old time (in a folder: `cp -p FILE "
-                f"INPUT/.claims/{seq}`; on S3: the version), or start anew: {START_AGAIN}."
+                f"{drop} now does something else to the cells: {told}. The state in the checkpoint {checkpoint.url} "
+                "is not the one that the batch began with. Nothing was written. Was a part of the checkpoint or of "
+                f"the database restored from a copy? Restore both from the same moment, or start anew: {START_AGAIN}."
             )
             raise CheckpointError(msg)
+        msg = (
+            f"{drop} no longer reads the same: {told} ({failures.get(seq, 'no failure')}). Its bytes are gone or "
+            "others, or an option has changed how files are read; going on would write wrong returns. Nothing was "
+            f"written. Put the option back, or the bytes with their old time (in a folder: `cp -p FILE "
+            f"INPUT/.claims/{seq}`; on S3: the version), or start anew: {START_AGAIN}."
+        )
+        raise CheckpointError(msg)
 
 
 def _told(reading: Reading) -> str:
-    return ", ".join(f"{name} {reading[name]}" for name in (*_COUNTS, "content") if name in reading)
+    return ", ".join(f"{name} {reading[name]}" for name in (*_COUNTS, "content", *NAMES) if name in reading)

@@ -1,4 +1,4 @@
-"""If there are too many changes to pass through Spark, the state's worker writes a file and the driver reads it.
+"""If rows are too many to pass through Spark, the state's worker writes a file and the driver reads it.
 
 Delivery: a replay writes the file of a batch and bucket again. It is removed once the batch is published.
 A million changes are 33 MB, which Java would hold three times over on their way.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streaming.errors import StorageError
-from streaming.packets import Changes
 from streaming.storage.locations import open_place
 from streaming.storage.place import discard
 
@@ -23,19 +22,19 @@ class Handover:
     def __init__(self, checkpoint_url: str) -> None:
         self._place = open_place(f"{checkpoint_url}/handover")
 
-    def write(self, batch_id: int, bucket: int, changes: Changes) -> str:
-        """The key of the new file."""
-        key = f"{batch_id}-{bucket}.arrow"
-        self._place.put(key, changes.to_buffer(), durable=False)
+    def write(self, batch_id: int, name: int | str, payload: bytes) -> str:
+        """The key of the new file. name: of what it holds; a replay gives the same."""
+        key = f"{batch_id}-{name}.arrow"
+        self._place.put(key, payload, durable=False)
         return key
 
-    def read(self, key: str) -> Changes:
+    def read(self, key: str) -> bytes:
         """What was written. Raises StorageError if it is gone: the batch is tried again and writes it again."""
         data = self._place.get(key)
         if data is None:
-            msg = f"{self._place.url}/{key} is gone: expected the changes of the batch under way"
+            msg = f"{self._place.url}/{key} is gone: expected what the batch under way has worked out"
             raise StorageError(msg)
-        return Changes.from_buffer(data)
+        return data
 
     def remove(self, keys: Iterable[str]) -> None:
         """Removes those of the files that are there."""

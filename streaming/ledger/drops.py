@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
+from streaming.corrections import NAMES, Did
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.fingerprint import NOTHING, hexadecimal, joined
+from streaming.ledger import corrections
 from streaming.ticks.expected import expected
 from streaming.ticks.parse import every_row_rejected
 from streaming.ticks.rules import BEFORE
@@ -18,6 +21,7 @@ from streaming.ticks.told import CONFLICT, UNREADABLE_VOLUME, second_key_failure
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    import pyarrow as pa
     from psycopg2.extensions import cursor
 
     from streaming.packets import Fact, Note, Superseded
@@ -29,7 +33,11 @@ NO_CONTENT = hexadecimal(NOTHING.sum)
 
 
 class Body(TypedDict):
-    """What a receipt says. end, first_end: how far a drop that goes on has come, and how far its first batch came."""
+    """What a receipt says. end, first_end: how far a drop that goes on has come, and how far its first batch came.
+
+    corrections: rows of `stocketl.corrections`, None if they are not kept. If an older version has begun the drop, it
+    lacks this and what the drop did.
+    """
 
     seq: int
     key: str
@@ -45,6 +53,12 @@ class Body(TypedDict):
     rows_duplicate: int
     rows_rejected: int
     rows_passed_over: int
+    cells_new: NotRequired[int]
+    cells_changed: NotRequired[int]
+    cells_same: NotRequired[int]
+    returns_rewritten: NotRequired[int]
+    tickers_new: NotRequired[int]
+    corrections: NotRequired[int | None]
     conflicts: int
     repeats: NotRequired[int]
     volume_unreadable: int
@@ -73,14 +87,18 @@ def record_drops(
     *,
     duplicates: Mapping[int, Superseded],
     rejects: Mapping[int, list[Reject]],
+    did: Mapping[int, Did],
+    corrected: pa.Table | None = None,
 ) -> list[Body]:
     """Adds the facts of this batch to their drops. Returns the receipts of the drops that end in it, in seq order.
 
     facts: of one span each, in order of (seq, start). duplicates: by seq, rows of a drop that an earlier span loaded
-    and a later one gave again. rejects: by seq, the first ones in this batch. Raises CheckpointError if a drop is
-    finished already, or goes on without having begun.
+    and a later one gave again. rejects: by seq, the first ones in this batch. did: by seq, what this batch did of a
+    drop. corrected: the cells that the drops changed, None if they are not to be kept. Raises CheckpointError if a drop
+    is finished already, or goes on without having begun.
     """
     bodies = _begun(cur, checkpoint_id, facts)
+    begun = set(bodies)
     lines: dict[int, int] = Counter()
     for fact in facts:
         body = bodies.setdefault(fact.seq, _new_body(fact, checkpoint_id))
@@ -96,6 +114,8 @@ def record_drops(
         bodies[seq]["rows_loaded"] -= found_again.rows
         bodies[seq]["rows_duplicate"] += found_again.rows
         bodies[seq]["conflicts"] += found_again.conflicts
+    _add_did(bodies, did)
+    _correct(cur, bodies, begun, corrected)
     finished = [bodies[seq] for seq in sorted({fact.seq for fact in facts if fact.last})]
     if finished:
         cur.execute("SELECT clock_timestamp()")
@@ -176,6 +196,12 @@ def _new_body(fact: Fact, checkpoint_id: str) -> Body:
         "rows_duplicate": 0,
         "rows_rejected": 0,
         "rows_passed_over": 0,
+        "cells_new": 0,
+        "cells_changed": 0,
+        "cells_same": 0,
+        "returns_rewritten": 0,
+        "tickers_new": 0,
+        "corrections": 0,
         "conflicts": 0,
         "volume_unreadable": 0,
         "reasons": {},
@@ -216,6 +242,25 @@ def _add(body: Body, fact: Fact) -> None:
     body["last_date"] = max(filter(None, (body["last_date"], fact.last_date)), default=None)
     if body["reason"] is None and fact.failure is not None:
         body["reason"] = storable(fact.failure)
+
+
+def _add_did(bodies: dict[int, Body], did: Mapping[int, Did]) -> None:
+    for seq, body in bodies.items():
+        if "cells_new" in body and seq in did:
+            counts = Did(**{name: cast("dict[str, int]", body)[name] for name in NAMES}) + did[seq]
+            cast("dict[str, object]", body).update(asdict(counts))
+
+
+def _correct(cur: cursor, bodies: dict[int, Body], begun: set[int], corrected: pa.Table | None) -> None:
+    """Writes what is to be kept of the drops. If a part of a drop is not kept, the rest is not kept either."""
+    kept = [seq for seq, body in bodies.items() if body.get("corrections") is not None]
+    if corrected is None:
+        corrections.forget(cur, begun.intersection(kept))
+        for seq in kept:
+            bodies[seq]["corrections"] = None
+        return
+    for seq, more in corrections.record(cur, corrected, of=kept, begun=begun).items():
+        bodies[seq]["corrections"] = (bodies[seq].get("corrections") or 0) + more
 
 
 def _begun_before_profiles(body: Body, fact: Fact) -> None:
@@ -261,6 +306,9 @@ def _write(cur: cursor, batch_id: int, bodies: dict[int, Body], lines: Mapping[i
             rows_loaded = excluded.rows_loaded, rows_duplicate = excluded.rows_duplicate,
             rows_rejected = excluded.rows_rejected, rows_passed_over = excluded.rows_passed_over,
             conflicts = excluded.conflicts, volume_unreadable = excluded.volume_unreadable,
+            cells_new = excluded.cells_new, cells_changed = excluded.cells_changed, cells_same = excluded.cells_same,
+            returns_rewritten = excluded.returns_rewritten, tickers_new = excluded.tickers_new,
+            corrections = excluded.corrections,
             first_date = excluded.first_date, last_date = excluded.last_date, content = excluded.content,
             batch_id = excluded.batch_id, loaded_at = excluded.loaded_at
         """,

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from streaming.checkpoint.offset import Span, batch_digest
+from streaming.corrections import Corrections, Did
 from streaming.descriptors import Descriptors
 from streaming.fingerprint import Fingerprint
 from streaming.lake.rows import RowsFile
@@ -19,6 +20,9 @@ from streaming.ledger.drops import REJECTS_IN_RECEIPT, Reject
 from streaming.packets import (
     CHANGES,
     CHANGES_FILE,
+    CORRECTIONS,
+    CORRECTIONS_FILE,
+    DID,
     DUPLICATES,
     FACTS,
     FINGERPRINT,
@@ -55,9 +59,10 @@ class Batch:
     """What one micro-batch brings to the driver.
 
     replaced: rows that a later one of their drop replaced; files: rows that wait in the lake's outbox already;
-    handed_over: files from which `changes` were read.
+    handed_over: files from which changes and corrections were read.
     fingerprints: by the key of a bucket in the state, all its cells before and after the batch.
-    held: what each Java that worked on the state has open.
+    held: what each Java that worked on the state has open. did: by seq, what the batch did of each drop; corrections:
+    the cells that its drops changed, none if nobody asked for them.
     """
 
     changes: Changes
@@ -70,6 +75,8 @@ class Batch:
     handed_over: list[str] = field(default_factory=list)
     fingerprints: dict[int, tuple[Fingerprint, Fingerprint]] = field(default_factory=dict)
     held: list[Descriptors] = field(default_factory=list)
+    did: dict[int, Did] = field(default_factory=dict)
+    corrections: list[pa.Table] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
@@ -84,26 +91,39 @@ def collect(frame: DataFrame, handover: Handover) -> Batch:
     def of_kind(kind: str) -> list[Row]:
         return [row for row in rows if row.kind == kind]
 
-    handed_over = [row.payload.decode() for row in of_kind(CHANGES_FILE)]
-    changes = [Changes.from_buffer(row.payload) for row in of_kind(CHANGES)]
-    again: dict[int, Counter[str]] = {}
-    for row in of_kind(DUPLICATES):
-        for seq, found in json.loads(row.payload).items():
-            again.setdefault(int(seq), Counter()).update(found)
+    files = {kind: [row.payload.decode() for row in of_kind(kind)] for kind in (CHANGES_FILE, CORRECTIONS_FILE)}
+    changes = [row.payload for row in of_kind(CHANGES)] + list(map(handover.read, files[CHANGES_FILE]))
+    corrections = [row.payload for row in of_kind(CORRECTIONS)] + list(map(handover.read, files[CORRECTIONS_FILE]))
     return Batch(
-        changes=_joined([*changes, *map(handover.read, handed_over)]),
+        changes=_joined([Changes.from_buffer(payload) for payload in changes]),
         facts=[Fact.from_json(row.payload) for row in of_kind(FACTS)],
         rejects={(row.seq, row.part): Rejects.from_buffer(row.payload) for row in of_kind(REJECTS)},
         loaded=[ipc_table(row.payload) for row in of_kind(LOADED)],
-        duplicates={
-            seq: Superseded(found["rows"], found["conflicts"], found["earlier"]) for seq, found in again.items()
-        },
+        duplicates=_duplicates(of_kind(DUPLICATES)),
         replaced=[ipc_table(row.payload) for row in of_kind(REPLACED)],
         files=[RowsFile(**json.loads(row.payload)) for row in of_kind(LOADED_FILE)],
-        handed_over=handed_over,
+        handed_over=[key for keys in files.values() for key in keys],
         fingerprints={row.bucket: _fingerprints(row.payload) for row in of_kind(FINGERPRINT)},
         held=[Descriptors.from_json(row.payload) for row in of_kind(HELD)],
+        did=_did(of_kind(DID)),
+        corrections=[ipc_table(payload) for payload in corrections],
     )
+
+
+def _duplicates(rows: list[Row]) -> dict[int, Superseded]:
+    again: dict[int, Counter[str]] = {}
+    for row in rows:
+        for seq, found in json.loads(row.payload).items():
+            again.setdefault(int(seq), Counter()).update(found)
+    return {seq: Superseded(found["rows"], found["conflicts"], found["earlier"]) for seq, found in again.items()}
+
+
+def _did(rows: list[Row]) -> dict[int, Did]:
+    did: dict[int, Did] = {}
+    for row in rows:
+        for seq, of_bucket in json.loads(row.payload).items():
+            did[int(seq)] = did.get(int(seq), Did()) + Did(**of_bucket)
+    return did
 
 
 def _fingerprints(payload: bytes) -> tuple[Fingerprint, Fingerprint]:
@@ -167,6 +187,11 @@ def loaded_table(batch: Batch) -> pa.Table:
 def replaced_table(batch: Batch) -> pa.Table:
     """Columns seq, line, date, id, price, volume, as the lake keeps them: lines as `number_lines` has them."""
     return pa.concat_tables([Replaced.empty().to_table(), *batch.replaced])
+
+
+def corrections_table(batch: Batch) -> pa.Table:
+    """The columns of `corrections.SCHEMA`: the cells that the drops of the batch changed."""
+    return pa.concat_tables([Corrections.empty().to_table(), *batch.corrections])
 
 
 def rejects_table(batch: Batch) -> pa.Table:

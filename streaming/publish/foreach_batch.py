@@ -22,6 +22,7 @@ from streaming.ledger.profiles import record_profiles
 from streaming.publish import wide
 from streaming.publish.batch import (
     collect,
+    corrections_table,
     first_rejects,
     loaded_before_and_again,
     loaded_table,
@@ -31,11 +32,12 @@ from streaming.publish.batch import (
 )
 from streaming.publish.upkeep import Upkeep
 from streaming.publish.widening import Widening
+from streaming.settings import CORRECTIONS, EXPLAIN
 from streaming.telemetry.observer import Published, Written
 from streaming.ticks.rules import BEFORE, BUILT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from psycopg2.extensions import cursor
     from pyspark.sql import DataFrame
@@ -69,7 +71,8 @@ class Steps:
 class Publish:
     """The `foreachBatch` function: first collects the whole frame, then writes. Counts batches, keeps its error.
 
-    published: gets the number of each batch once its rows can be seen; observers: get what came of it.
+    explain: the tables that are kept beside the wide ones, see the setting; published: gets the number of each batch
+    once its rows can be seen; observers: get what came of it.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Publish:
         checkpoint: Checkpoint,
         epoch: int,
         *,
+        explain: Collection[str] = EXPLAIN,
         published: Callable[[int], None],
         observers: Sequence[Observer],
     ) -> None:
@@ -90,6 +94,7 @@ class Publish:
         self._checkpoint_id = checkpoint.id
         self._handover = Handover(checkpoint.url)
         self._epoch = epoch
+        self._explain = explain
         self._published = published
         self._observers = observers
         self.error: BaseException | None = None
@@ -165,7 +170,14 @@ class Publish:
         cells = wide.write(cur, batch.changes, places, self._upkeep.rewritten)
         record_profiles(cur, self._profiles(batch, batch_id))
         ended = record_drops(
-            cur, self._checkpoint_id, batch_id, batch.facts, duplicates=batch.duplicates, rejects=first_rejects(batch)
+            cur,
+            self._checkpoint_id,
+            batch_id,
+            batch.facts,
+            duplicates=batch.duplicates,
+            rejects=first_rejects(batch),
+            did=batch.did,
+            corrected=corrections_table(batch) if CORRECTIONS in self._explain else None,
         )
         batches.finish_batch(cur, self._checkpoint_id, batch_id, cells)
         return Written(cells, ended, alike)

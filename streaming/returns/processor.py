@@ -23,6 +23,9 @@ from streaming.lake.rows import write_of_bucket
 from streaming.packets import (
     CHANGES,
     CHANGES_FILE,
+    CORRECTIONS,
+    CORRECTIONS_FILE,
+    DID,
     DUPLICATES,
     FINGERPRINT,
     HELD,
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.streaming.stateful_processor import MapState
 
+    from streaming.corrections import Corrections
     from streaming.packets import Changes
 
 
@@ -77,15 +81,18 @@ class _StateChunks:
 
 
 class Returns(StatefulProcessor):
-    """One call for each bucket and batch. with_loaded: also gives the ticks that count, for the lake.
+    """One call for each bucket and batch.
+
+    with_loaded: also gives the ticks that count, for the lake; with_corrections: the cells that each drop changed.
 
     If there are few changes and ticks, they are emitted. If there are many, they are written as files beside the
     checkpoint, the same files in a replay, and the names are emitted.
     """
 
-    def __init__(self, *, checkpoint_url: str, with_loaded: bool) -> None:
+    def __init__(self, *, checkpoint_url: str, with_loaded: bool, with_corrections: bool) -> None:
         self._checkpoint_url = checkpoint_url
         self._with_loaded = with_loaded
+        self._with_corrections = with_corrections
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Names the two state variables."""
@@ -149,6 +156,10 @@ class Returns(StatefulProcessor):
         applied = history.apply(ticks, open_seq=int(left_open.iloc[0]) if len(left_open) else None)
         self._index.update((history.index(),))
         out = [Row(bucket, 0, 0, *self._for_the_tables(applied.changes, bucket))]
+        did = {seq: asdict(of_drop) for seq, of_drop in applied.did.items()}
+        out.append(Row(bucket, 0, 0, DID, json.dumps(did).encode()))
+        if self._with_corrections and len(applied.corrections):
+            out.append(Row(bucket, 0, 0, *self._corrections(applied.corrections, bucket)))
         if self._with_loaded:
             out.append(Row(bucket, 0, 0, *self._for_the_lake(Loaded(*applied.loaded), bucket)))
         if applied.duplicates:
@@ -165,7 +176,15 @@ class Returns(StatefulProcessor):
     def _for_the_tables(self, changes: Changes, bucket: int) -> tuple[str, bytes]:
         if len(changes) <= _MANY:
             return CHANGES, changes.to_buffer()
-        return CHANGES_FILE, Handover(self._checkpoint_url).write(_batch_id(), bucket, changes).encode()
+        return CHANGES_FILE, self._handed_over(bucket, changes.to_buffer())
+
+    def _corrections(self, corrections: Corrections, bucket: int) -> tuple[str, bytes]:
+        if len(corrections) <= _MANY:
+            return CORRECTIONS, corrections.to_buffer()
+        return CORRECTIONS_FILE, self._handed_over(f"{bucket}-corrections", corrections.to_buffer())
+
+    def _handed_over(self, name: int | str, payload: bytes) -> bytes:
+        return Handover(self._checkpoint_url).write(_batch_id(), name, payload).encode()
 
     def _for_the_lake(self, loaded: Loaded, bucket: int) -> tuple[str, bytes]:
         if len(loaded.seq) <= _MANY:
@@ -185,10 +204,12 @@ def _batch_id() -> int:
     return int(TaskContext.get().getLocalProperty("streaming.sql.batchId"))  # type: ignore[union-attr,arg-type]  # Spark sets both
 
 
-def changes(packets: DataFrame, *, checkpoint_url: str, with_loaded: bool) -> DataFrame:
+def changes(packets: DataFrame, *, checkpoint_url: str, with_loaded: bool, with_corrections: bool = False) -> DataFrame:
     """Packets of ticks (`PACKET_SCHEMA`) → changes, loaded ticks, duplicates, and all else that came in."""
     return packets.groupBy("bucket").transformWithStateInPandas(
-        statefulProcessor=Returns(checkpoint_url=checkpoint_url, with_loaded=with_loaded),
+        statefulProcessor=Returns(
+            checkpoint_url=checkpoint_url, with_loaded=with_loaded, with_corrections=with_corrections
+        ),
         outputStructType=PACKET_SCHEMA,
         outputMode="Append",
         timeMode="None",

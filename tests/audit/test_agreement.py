@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import threading
 from dataclasses import replace
@@ -13,6 +14,7 @@ from ledger_rows import fact
 
 from streaming.audit import agreement
 from streaming.checkpoint.checkpoint import Checkpoint
+from streaming.corrections import Did
 from streaming.database.transactions import Transactions
 from streaming.errors import CheckpointError
 from streaming.fingerprint import NOTHING, Fingerprint
@@ -84,6 +86,22 @@ def test_a_replay_of_any_part_that_reads_something_else_is_refused(run: Run, par
         CheckpointError, match=rf"drop \d \('{re.escape(key)}'\) no longer reads the same: expected rows_"
     ):
         replay(run, 0, batch(other, {}))
+
+
+def test_a_replay_that_does_something_else_to_the_cells_is_refused(run: Run) -> None:
+    """It reads the same and counts otherwise: the state that it began with is another one."""
+    record(run, 0, replace(batch(PARTS, {}), did={1: Did(cells_new=2), 2: Did(cells_new=7)}))
+    replay(run, 0, replace(batch(PARTS, {}), did={1: Did(cells_new=2), 2: Did(cells_new=7)}))
+    with pytest.raises(CheckpointError, match=r"drop 2 .* something else to the cells: .*cells_new 7.*cells_new 6"):
+        replay(run, 0, replace(batch(PARTS, {}), did={1: Did(cells_new=2), 2: Did(cells_new=6, cells_same=1)}))
+
+
+def test_a_batch_that_an_older_version_has_written_is_compared_with_what_that_one_noted(run: Run) -> None:
+    """It has not counted what the drops did, so that is not asked for."""
+    record(run, 0, batch(PARTS, {}))
+    drops = {seq: {"rows_read": 3} for seq in ("1",)}
+    run(lambda cur: cur.execute("UPDATE stocketl.readings SET drops = %s", (json.dumps(drops),)))
+    replay(run, 0, replace(batch(PARTS, {}), did={1: Did(cells_new=2), 2: Did(cells_new=7)}))
 
 
 def test_a_replay_that_leaves_another_state_is_refused(run: Run) -> None:

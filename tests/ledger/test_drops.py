@@ -59,6 +59,12 @@ def test_a_drop_of_one_part_is_one_row_and_one_receipt(run: Run) -> None:
         "rows_duplicate": 2,
         "rows_rejected": 1,
         "rows_passed_over": 3,
+        "cells_new": 5,
+        "cells_changed": 0,
+        "cells_same": 0,
+        "returns_rewritten": 0,
+        "tickers_new": 0,
+        "corrections": None,
         "conflicts": 1,
         "repeats": 1,
         "volume_unreadable": 1,
@@ -81,6 +87,7 @@ def test_a_drop_of_one_part_is_one_row_and_one_receipt(run: Run) -> None:
             *(4, "4.csv", "e", None, 10, modified, "loaded", None, 8, 5, 2, 1),
             *(dt.date(2024, 1, 1), dt.date(2024, 2, 1), "c", 0, dt.datetime.fromisoformat(body["loaded_at"])),
             *("0000000000000000", "2", 1, 1, 3),
+            *(5, 0, 0, 0, 0, None),
         )
     ]
     assert run(lambda cur: outbox.unwritten_receipts(cur, "c", 0)) == [

@@ -6,7 +6,7 @@ import itertools
 import random
 
 import pytest
-from drops_oracle import DropsOracle, Rows, add, replayed
+from drops_oracle import Rows, add, history, oracle_of, replayed
 from extent import extent
 from history_oracle import Bucket, Packet, Row
 from hypothesis import given, settings
@@ -22,14 +22,6 @@ rows = st.tuples(
     st.sampled_from([None, None, 0, 7]),
 )
 drops = st.lists(st.lists(st.lists(rows, max_size=6), min_size=1, max_size=3), max_size=8)
-
-
-def oracle_of(packets: list[Packet]) -> DropsOracle:
-    """Of whole drops, one after the other."""
-    oracle = DropsOracle()
-    for seq, parts in itertools.groupby(packets, key=lambda packet: packet[0]):
-        oracle.drop(seq, [row for _, part in parts for row in part])
-    return oracle
 
 
 def told(packets: list[Packet], borders: list[int], chunk_cells: int) -> tuple[dict[int, Did], Rows]:
@@ -61,27 +53,6 @@ def test_any_drops_in_any_batches_do_what_they_do_one_after_the_other(
     """Counts and corrections are those of the oracle, wherever batches and drops are cut."""
     packets = [(seq, part) for seq, drop in enumerate(parts, start=1) for part in drop]
     check(packets, sorted(cut for cut in cuts if 0 < cut < len(packets)), chunk_cells)
-
-
-def history(seed: int) -> list[Packet]:
-    """Days of eleven tickers in parts; late dates, corrections, files dropped twice, volumes that come later."""
-    chance, packets = random.Random(seed), list[Packet]()  # noqa: S311 (a seed, not a secret)
-    for seq in range(1, 31):
-        kind = chance.choice(["day", "day", "late", "correction", "again"])
-        if kind == "again" and packets:
-            again = chance.choice(packets)[0]
-            packets += [(seq, rows) for of_seq, rows in list(packets) if of_seq == again]
-            continue
-        dates = [seq] if kind == "day" else chance.sample(range(40), chance.randint(1, 6))
-        rows: list[Row] = [
-            (date, f"{ticker:03d}", chance.choice([1.5, 2.25, 0.7]), chance.choice([None, 5, 6]))
-            for date in dates
-            for ticker in range(11)
-            if chance.random() < 0.5
-        ]
-        size = max(1, len(rows) // chance.randint(1, 4))
-        packets += [(seq, rows[at : at + size]) for at in range(0, max(len(rows), 1), size)]
-    return packets
 
 
 @pytest.mark.parametrize("seed", range(extent(4, 20)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import random
 from typing import TYPE_CHECKING
 
 from streaming.corrections import Corrections, Did
@@ -10,7 +12,7 @@ from streaming.corrections import Corrections, Did
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from history_oracle import Row
+    from history_oracle import Packet, Row
 
 _EPOCH = dt.date(1970, 1, 1)
 
@@ -89,3 +91,33 @@ def replayed(tables: Tables, rows: Rows, first: dict[int, Tables], since: int, u
                 found[tuple(key)] = after
         found |= first.get(seq, {})
     return found
+
+
+def oracle_of(packets: list[Packet]) -> DropsOracle:
+    """Of whole drops, one after the other."""
+    oracle = DropsOracle()
+    for seq, parts in itertools.groupby(packets, key=lambda packet: packet[0]):
+        oracle.drop(seq, [row for _, part in parts for row in part])
+    return oracle
+
+
+def history(seed: int) -> list[Packet]:
+    """Days of eleven tickers in parts; late dates, corrections, files dropped twice, volumes that come later."""
+    chance = random.Random(seed)  # noqa: S311 (a seed, not a secret)
+    packets: list[Packet] = []
+    for seq in range(1, 31):
+        kind = chance.choice(["day", "day", "late", "correction", "again"])
+        if kind == "again" and packets:
+            again = chance.choice(packets)[0]
+            packets += [(seq, rows) for of_seq, rows in list(packets) if of_seq == again]
+            continue
+        dates = [seq] if kind == "day" else chance.sample(range(40), chance.randint(1, 6))
+        rows: list[Row] = [
+            (date, f"{ticker:03d}", chance.choice([1.5, 2.25, 0.7]), chance.choice([None, 5, 6]))
+            for date in dates
+            for ticker in range(11)
+            if chance.random() < 0.5
+        ]
+        size = max(1, len(rows) // chance.randint(1, 4))
+        packets += [(seq, rows[at : at + size]) for at in range(0, max(len(rows), 1), size)]
+    return packets

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from streaming.corrections import Did
 from streaming.ledger import batches
 from streaming.ledger.drops import Reject, record_drops
 from streaming.packets import Fact, Superseded
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Run = Callable[[Callable[[Any], Any]], Any]
 
@@ -26,18 +31,35 @@ def fact(seq: int, *, loaded: int = 0, duplicate: int = 0, rejected: int = 0, **
     return Fact(**{"seq": seq, **values, **counts, "rows_rejected": rejected, **others})
 
 
-def record(
+def record(  # noqa: PLR0917 (what a batch brings)
     run: Run,
     batch_id: int,
     facts: list[Fact],
     duplicates: dict[int, Superseded] | None = None,
     rejects: dict[int, list[Reject]] | None = None,
+    did: dict[int, Did] | None = None,
+    corrected: pa.Table | None = None,
 ) -> Any:
-    """A batch with these drops; the receipts of those that end in it."""
+    """A batch with these drops; the receipts of those that end in it. Unless told otherwise, every cell is new."""
+    again = duplicates or {}
+    loaded: Counter[int] = Counter()
+    for one in facts:
+        loaded[one.seq] += one.rows_loaded
+    loaded.subtract({seq: found.rows for seq, found in again.items()})
+    all_new = {seq: Did(cells_new=rows) for seq, rows in loaded.items()}
 
     def work(cur: Any) -> Any:
         assert batches.begin_batch(cur, "c", batch_id, 1, f"digest {batch_id}", len(facts))
-        finished = record_drops(cur, "c", batch_id, facts, duplicates=duplicates or {}, rejects=rejects or {})
+        finished = record_drops(
+            cur,
+            "c",
+            batch_id,
+            facts,
+            duplicates=again,
+            rejects=rejects or {},
+            did=all_new if did is None else did,
+            corrected=corrected,
+        )
         batches.finish_batch(cur, "c", batch_id, 0)
         return finished
 

@@ -79,7 +79,16 @@ class LoadedHome:
             assert batches.begin_batch(cur, "c", seq, 1, batch_digest([span]), 1)
             places = tickers.place_tickers(cur, applied.changes.ids, planned)
             cells = wide.write(cur, applied.changes, places)
-            record_drops(cur, "c", seq, [fact], duplicates=applied.duplicates, rejects={seq: first} if first else {})
+            record_drops(
+                cur,
+                "c",
+                seq,
+                [fact],
+                duplicates=applied.duplicates,
+                rejects={seq: first} if first else {},
+                did=applied.did,
+                corrected=applied.corrections.to_table(),
+            )
             batches.finish_batch(cur, "c", seq, cells)
 
         Widening(self._transactions, self._transactions.run(_epoch)).run(applied.changes.ids, write)

@@ -1,0 +1,123 @@
+"""`stocketl.corrections` and the counts of `stocketl.drops` on a real PostgreSQL, against the oracle of drops."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from drops_oracle import DropsOracle, history, oracle_of
+from extent import extent
+from history_oracle import Bucket, Packet, Row
+from ledger_rows import Run, fact, query, record
+
+from streaming.corrections import NAMES, Did
+
+if TYPE_CHECKING:
+    from streaming.packets import Fact
+
+_ROWS = """
+    SELECT seq, date - DATE '1970-01-01', id, price_before, return_before, volume_before, price_after, return_after,
+           volume_after FROM stocketl.corrections ORDER BY seq, date, id
+"""
+_DID = """
+    SELECT seq, cells_new, cells_changed, cells_same, returns_rewritten, tickers_new FROM stocketl.drops ORDER BY seq
+"""
+_COUNTED = """
+    SELECT d.seq, d.corrections, count(c.seq) FROM stocketl.drops d LEFT JOIN stocketl.corrections c USING (seq)
+    GROUP BY 1, 2 ORDER BY 1
+"""
+
+
+def facts(packets: list[Packet], begin: int, end: int) -> list[Fact]:
+    """Of the packets of a batch, each a part of its drop without two rows of one cell."""
+    parts = {at: sum(seq == packets[at][0] for seq, _ in packets[:at]) for at in range(begin, end)}
+    last = {seq: at for at, (seq, _) in enumerate(packets)}
+    made = []
+    for at in range(begin, end):
+        seq, rows = packets[at]
+        where = {"start": 10 * parts[at], "end": 10 * parts[at] + 10, "last": last[seq] == at, "whole": False}
+        made.append(fact(seq, loaded=len(rows), **where))
+    return made
+
+
+def load(run: Run, packets: list[Packet], borders: list[int], off: range = range(0)) -> None:
+    """The packets in batches that are cut there; in the batches of `off`, corrections are not kept."""
+    bucket = Bucket(30)
+    for number, (begin, end) in enumerate(itertools.pairwise([0, *borders, len(packets)])):
+        following = packets[end][0] if end < len(packets) else None
+        applied = bucket.apply(packets[begin:end], following if packets[end - 1][0] == following else None)
+        corrected = None if number in off else applied.corrections.to_table()
+        record(run, number, facts(packets, begin, end), applied.duplicates, did=applied.did, corrected=corrected)
+
+
+def expected(oracle: DropsOracle, seqs: set[int] | None = None) -> list[tuple[Any, ...]]:
+    rows = (
+        (*key, *before, *after) for key, (before, after) in oracle.corrections.items() if seqs is None or key[0] in seqs
+    )
+    return sorted(rows, key=lambda row: row[:3])
+
+
+def counts(oracle: DropsOracle) -> list[tuple[int, ...]]:
+    return [
+        (seq, did.cells_new, did.cells_changed, did.cells_same, did.returns_rewritten, did.tickers_new)
+        for seq, did in oracle.did.items()
+    ]
+
+
+@pytest.mark.parametrize("seed", range(extent(3, 12)))
+def test_rows_and_counts_are_those_of_the_drops_one_after_the_other(run: Run, seed: int) -> None:
+    """However they were cut into batches; and each drop knows how many rows it has."""
+    packets, chance = history(seed), random.Random(seed)  # noqa: S311 (a seed, not a secret)
+    oracle = oracle_of(packets)
+    load(run, packets, sorted(chance.sample(range(1, len(packets)), chance.choice([0, 5, len(packets) - 1]))))
+    assert query(run, _ROWS) == expected(oracle)
+    assert query(run, _DID) == counts(oracle)
+    assert all(known == counted for _, known, counted in query(run, _COUNTED))
+
+
+FIRST: list[Row] = [(1, "A", 1.0, 5), (2, "A", 2.0, 5)]
+
+
+def test_a_drop_that_is_given_twice_changes_nothing(run: Run) -> None:
+    """All of its cells are the same, and it has no row."""
+    load(run, [(1, FIRST), (2, FIRST)], [1])
+    assert query(run, _DID) == [(1, 2, 0, 0, 0, 1), (2, 0, 0, 2, 0, 0)]
+    assert query(run, _COUNTED) == [(1, 0, 0), (2, 0, 0)]
+
+
+def test_a_part_that_changes_a_cell_back_removes_its_row(run: Run) -> None:
+    """The rows are those of the whole drop."""
+    parts: list[Packet] = [(2, [(1, "A", 9.0, 5), (2, "A", 3.0, 5)]), (2, [(1, "A", 1.0, 5)])]
+    load(run, [(1, FIRST), *parts], [1, 2])
+    assert query(run, _ROWS) == [(2, 2, "A", 2.0, 1.0, 5, 3.0, 2.0, 5)]
+    assert query(run, _COUNTED) == [(1, 0, 0), (2, 1, 1)]
+
+
+def test_drops_that_come_while_the_table_is_off_are_known_to_have_no_rows(run: Run) -> None:
+    """Their counts are there all the same; a drop of which a part came so has none either."""
+    restated: list[Row] = [(1, "A", 3.0, 5)]
+    packets: list[Packet] = [(1, FIRST), (2, restated), (3, FIRST), (4, restated), (4, [(2, "A", 5.0, 5)]), (5, FIRST)]
+    load(run, packets, [1, 2, 3, 4, 5], off=range(1, 2))
+    assert query(run, _COUNTED) == [(1, 0, 0), (2, None, 0), (3, 2, 2), (4, 2, 2), (5, 2, 2)]
+    assert query(run, _DID) == counts(oracle_of(packets))
+    assert query(run, _ROWS) == expected(oracle_of(packets), {1, 3, 4, 5})
+
+
+@pytest.mark.parametrize("off", [range(1, 2), range(2, 3)], ids=["first part", "last part"])
+def test_a_drop_of_which_a_part_was_not_kept_has_no_rows(run: Run, off: range) -> None:
+    """Half of what it did would be worse than nothing."""
+    packets: list[Packet] = [(1, FIRST), (2, [(1, "A", 3.0, 5)]), (2, [(2, "A", 5.0, 5)]), (3, FIRST)]
+    load(run, packets, [1, 2, 3], off=off)
+    assert query(run, _COUNTED) == [(1, 0, 0), (2, None, 0), (3, 2, 2)]
+
+
+def test_a_drop_that_an_older_version_has_begun_stays_without_counts(run: Run) -> None:
+    """What its first part did is not known."""
+    record(run, 0, [fact(1, loaded=2, whole=False, last=False)])
+    run(lambda cur: cur.execute("UPDATE stocketl.receipts SET body = body - 'corrections' - %s", (list(NAMES),)))
+    [body] = record(run, 1, [fact(1, loaded=1, whole=False, start=10)], did={1: Did(cells_new=1)})
+    assert query(run, _DID) == [(1, None, None, None, None, None)]
+    assert "cells_new" not in body
+    assert query(run, _COUNTED) == [(1, None, 0)]
