@@ -174,6 +174,23 @@ def verify(**options: object) -> None:
 
 @command(
     help=(
+        "Works out from the lake what is missing of the past in the tables beside the wide ones: stocketl.corrections, "
+        "and what each drop did.\n\n"
+        "Use it after an upgrade of an older database, or if a table was switched off for a while. It may run beside "
+        "a job, and may be stopped and given again. If the lake does not reach back to the first drop, it says so and "
+        "writes nothing."
+    )
+)
+@takes("home", "database", "database_secret", "lake", "explain")
+def fill(**options: object) -> None:
+    """Fills the past of the tables beside the wide ones from the lake."""
+    from streaming.fill import fill as past
+
+    past.fill(_of_a_home(options), typer.echo)
+
+
+@command(
+    help=(
         "Starts again from the files in success/, with a new checkpoint and new tables. Nothing is deleted: what was "
         "there is set aside.\n\n"
         "Use it if the checkpoint is damaged or lost, or does not belong to the database. It first says what it will "

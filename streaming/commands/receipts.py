@@ -12,7 +12,7 @@ from rich.table import Table
 
 from streaming.commands.advice import advice
 from streaming.commands.status import last_drops, moved_to
-from streaming.commands.status_screen import drops_table, named_lines
+from streaming.commands.status_screen import cells_told, drops_table, named_lines
 from streaming.errors import StockETLError
 from streaming.home.database import reading
 from streaming.ledger.fates import FATE
@@ -94,13 +94,14 @@ def _lines(drop: Facts) -> list[tuple[str, str]]:
         ("fate", f"{drop['fate']}: {drop['reason']}" if drop["reason"] else drop["fate"]),
     ]
     if drop["same_as"] is not None:
-        nothing = ", nothing changed" if drop["batch_cells"] == 0 else ""
+        nothing = ", nothing changed" if _changed_nothing(drop) else ""
         lines.append(("content", f"same content as drop {drop['same_as']}{nothing}"))
     if drop["advice"]:
         lines.append(("what to do", drop["advice"]))
     lines += [
         ("file", f"{drop['size']:,} bytes, modified {moment(drop['last_modified'])}"),
         ("rows", _rows_line(drop)),
+        *_cells_lines(drop),
     ]
     if drop["first_date"]:
         lines.append(("dates", f"{drop['first_date']} to {drop['last_date']}"))
@@ -135,6 +136,24 @@ def _told_of_rows(drop: Facts) -> list[tuple[str, str]]:
 def _rows_line(drop: Facts) -> str:
     fates = " + ".join(f"{drop[f'rows_{name}']:,} {name}" for name in ("loaded", "duplicate", "rejected"))
     return f"{drop['rows_read']:,} read = {fates}"
+
+
+def _cells_lines(drop: Facts) -> list[tuple[str, str]]:
+    if "cells_new" not in drop or not drop["rows_loaded"]:
+        return []
+    if drop["cells_new"] is None:
+        return [("cells", "not known: the drop is older than these counts, see `stocketl fill`")]
+    nothing = ": nothing changed" if _changed_nothing(drop) and drop["same_as"] is None else ""
+    tickers = f", {many(drop['tickers_new'], 'new ticker')}" if drop["tickers_new"] else ""
+    return [("cells", f"{cells_told(drop)}{tickers}{nothing}")]
+
+
+def _changed_nothing(drop: Facts) -> bool:
+    """Whether all of its cells were there already; of a drop older than these counts, whether its batch wrote none."""
+    if drop.get("cells_new") is None:
+        return drop["batch_cells"] == 0
+    changed: int = drop["cells_new"] + drop["cells_changed"]
+    return changed == 0
 
 
 def _conflicts_table(drop: Facts) -> Table:

@@ -14,6 +14,7 @@ from psycopg2.extras import RealDictCursor
 
 from streaming.commands.batch_under_way import batch_under_way
 from streaming.commands.verdict import judged
+from streaming.corrections import NAMES
 from streaming.errors import DatabaseError, StockETLError
 from streaming.home import running
 from streaming.home.database import NoDatabaseError, reading
@@ -33,9 +34,11 @@ KINDS = ("prices", "returns", "volume")
 LAST_DROPS = 10
 _FIRST_KEYS = 3
 
+# through JSON, since an older ledger lacks the columns
+_OF_DROP = ", ".join(f"(to_jsonb(d) ->> '{name}')::bigint AS {name}" for name in NAMES)
 _DROPS = f"""
     SELECT d.seq, d.key, {FATE}, d.reason, d.rows_read, d.rows_loaded, d.rows_duplicate, d.rows_rejected,
-           d.loaded_at AS ended_at, r.moved_to
+           {_OF_DROP}, d.loaded_at AS ended_at, r.moved_to
     FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq)
 """  # noqa: S608 (constants)
 _TOTALS = """
@@ -46,6 +49,11 @@ _TOTALS = """
            coalesce(sum(rows_rejected), 0)::bigint AS rows_rejected
     FROM stocketl.drops
 """
+_CELLS = f"""
+    SELECT {", ".join(f"coalesce(sum({name}), 0)::bigint AS {name}" for name in NAMES)},
+           count(*) FILTER (WHERE cells_new IS NULL) AS unknown
+    FROM stocketl.drops
+"""  # noqa: S608 (constants)
 # failed within a day, and no later drop of this key was loaded
 _FAILED_LATELY = """
     SELECT count(*) AS count, min(d.loaded_at) AS first FROM stocketl.drops d
@@ -144,10 +152,18 @@ def _ledger(connected: connection) -> Facts:
         "failed_lately": _rows(connected, _FAILED_LATELY)[0],
         "loading": [_progress(drop) for drop in _rows(connected, _LOADING)],
         "rows": {name: totals[f"rows_{name}"] for name in ("read", "loaded", "duplicate", "rejected")},
+        "cells": _cells(connected),
         "tickers": _rows(connected, "SELECT count(*) AS n FROM stocketl.tickers")[0]["n"],
         "dates": _dates(connected, tables),
         "tables": [{"name": table["name"], "kind": table["kind"], "bytes": table["bytes"]} for table in tables],
     }
+
+
+def _cells(connected: connection) -> Facts | None:
+    """What all drops did, and of how many that is not known; None in a ledger that is older than these counts."""
+    if _rows(connected, "SELECT to_regclass('stocketl.corrections') IS NULL AS missing")[0]["missing"]:
+        return None
+    return _rows(connected, _CELLS)[0]
 
 
 def _audit(connected: connection) -> Facts | None:

@@ -45,10 +45,12 @@ def drops_table(drops: list[Facts]) -> Table:
     table.add_column("key", overflow="fold", ratio=2)
     table.add_column("fate", no_wrap=True)
     table.add_column("loaded", justify="right", no_wrap=True)
+    table.add_column("changed", justify="right", no_wrap=True)
     table.add_column("rejected", justify="right", no_wrap=True)
     table.add_column("reason", overflow="fold", ratio=3)
     for drop in drops:
-        numbers = (f"{drop['rows_loaded']:,}", f"{drop['rows_rejected']:,}")
+        counts = (drop[name] for name in ("rows_loaded", "cells_changed", "rows_rejected"))
+        numbers = ("?" if count is None else f"{count:,}" for count in counts)
         fate = f"[{_COLORS.get(drop['fate'], 'yellow')}]{drop['fate']}[/]"
         table.add_row(str(drop["seq"]), escape(shown(drop["key"])), fate, *numbers, escape(shown(drop["reason"] or "")))
     return table
@@ -99,6 +101,7 @@ def _table_lines(facts: Facts) -> list[tuple[str, str]]:
     span = f", {dates['first']} to {dates['last']}" if dates["count"] else ""
     lines = [
         ("rows", f"{rows['read']:,} read: {fates}"),
+        *_cells_lines(facts["cells"]),
         ("tables", f"{many(facts['tickers'], 'ticker')}, {many(dates['count'], 'date')}{span}"),
     ]
     for kind in _KINDS:
@@ -106,6 +109,19 @@ def _table_lines(facts: Facts) -> list[tuple[str, str]]:
         more = f" in {len(parts)} tables" if len(parts) > 1 else ""
         lines.append((f"  {kind}", decimal(sum(table["bytes"] for table in parts)) + more))
     return lines
+
+
+def _cells_lines(cells: Facts | None) -> list[tuple[str, str]]:
+    if cells is None:
+        return []
+    older = f"; not known of {many(cells['unknown'], 'drop')}, see `stocketl fill`" if cells["unknown"] else ""
+    return [("cells", f"{cells_told(cells)}{older}")]
+
+
+def cells_told(did: Facts) -> str:
+    """What one or many drops did to the cells."""
+    counts = ", ".join(f"{did[f'cells_{name}']:,} {name}" for name in ("new", "changed", "same"))
+    return f"{counts}; {many(did['returns_rewritten'], 'return')} rewritten"
 
 
 def _job_line(job: Facts) -> str:

@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 _COLUMNS = ", ".join(SCHEMA.names)
 _STAGED = "pg_temp.stocketl_corrections"
 _LIKE_IT = f"SELECT {_COLUMNS} FROM stocketl.corrections WITH NO DATA"  # noqa: S608 (constants)
+_TAKE_STAGED = f"""
+    INSERT INTO stocketl.corrections ({_COLUMNS}, at)
+    SELECT {", ".join(f"s.{name}" for name in SCHEMA.names)}, d.loaded_at
+      FROM {_STAGED} s JOIN stocketl.drops d USING (seq) ORDER BY s.seq
+"""  # noqa: S608 (constants)
+_COUNT = """
+    UPDATE stocketl.drops d SET corrections = (SELECT count(*) FROM stocketl.corrections c WHERE c.seq = d.seq)
+     WHERE d.seq = ANY(%s)
+"""
 _REMOVE_STAGED = f"""
     DELETE FROM stocketl.corrections c USING {_STAGED} s
      WHERE c.seq = s.seq AND c.date = s.date AND c.id = s.id RETURNING c.seq
@@ -40,8 +49,7 @@ def record(cur: cursor, rows: pa.Table, *, of: Collection[int], begun: Collectio
     again = _of(rows, begun)
     added: Counter[int] = Counter()
     if again.num_rows:
-        cur.execute(f"CREATE TEMPORARY TABLE stocketl_corrections ON COMMIT DROP AS {_LIKE_IT}")
-        _copy(cur, _STAGED, again)
+        _copy_staged(cur, again)
         cur.execute(_REMOVE_STAGED)
         added.subtract(seq for (seq,) in cur.fetchall())
         rows = rows.filter(pc.or_(pc.invert(_one_of(rows, begun)), _differs(rows)))
@@ -51,10 +59,26 @@ def record(cur: cursor, rows: pa.Table, *, of: Collection[int], begun: Collectio
     return added
 
 
+def fill(cur: cursor, rows: pa.Table, seqs: Collection[int]) -> None:
+    """Writes the rows of drops that ended long ago and have none, as if they had been written then."""
+    if not seqs:
+        return
+    forget(cur, seqs)
+    _copy_staged(cur, _of(rows, seqs))
+    cur.execute(_TAKE_STAGED)
+    cur.execute(_COUNT, (sorted(seqs),))
+    cur.execute(f"DROP TABLE {_STAGED}")
+
+
 def forget(cur: cursor, seqs: Collection[int]) -> None:
     """Removes the rows of these drops."""
     if seqs:
         cur.execute("DELETE FROM stocketl.corrections WHERE seq = ANY(%s)", (sorted(seqs),))
+
+
+def _copy_staged(cur: cursor, rows: pa.Table) -> None:
+    cur.execute(f"CREATE TEMPORARY TABLE stocketl_corrections ON COMMIT DROP AS {_LIKE_IT}")
+    _copy(cur, _STAGED, rows)
 
 
 def _copy(cur: cursor, table: str, rows: pa.Table) -> None:

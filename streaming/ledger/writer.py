@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _LOCKS = 0x73746F63
 
 
-_WRITER, _SCHEMA = 1, 2
+_WRITER, _SCHEMA, _FILL = 1, 2, 3
 
 
 def create(cur: cursor) -> None:
@@ -71,6 +71,12 @@ def take_over(login: str | Login, stop: threading.Event | None = None) -> int:
         return transactions.run(_next_epoch)
     finally:
         transactions.close()
+
+
+def alone_in_the_past(cur: cursor) -> None:
+    """Keeps takeovers and other fills out until the transaction ends. A job goes on beside it."""
+    cur.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", (_LOCKS, _WRITER))
+    cur.execute("SELECT pg_advisory_xact_lock(%s, %s)", (_LOCKS, _FILL))
 
 
 def check_epoch(cur: cursor, epoch: int) -> None:

@@ -105,6 +105,27 @@ def test_a_file_that_is_dropped_twice_is_told(home: LoadedHome, capsys: pytest.C
     }
 
 
+def test_what_a_drop_did_to_the_cells_is_told(home: LoadedHome, capsys: pytest.CaptureFixture[str]) -> None:
+    """New, changed and the same add up to what was loaded; returns that changed and new tickers stand beside it."""
+    head = "date,id,price,volume\n"
+    home.load("first.csv", head + "2024-03-01,1,5,1\n2024-03-04,1,6,1\n")
+    home.load("fixed.csv", head + "2024-03-01,1,4,1\n2024-03-04,1,6,1\n2024-03-04,2,7,1\n")
+    home.load("part.csv", head + "2024-03-04,2,7,\n")
+    home.load("older.csv", head + "2024-03-05,2,8,1\n")
+    home.change("UPDATE stocketl.drops SET cells_new = NULL WHERE seq = 4")
+    told = []
+    for key in ("first.csv", "fixed.csv", "part.csv", "older.csv"):
+        show_drops(of_key(home.settings, key))
+        lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+        told += [line for line in lines if line.startswith("cells ")]
+    assert told == [
+        "cells 2 new, 0 changed, 0 same; 0 returns rewritten, 1 new ticker",
+        "cells 1 new, 1 changed, 1 same; 1 return rewritten, 1 new ticker",
+        "cells 0 new, 0 changed, 1 same; 0 returns rewritten: nothing changed",
+        "cells not known: the drop is older than these counts, see `stocketl fill`",
+    ]
+
+
 def test_conflicts_and_volumes_that_are_none_are_shown_with_their_lines(
     home: LoadedHome, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -101,6 +101,14 @@ def test_the_facts_of_a_home_in_use(home: LoadedHome) -> None:
         "audit": None,
         "drops": {"waiting": 1, "loading": 0, "success": 1, "failed": 1},
         "rows": {"read": 4, "loaded": 2, "duplicate": 1, "rejected": 1},
+        "cells": {
+            "cells_new": 2,
+            "cells_changed": 0,
+            "cells_same": 0,
+            "returns_rewritten": 0,
+            "tickers_new": 2,
+            "unknown": 0,
+        },
         "tickers": 2,
         "dates": {"count": 2, "first": "2024-01-02", "last": "2024-01-03"},
     }
@@ -121,6 +129,21 @@ def test_the_screen_fits_a_narrow_terminal(
     assert re.search(r"last batch +2, \d+ s ago", out)
     assert "1 ticker, 1 date, 2024-01-02 to 2024-01-02" in " ".join(out.split())
     assert "escape\\x1b[" in "".join(out.split())
+
+
+def test_drops_that_are_older_than_the_counts_are_told(home: LoadedHome, capsys: pytest.CaptureFixture[str]) -> None:
+    """The others are added up, and the way to the missing ones is named; an older ledger knows none of them."""
+    home.load("one.csv", HEADER + "2024-01-02,7,100,10\n")
+    home.load("two.csv", HEADER + "2024-01-02,7,101,10\n2024-01-03,7,101,10\n")
+    home.change("UPDATE stocketl.drops SET cells_new = NULL, cells_changed = NULL WHERE seq = 1")
+    show(status(home.settings))
+    out = " ".join(capsys.readouterr().out.split())
+    assert "cells 1 new, 1 changed, 0 same; 0 returns rewritten; not known of 1 drop, see `stocketl fill`" in out
+    assert "one.csv success 1 ? 0" in out
+    home.change("DROP TABLE stocketl.corrections; ALTER TABLE stocketl.drops DROP cells_new CASCADE")
+    home.change("ALTER TABLE stocketl.drops DROP cells_changed")
+    facts = status(home.settings)
+    assert (facts["cells"], facts["last_drops"][0]["cells_new"]) == (None, None)
 
 
 def test_a_drop_that_still_lies_in_the_input_is_not_waiting(home: LoadedHome) -> None:
