@@ -151,7 +151,7 @@ def _cells_lines(drop: Facts) -> list[tuple[str, str]]:
 def _changed_nothing(drop: Facts) -> bool:
     """Whether all of its cells were there already; of a drop older than these counts, whether its batch wrote none."""
     if drop.get("cells_new") is None:
-        return drop["batch_cells"] == 0
+        return bool(drop["batch_cells"] == 0)
     changed: int = drop["cells_new"] + drop["cells_changed"]
     return changed == 0
 
