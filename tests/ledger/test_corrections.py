@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from drops_oracle import DropsOracle, history, oracle_of
 from extent import extent
-from history_oracle import Bucket, Packet, Row
+from ledger_drops import load
 from ledger_rows import Run, fact, query, record
 
 from streaming.corrections import NAMES, Did
 
 if TYPE_CHECKING:
-    from streaming.packets import Fact
+    from history_oracle import Packet, Row
 
 _ROWS = """
     SELECT seq, date - DATE '1970-01-01', id, price_before, return_before, volume_before, price_after, return_after,
@@ -28,28 +27,6 @@ _COUNTED = """
     SELECT d.seq, d.corrections, count(c.seq) FROM stocketl.drops d LEFT JOIN stocketl.corrections c USING (seq)
     GROUP BY 1, 2 ORDER BY 1
 """
-
-
-def facts(packets: list[Packet], begin: int, end: int) -> list[Fact]:
-    """Of the packets of a batch, each a part of its drop without two rows of one cell."""
-    parts = {at: sum(seq == packets[at][0] for seq, _ in packets[:at]) for at in range(begin, end)}
-    last = {seq: at for at, (seq, _) in enumerate(packets)}
-    made = []
-    for at in range(begin, end):
-        seq, rows = packets[at]
-        where = {"start": 10 * parts[at], "end": 10 * parts[at] + 10, "last": last[seq] == at, "whole": False}
-        made.append(fact(seq, loaded=len(rows), **where))
-    return made
-
-
-def load(run: Run, packets: list[Packet], borders: list[int], off: range = range(0)) -> None:
-    """The packets in batches that are cut there; in the batches of `off`, corrections are not kept."""
-    bucket = Bucket(30)
-    for number, (begin, end) in enumerate(itertools.pairwise([0, *borders, len(packets)])):
-        following = packets[end][0] if end < len(packets) else None
-        applied = bucket.apply(packets[begin:end], following if packets[end - 1][0] == following else None)
-        corrected = None if number in off else applied.corrections.to_table()
-        record(run, number, facts(packets, begin, end), applied.duplicates, did=applied.did, corrected=corrected)
 
 
 def expected(oracle: DropsOracle, seqs: set[int] | None = None) -> list[tuple[Any, ...]]:
