@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _CLOCK = {"loaded_at", "committed_at", "written_at", "moved_at"}
 _START = {"epoch", "checkpoint_id"}
 _INODE = {"etag", "digest"}  # in a folder both hold the number of the inode
+_CORRECTIONS = "SELECT to_jsonb(c) - 'at' AS row FROM stocketl.corrections c ORDER BY seq, date, id"
 _FOLDERS = ("input", "success", "failed")
 
 
@@ -32,6 +33,7 @@ class Outcome:
     batches: list[dict[str, Any]]
     tickers: list[dict[str, Any]]
     latest: list[dict[str, Any]]
+    corrections: list[dict[str, Any]]
     ticks: Counter[lake_reader.Row]
     rejects: Counter[lake_reader.Row]
     receipts: dict[str, Any]
@@ -44,6 +46,7 @@ class Outcome:
         assert self.tickers == want.tickers
         tables.assert_same(self.tables, want.tables)
         assert self.latest == want.latest
+        assert self.corrections == want.corrections
         assert self.ticks == want.ticks
         assert self.rejects == want.rejects
         assert self.receipts == want.receipts
@@ -58,6 +61,9 @@ def outcome(home: Path, database: str) -> Outcome:
         batches=rows(database, "SELECT * FROM stocketl.batches ORDER BY batch_id"),
         tickers=rows(database, "SELECT * FROM stocketl.tickers ORDER BY id"),
         latest=rows(database, "SELECT * FROM stocketl.latest ORDER BY id"),
+        corrections=rows(
+            database, "SELECT to_jsonb(c) - 'at' AS row FROM stocketl.corrections c ORDER BY seq, date, id"
+        ),
         ticks=lake_reader.folder_rows(home / "lake" / "ticks"),
         rejects=lake_reader.folder_rows(home / "lake" / "rejects"),
         receipts=receipts(home),
