@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from streaming.screen import Facts
 
 _COLORS = {"success": "green", "failed": "red"}
+_WIDE = 80
 _KINDS = ("prices", "returns", "volume")
 
 
@@ -39,18 +40,17 @@ def named_lines(lines: Iterable[tuple[str, str]]) -> Table:
 
 
 def drops_table(drops: list[Facts]) -> Table:
-    """Drops with their fate, one in a row."""
+    """Drops with their fate, one in a row; how many cells they changed only if there is room."""
+    counts = ["rows_loaded", *(["cells_changed"] if screen().width >= _WIDE else []), "rows_rejected"]
     table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
     table.add_column("drop", justify="right")
     table.add_column("key", overflow="fold", ratio=2)
     table.add_column("fate", no_wrap=True)
-    table.add_column("loaded", justify="right", no_wrap=True)
-    table.add_column("changed", justify="right", no_wrap=True)
-    table.add_column("rejected", justify="right", no_wrap=True)
+    for count in counts:
+        table.add_column(count.removeprefix("rows_").removeprefix("cells_"), justify="right", no_wrap=True)
     table.add_column("reason", overflow="fold", ratio=3)
     for drop in drops:
-        counts = (drop[name] for name in ("rows_loaded", "cells_changed", "rows_rejected"))
-        numbers = ("?" if count is None else f"{count:,}" for count in counts)
+        numbers = ("?" if drop[count] is None else f"{drop[count]:,}" for count in counts)
         fate = f"[{_COLORS.get(drop['fate'], 'yellow')}]{drop['fate']}[/]"
         table.add_row(str(drop["seq"]), escape(shown(drop["key"])), fate, *numbers, escape(shown(drop["reason"] or "")))
     return table

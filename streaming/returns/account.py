@@ -39,14 +39,15 @@ def account(  # noqa: PLR0917 (what was, what came, what it did)
     old: Cells,
     remembered: Earlier,
     given: Given,
+    at: Int64,
     met: Transitions,
     tickers: tuple[Timeline, int],
     open_seq: int | None,
 ) -> Account:
     """The account of a batch.
 
-    old: the window before it; remembered: of the drop that goes on in it; met: what its drops did; tickers: all, and
-    the number of those that were known before; open_seq: the drop that goes on after it.
+    old: the window before it; remembered: of the drop that goes on in it; at: the place of each given cell; met: what
+    its drops did; tickers: all, and the number of those that were known before; open_seq: the drop that goes on.
     """
     timeline, known = tickers
     resumed = int(given.seq.min())
@@ -59,7 +60,7 @@ def account(  # noqa: PLR0917 (what was, what came, what it did)
 
     changed, had_changed = base.given_differs(met.after), base.given_differs(met.before)
     tally = _Tally(given.seq)
-    new = np.isnan(old.price[np.searchsorted(old.key, given.key[given.starts])])
+    new = np.isnan(old.price[at])
     first = given.seq[given.starts][new]
     did = tally.did(
         cells_new=tally.count(first),

@@ -105,7 +105,7 @@ class History:
 
         alone = resumed == int(given.seq.max())
         met = of_one_drop(resumed, was, stands, at) if alone else of_drops(old, given, at)
-        accounted = account(old, self._shelf.earlier, given, met, (self._timeline, known), open_seq)
+        accounted = account(old, self._shelf.earlier, given, at, met, (self._timeline, known), open_seq)
         _mark(now.mark, old, given, at, open_seq)
         written[at[given.cell[given.seq == open_seq]]] = True
         written[accounted.changed] = True

@@ -105,14 +105,17 @@ def test_a_file_that_is_dropped_twice_is_told(home: LoadedHome, capsys: pytest.C
     }
 
 
-def test_what_a_drop_did_to_the_cells_is_told(home: LoadedHome, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_drop_did_to_the_cells_is_told(
+    home: LoadedHome, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """New, changed and the same add up to what was loaded; returns that changed and new tickers stand beside it."""
     head = "date,id,price,volume\n"
     home.load("first.csv", head + "2024-03-01,1,5,1\n2024-03-04,1,6,1\n")
     home.load("fixed.csv", head + "2024-03-01,1,4,1\n2024-03-04,1,6,1\n2024-03-04,2,7,1\n")
     home.load("part.csv", head + "2024-03-04,2,7,\n")
     home.load("older.csv", head + "2024-03-05,2,8,1\n")
-    home.change("UPDATE stocketl.drops SET cells_new = NULL WHERE seq = 4")
+    home.change("UPDATE stocketl.drops SET cells_new = NULL WHERE key = 'older.csv'")
+    monkeypatch.setenv("COLUMNS", "200")
     told = []
     for key in ("first.csv", "fixed.csv", "part.csv", "older.csv"):
         show_drops(of_key(home.settings, key))

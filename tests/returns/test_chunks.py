@@ -8,7 +8,8 @@ import pytest
 from history_oracle import Bucket, Packet
 
 from streaming.errors import CheckpointError
-from streaming.returns.chunks import freeze, thaw
+from streaming.packets import Superseded
+from streaming.returns.chunks import _CHUNK_FORMATS, freeze, thaw
 from streaming.returns.history import History
 from streaming.returns.timeline import _DTYPES, FORMAT, Timeline
 
@@ -64,6 +65,15 @@ def test_an_index_of_the_first_format_gets_its_fingerprint_from_the_chunks() -> 
     applied, expected = some.apply(CORRECTION), twin.apply(CORRECTION)
     assert (applied.before, applied.after) == (timeline.fingerprint, expected.after)
     assert some.index == twin.index
+
+
+def test_a_drop_that_an_older_version_has_begun_goes_on() -> None:
+    """A chunk of the first format has its marks, so what the drop gives again counts as given again."""
+    some = Bucket()
+    some.apply([(1, [(1, "A", 1.0, 1), (2, "A", 2.0, 1)])], open_seq=1)
+    columns = thaw(b"C", some.chunks[0], _CHUNK_FORMATS, "chunk")
+    some.chunks[0] = freeze(b"C", 1, columns[:6])
+    assert some.apply([(1, [(2, "A", 2.5, 1)])]).duplicates == {1: Superseded(1, 1, 1)}
 
 
 def test_an_index_in_the_place_of_a_chunk_is_refused() -> None:
