@@ -89,20 +89,7 @@ def _stocketl(
 
 
 @command()
-@takes(
-    *_HOME,
-    *_KEPT,
-    "once",
-    "take_over",
-    "trigger",
-    "settle",
-    *_CUT,
-    "profiles",
-    "explain",
-    "move",
-    "log_format",
-    *_WATCHED,
-)
+@takes(*_HOME, *_KEPT, "once", "take_over", "trigger", "settle", *_CUT, "profiles", "move", "log_format", *_WATCHED)
 def run(**options: object) -> None:
     """Watches the input and loads each drop, until Ctrl-C or SIGTERM stops it."""
     from streaming.home.database import tell_new_input
