@@ -31,6 +31,8 @@ COVERED: dict[str, tuple[str, str]] = {
     "drops/source.py": ("job/test_job.py", "Spark's interface, which only a query calls"),
     "errors.py": ("storage/test_folder.py", "classes without code, raised by what is tested"),
     "faults.py": ("publish/test_widening.py", "places at which tests kill a job"),
+    "fill/past.py": ("fill/test_fill.py", "what a fill works out"),
+    "fill/tables.py": ("fill/test_fill.py", "what a fill writes"),
     "follower.py": ("receipts/test_writer.py", "the thread below the writer of receipts"),
     "home/rebuild_journal.py": ("job/test_rebuild.py", "read by a rebuild that was killed"),
     "home/sign.py": ("home/test_running.py", "the sign by which a running job is known"),

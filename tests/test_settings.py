@@ -91,6 +91,20 @@ def test_sizes_have_units(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "tables"),
+    [("suspects, corrections", ("corrections", "suspects")), ("None", ()), ("dates", ("dates",))],
+)
+def test_the_tables_beside_the_wide_ones_are_named(
+    monkeypatch: pytest.MonkeyPatch, text: str, tables: tuple[str, ...]
+) -> None:
+    """In any order, as an option or a variable; without one it is all of them."""
+    assert load().explain == ("corrections", "dates", "suspects")
+    assert load(explain=text).explain == tables
+    monkeypatch.setenv("STOCKETL_EXPLAIN", text)
+    assert load().explain == tables
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (
@@ -129,6 +143,13 @@ def test_sizes_have_units(text: str, size: int) -> None:
             (
                 "split_bytes: expected at most max_batch_bytes, 1,048,576, got '2,097,152' "
                 "(--split-bytes or STOCKETL_SPLIT_BYTES)"
+            ),
+        ),
+        (
+            {"explain": "corrections,prices"},
+            (
+                "explain: expected some of corrections, dates, suspects, with commas between them, or none, got "
+                "'corrections,prices' (--explain or STOCKETL_EXPLAIN)"
             ),
         ),
         (

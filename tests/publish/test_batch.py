@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from dataclasses import asdict
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import ledger_rows
+import numpy as np
+import pyarrow as pa
 
+from streaming.checkpoint.handover import Handover
 from streaming.checkpoint.offset import Span, batch_digest
-from streaming.packets import Changes, Fact, Rejects, Superseded
+from streaming.corrections import Corrections, Did, Values
+from streaming.packets import PACKET_COLUMNS, Changes, Fact, Rejects, Superseded
 from streaming.publish.batch import (
     Batch,
+    collect,
+    corrections_table,
     first_rejects,
     loaded_before_and_again,
     loaded_table,
     number_lines,
     rejects_table,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SPLIT = ["etag", None, 30, "2024-01-02T03:04:05.000006+00:00"]
 
@@ -81,6 +93,30 @@ def test_only_a_drop_begun_in_an_earlier_batch_can_leave_stale_rows_in_the_lake(
     again = {1: Superseded(3, 0, earlier=1), 2: Superseded(4, 0)}
     of_batch = batch([fact(1, 10, 20, 1), fact(2, 0, 10, 1), fact(2, 10, 20, 1)], {}, duplicates=again)
     assert loaded_before_and_again(of_batch) == {1}
+
+
+def test_what_the_buckets_did_is_added_up_and_corrections_come_by_both_ways(tmp_path: Path) -> None:
+    """Through Spark if they are few, as a file beside the checkpoint if they are many."""
+    handover = Handover(str(tmp_path))
+    few, many = corrections(3, "A"), corrections(4, "B")
+    key = handover.write(7, "1-corrections", many.to_buffer())
+    did = [{"3": asdict(Did(1, 2))}, {"3": asdict(Did(cells_changed=-1)), "4": asdict(Did(tickers_new=1))}]
+    rows = [
+        (0, 0, 0, "corrections", few.to_buffer()),
+        (1, 0, 0, "corrections-file", key.encode()),
+        *((bucket, 0, 0, "did", json.dumps(of_bucket).encode()) for bucket, of_bucket in enumerate(did)),
+    ]
+    frame: Any = SimpleNamespace(toArrow=lambda: pa.table(list(zip(*rows, strict=True)), PACKET_COLUMNS))
+    found = collect(frame, handover)
+    assert found.did == {3: Did(1, 1), 4: Did(tickers_new=1)}
+    assert corrections_table(found) == pa.concat_tables([few.to_table(), many.to_table()])
+    assert found.handed_over == [key]
+
+
+def corrections(seq: int, ticker: str) -> Corrections:
+    """One cell of the drop."""
+    value = Values(np.array([1.0]), np.array([5]), np.array([0.5]))
+    return Corrections(np.array([seq]), [ticker], np.zeros(1, np.int32), np.ones(1, np.int32), value, value)
 
 
 def test_a_batch_of_failed_drops_has_a_table_without_rows() -> None:
