@@ -14,7 +14,7 @@ from streaming.database.transactions import Transactions
 from streaming.errors import StockETLError
 from streaming.fill.past import Drop, Past
 from streaming.fill.tables import TABLES
-from streaming.home.database import database, reading
+from streaming.home.database import database, reading, refuse_missing_database
 from streaming.ledger import writer
 from streaming.screen import many
 
@@ -38,27 +38,35 @@ def fill(settings: Settings, told: Callable[[str], object]) -> None:
     Raises StockETLError if the lake does not have every drop that is needed; nothing is written then.
     """
     tables = [table for name, table in TABLES.items() if name is None or name in settings.explain]
+    refuse_missing_database(settings)
+    with database(settings) as login:
+        drops = _drops_to_work_out(settings, tables, told)
+        if not drops:
+            return
+        if settings.lake is None:
+            msg = (
+                "there is no lake to fill from (--lake none). If you want the past, `stocketl rebuild` loads all files "
+                "anew and fills everything"
+            )
+            raise StockETLError(msg)
+        past = Past(settings.lake, drops)
+        with contextlib.closing(Transactions(login, threading.Event())) as transactions:
+            for stretch in past.stretches():
+                transactions.run(lambda cur, stretch=stretch: _take(cur, tables, stretch))  # type: ignore[misc]
+                told(f"up to drop {stretch.seqs[-1]} of {drops[-1].seq}")
+
+
+def _drops_to_work_out(settings: Settings, tables: list[FilledTable], told: Callable[[str], object]) -> list[Drop]:
+    """From the first drop to the last one that a table lacks; none if nothing is missing."""
     with reading(settings) as connected, connected.cursor() as cur:
         _refuse_older(cur)
         missing = {table.name: table.lacks(cur) for table in tables}
-        for name, seqs in missing.items():
-            told(f"{name}: {many(len(seqs), 'drop')} missing" if seqs else f"{name}: nothing is missing")
         last = max((seq for seqs in missing.values() for seq in seqs), default=0)
         cur.execute(_DROPS, (last,))
         drops = [Drop(*row) for row in cur.fetchall()]
-    if not drops:
-        return
-    if settings.lake is None:
-        msg = (
-            "there is no lake to fill from (--lake none). If you want the past, `stocketl rebuild` loads all files "
-            "anew and fills everything"
-        )
-        raise StockETLError(msg)
-    past = Past(settings.lake, drops)
-    with database(settings) as login, contextlib.closing(Transactions(login, threading.Event())) as transactions:
-        for stretch in past.stretches():
-            transactions.run(lambda cur, stretch=stretch: _take(cur, tables, stretch))  # type: ignore[misc]
-            told(f"up to drop {stretch.seqs[-1]} of {last}")
+    for name, seqs in missing.items():
+        told(f"{name}: {many(len(seqs), 'drop')} missing" if seqs else f"{name}: nothing is missing")
+    return drops
 
 
 def _take(cur: cursor, tables: list[FilledTable], stretch: Stretch) -> None:
