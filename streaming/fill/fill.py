@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from streaming.database.transactions import Transactions
 from streaming.errors import StockETLError
-from streaming.fill.past import Drop, Past
+from streaming.fill.past import EndedDrop, Past
 from streaming.fill.tables import TABLES
 from streaming.home.database import database, reading, refuse_missing_database
 from streaming.ledger import writer
@@ -56,14 +56,14 @@ def fill(settings: Settings, told: Callable[[str], object]) -> None:
                 told(f"up to drop {stretch.seqs[-1]} of {drops[-1].seq}")
 
 
-def _drops_to_work_out(settings: Settings, tables: list[FilledTable], told: Callable[[str], object]) -> list[Drop]:
+def _drops_to_work_out(settings: Settings, tables: list[FilledTable], told: Callable[[str], object]) -> list[EndedDrop]:
     """From the first drop to the last one that a table lacks; none if nothing is missing."""
     with reading(settings) as connected, connected.cursor() as cur:
         _refuse_older(cur)
         missing = {table.name: table.lacks(cur) for table in tables}
         last = max((seq for seqs in missing.values() for seq in seqs), default=0)
         cur.execute(_DROPS, (last,))
-        drops = [Drop(*row) for row in cur.fetchall()]
+        drops = [EndedDrop(*row) for row in cur.fetchall()]
     for name, seqs in missing.items():
         told(f"{name}: {many(len(seqs), 'drop')} missing" if seqs else f"{name}: nothing is missing")
     return drops

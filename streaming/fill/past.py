@@ -32,7 +32,7 @@ _CHUNK_CELLS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
+class EndedDrop:
     """A drop of the ledger that has ended: its seq and key, and how many rows the lake must have of it."""
 
     seq: int
@@ -58,7 +58,7 @@ class Past:
         StockETLError: the lake lacks rows of one of them, and everything after it would be wrong.
     """
 
-    def __init__(self, lake: str, drops: Sequence[Drop]) -> None:
+    def __init__(self, lake: str, drops: Sequence[EndedDrop]) -> None:
         self._lake = lake
         self._drops = drops
         self._refuse_gaps()
@@ -72,9 +72,9 @@ class Past:
             applied = history.apply(_packets(rows))
             yield Stretch([drop.seq for drop in drops], applied.did, applied.corrections.to_table())
 
-    def _cut(self) -> Iterator[list[Drop]]:
+    def _cut(self) -> Iterator[list[EndedDrop]]:
         """Drops that are worked out together, so that a stretch fits into memory."""
-        some: list[Drop] = []
+        some: list[EndedDrop] = []
         for drop in self._drops:
             if some and sum(one.rows for one in some) + drop.rows > _ROWS_AT_ONCE:
                 yield some

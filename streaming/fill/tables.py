@@ -42,7 +42,7 @@ class FilledTable(Protocol):
         """Writes what these drops of the stretch did."""
 
 
-class Counts:
+class FilledCounts:
     """What `stocketl.drops` counts of each drop."""
 
     name = "counts of drops"
@@ -75,7 +75,7 @@ class Counts:
                 raise StockETLError(msg)
 
 
-class Corrections:
+class FilledCorrections:
     """`stocketl.corrections`."""
 
     name = CORRECTIONS
@@ -94,5 +94,5 @@ def _ended(cur: cursor, condition: str) -> set[int]:
     return {seq for (seq,) in cur.fetchall()}
 
 
-TABLES: dict[str | None, FilledTable] = {None: Counts(), CORRECTIONS: Corrections()}
+TABLES: dict[str | None, FilledTable] = {None: FilledCounts(), CORRECTIONS: FilledCorrections()}
 """By what the setting `explain` calls them; None: always."""

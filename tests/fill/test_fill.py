@@ -76,7 +76,7 @@ def one_batch_a_drop(seed: int) -> tuple[list[Any], list[int]]:
 def test_the_past_is_filled_as_if_it_had_been_kept(
     run: Run, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
 ) -> None:
-    """All drops or a gap among them, in stretches of any size; a row is as old as its drop. Then nothing is missing."""
+    """All drops or a gap among them, in stretches of any size; a row is as old as its drop."""
     monkeypatch.setattr(past, "_ROWS_AT_ONCE", rows_at_once)
     bring(settings, tmp_path, load(run, *one_batch_a_drop(5)))
     expected = [row[:2] for row in query(run, _ALL)]
