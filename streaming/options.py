@@ -26,7 +26,7 @@ DEFAULTS = {
     "max_batch_bytes": "192M",
     "split_bytes": "16M",
     "unpacked_limit": "1G",
-    "explain": "corrections,dates,suspects",
+    "explain": "corrections, dates, suspects",
     "log_format": "text",
     "heartbeat": "none",
     "heartbeat_every": "15s",

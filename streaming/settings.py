@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     )
     explain: Tables = Field(
         default=EXPLAIN,
-        description="tables kept beside the wide ones, with commas between them (corrections,dates,suspects; none)",
+        description="which tables are kept beside the wide ones, with commas between them, or none",
     )
     metrics: Literal["none", "cloudwatch"] = Field(
         default="none", description="where the job's figures are sent: none or cloudwatch"
