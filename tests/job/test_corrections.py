@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.spark
 
-# a drop has some 1,200 bytes: a batch takes several, and some drops go on in the next one
-SMALL = ("--max-batch-bytes", "3000", "--split-bytes", "700")
+# a drop has some 500 bytes: a batch takes several, and some drops go on in the next one
+SMALL = ("--max-batch-bytes", "900", "--split-bytes", "300")
 EPOCH = dt.date(1970, 1, 1)
 FORGET = f"""
     DELETE FROM stocketl.corrections;
