@@ -20,6 +20,7 @@ from streaming.audit import tables as table_audit
 from streaming.audit.audit import Audit, _note
 from streaming.audit.tables import Findings, audit_tables
 from streaming.checkpoint.checkpoint import Checkpoint
+from streaming.corrections import Did
 from streaming.database.login import Login
 from streaming.database.transactions import Transactions
 from streaming.ledger import writer
@@ -55,7 +56,7 @@ class Job:
 
     def load(self, rows: list[Row]) -> None:
         """One drop in a batch of its own."""
-        changes, fingerprints = [], {}
+        changes, fingerprints, did = [], {}, Did()
         for bucket, part in by_bucket(ticks(rows), 2).items():
             chunks, index = self._buckets[bucket]
             history = History(index, chunks)
@@ -63,9 +64,10 @@ class Job:
             self._buckets[bucket] = (chunks, history.index())
             changes.append(applied.changes)
             fingerprints[bucket] = (applied.before, applied.after)
-        made = Batch(
-            _joined(changes), [fact(self._batches + 1, loaded=len(rows))], {}, [], {}, fingerprints=fingerprints
-        )
+            did += applied.did[self._batches + 1]
+        facts = [fact(self._batches + 1, loaded=len(rows))]
+        done = {self._batches + 1: did}
+        made = Batch(_joined(changes), facts, {}, [], {}, fingerprints=fingerprints, did=done)
         self._publish._publish(made, self._batches, Steps())  # noqa: SLF001 - without a frame of Spark's
         self._batches += 1
 
