@@ -70,13 +70,18 @@ MISHAPS = (
         isolates=True,
     ),
     Mishap(
+        "the source's process",
+        ("java.io.EOFException", "Stream closed", "Broken pipe"),
+        "It was killed, or a drop has ended it. Was memory short? If a drop is the cause, it is found and fails alone.",
+        isolates=True,
+    ),
+    Mishap(
         "Spark's Python processes",
         (
-            "failed to connect back", "java.io.EOFException", "Stream closed", "Broken pipe",
-            "Cannot run program", "Cannot allocate memory", "Resource temporarily unavailable",
+            "failed to connect back", "Cannot run program", "Cannot allocate memory",
+            "Resource temporarily unavailable",
         ),
-        "They start slowly or not at all, or were killed. Is the machine busy, or short of memory or processes?",
-        isolates=True,
+        "They start slowly or not at all. Is the machine busy, or short of memory or processes?",
     ),
     Mishap(
         "Spark's executors",

@@ -137,6 +137,16 @@ def test_an_error_of_ours_in_a_worker_ends_the_job_at_once() -> None:
     assert restarts.pause_after(QueryFailedError("streaming.errors.StorageError: no answer")) == 2
 
 
+@pytest.mark.parametrize("sign", ["Python worker exited unexpectedly", "java.io.EOFException", "Stream closed"])
+def test_a_parser_that_dies_twice_is_isolated(sign: str) -> None:
+    """A task of Spark, or the source, which parses small batches itself."""
+    restarts, _ = _restarts()
+    restarts.pause_after(QueryFailedError(sign))
+    assert not restarts.isolate
+    restarts.pause_after(QueryFailedError(sign))
+    assert restarts.isolate
+
+
 def test_slow_workers_are_no_sign_of_a_poison_drop() -> None:
     """Only a parser that dies is: parsing in processes of their own costs time."""
     restarts, _ = _restarts()

@@ -92,7 +92,7 @@ def rows(header: str, lines: list[str]) -> bytes:
 
 @pytest.mark.parametrize("text", ["$", "$ ", "+", "$+", "K", "$M", ".", "$.", "-", "e5", "$e5"])
 def test_a_number_without_a_digit_is_no_number(text: str) -> None:
-    """As a price it costs the row, as a volume it counts as unreadable. Only an empty field is no volume."""
+    """As a price it costs the row, and as a volume it counts as unreadable."""
     profile = {"ticker": "id", "date": {"column": "date", "format": "%Y%m%d"}, "price": "price", "volume": "volume"}
     profile |= {"currency": ["$"], "suffixes": True}
     lines = [f"20240301,A,2,{text}", f"20240301,B,{text},3", "20240301,C,4,", f"20240302,A,5,{text}"]
