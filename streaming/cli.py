@@ -67,6 +67,7 @@ _DATABASE = ("home", "database", "database_secret")
 _HOME = ("home", "input", "success", "failed", "receipts", "checkpoint", "lake", "database", "database_secret")
 _KEPT = ("lake_retention", "keep_receipts")
 _WATCHED = ("heartbeat", "heartbeat_every", "audit_every", "metrics")
+_EXPLAINED = ("explain", "suspect_factor", "suspect_spike", "suspect_stale")
 _CUT = ("max_batch_bytes", "split_bytes", "unpacked_limit", "text_ids")
 
 AsJson = Annotated[bool, typer.Option("--json", metavar=FLAG, help="The same facts as JSON.")]
@@ -89,7 +90,20 @@ def _stocketl(
 
 
 @command()
-@takes(*_HOME, *_KEPT, "once", "take_over", "trigger", "settle", *_CUT, "profiles", "move", "log_format", *_WATCHED)
+@takes(
+    *_HOME,
+    *_KEPT,
+    "once",
+    "take_over",
+    "trigger",
+    "settle",
+    *_CUT,
+    "profiles",
+    "move",
+    "log_format",
+    *_WATCHED,
+    *_EXPLAINED,
+)
 def run(**options: object) -> None:
     """Watches the input and loads each drop, until Ctrl-C or SIGTERM stops it."""
     from streaming.home.database import tell_new_input

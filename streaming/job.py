@@ -21,6 +21,7 @@ from streaming.drops.readings import check_profiles
 from streaming.home.database import database
 from streaming.home.sign import own_name, sign_of_life
 from streaming.lake.appender import open_lake
+from streaming.publish.explained import Explained
 from streaming.publish.foreach_batch import Publish
 from streaming.receipts.destinations import destinations
 from streaming.receipts.retention import Retention
@@ -84,7 +85,10 @@ def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
         )
         stack.callback(telemetry.close)
         told, observers = receipts.published, telemetry.observers
-        publish = Publish(sessions.open("batches"), lake, checkpoint, epoch, published=told, observers=observers)
+        explained = Explained(settings)
+        batches = sessions.open("batches")
+        batches.run(explained.prepare)
+        publish = Publish(batches, lake, checkpoint, epoch, published=told, observers=observers, explained=explained)
         audit = Audit(spark, settings, checkpoint, login, sessions.open("audit"), receipts, publish, stop)
         watch = InputWatch(settings.input, stop)
         quiet = lambda: publish.batches > 0 and not publish.under_way and (lake is None or lake.idle)  # noqa: E731
@@ -122,7 +126,10 @@ def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
 def query(spark: SparkSession, settings: Settings, options: SourceOptions, publish: Publish) -> StreamingQuery:
     """Starts the query: the picture above up to Spark's commit."""
     packets = drops.stream(spark, options)
-    changes = returns.changes(packets, checkpoint_url=settings.checkpoint, with_loaded=settings.lake is not None)
+    with_dates, with_loaded = "dates" in settings.explain, settings.lake is not None
+    changes = returns.changes(
+        packets, checkpoint_url=settings.checkpoint, with_loaded=with_loaded, with_dates=with_dates
+    )
     writer = changes.writeStream.foreachBatch(publish).queryName("stocketl")
     writer = writer.option("checkpointLocation", hadoop_url(settings.checkpoint))
     return writer.trigger(processingTime="0 seconds").start()  # the source has its own pace

@@ -31,6 +31,10 @@ DEFAULTS = {
     "heartbeat_every": "15s",
     "audit_every": "24h",
     "metrics": "none",
+    "explain": "corrections,dates,suspects",
+    "suspect_factor": "5",
+    "suspect_spike": "30%",
+    "suspect_stale": "20",
 }
 
 FLAG = ""
@@ -55,6 +59,7 @@ def _setting(field: str, metavar: str, panel: str | None = None) -> object:
 
 
 _PLACES, _PACE, _READING, _WATCH, _KEEPING = "Places", "Pace", "Reading", "Watching it", "What is kept"
+_EXPLAINED = "What explains the tables"
 
 _OPTIONS = {
     "home": _setting("home", "DIR", _PLACES),
@@ -83,6 +88,10 @@ _OPTIONS = {
     "heartbeat_every": _setting("heartbeat_every", "TIME", _WATCH),
     "audit_every": _setting("audit_every", "TIME", _WATCH),
     "metrics": _setting("metrics", "NAME", _WATCH),
+    "explain": _setting("explain", "NAMES", _EXPLAINED),
+    "suspect_factor": _setting("suspect_factor", "NUMBER", _EXPLAINED),
+    "suspect_spike": _setting("suspect_spike", "SHARE", _EXPLAINED),
+    "suspect_stale": _setting("suspect_stale", "SESSIONS", _EXPLAINED),
 }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from streaming.errors import SettingsError
 from streaming.masking import masked
@@ -28,6 +28,8 @@ PREFIX = "STOCKETL_"
 LOCATIONS = ("input", "success", "failed", "receipts", "checkpoint", "lake")
 EMBEDDED = "embedded in"
 DEFAULT_HOME = "./stocketl-home"
+EXPLAINED = ("corrections", "dates", "suspects")
+"""What `--explain` may name."""
 
 _INTERNAL = {"STOCKETL_FAULT"}  # streaming.faults
 _BESIDE = {"STOCKETL_MAVEN_MIRROR"}  # streaming.spark.maven: read before there are settings
@@ -95,6 +97,44 @@ KeptFor = Annotated[float | None, BeforeValidator(kept_for)]
 Bytes = Annotated[int, BeforeValidator(size)]
 
 
+def _explain(value: object) -> tuple[str, ...]:
+    names = value if isinstance(value, tuple) else tuple(filter(None, re.split(r"[\s,]+", str(value).strip().lower())))
+    if names == ("none",):
+        return ()
+    if not names or len(set(names)) < len(names) or not set(names) <= set(EXPLAINED):
+        msg = f"expected none, or some of {', '.join(EXPLAINED)} with commas between them"
+        raise ValueError(msg)
+    return tuple(name for name in EXPLAINED if name in names)
+
+
+def _above_one(value: object) -> float:
+    found = re.fullmatch(r"\d{1,6}(\.\d{1,6})?", str(value).strip())
+    if found is None or float(found[0]) < 1.5:
+        msg = "expected a number of at least 1.5, such as 5"
+        raise ValueError(msg)
+    return float(found[0])
+
+
+def _share(value: object) -> float:
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?) ?(%?)", str(value).strip())
+    share = float(found[1]) / (100 if found[2] else 1) if found else 0.0
+    if share < 0.05:
+        msg = "expected a share of at least 5%, such as 30%"
+        raise ValueError(msg)
+    return share
+
+
+def _sessions(value: object) -> int:
+    text = str(value).strip()
+    if not re.fullmatch(r"\d{1,3}", text) or int(text) < 3:
+        msg = "expected a number of sessions from 3 to 999"
+        raise ValueError(msg)
+    return int(text)
+
+
+Explain = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_explain)]
+
+
 class Settings(BaseSettings):
     """What a command needs to know. Locations are absolute folders or `s3://…`; times are seconds; sizes are bytes.
 
@@ -150,6 +190,19 @@ class Settings(BaseSettings):
     audit_every: Seconds = Field(
         default=86_400.0,
         description="pause between two audits, which compare state, ledger and tables as a whole (24h)",
+    )
+    explain: Explain = Field(
+        default=("corrections", "dates", "suspects"),
+        description="tables that explain the wide ones, separated by commas, or none: corrections, dates, suspects",
+    )
+    suspect_factor: Annotated[float, BeforeValidator(_above_one)] = Field(
+        default=5.0, description="from which ratio to its neighbour on a price is suspect"
+    )
+    suspect_spike: Annotated[float, BeforeValidator(_share)] = Field(
+        default=0.3, description="from which move on a price that comes back the next day is suspect (30%)"
+    )
+    suspect_stale: Annotated[int, BeforeValidator(_sessions)] = Field(
+        default=20, description="for how many sessions with volume a price may be unchanged until it is suspect"
     )
     metrics: Literal["none", "cloudwatch"] = Field(
         default="none", description="where the job's figures are sent: none or cloudwatch"

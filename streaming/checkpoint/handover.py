@@ -1,4 +1,4 @@
-"""If there are too many changes to pass through Spark, the state's worker writes a file and the driver reads it.
+"""If there are too many changes to pass through Spark, or dates, the state's worker writes a file and the driver reads it.
 
 Delivery: a replay writes the file of a batch and bucket again. It is removed once the batch is published.
 A million changes are 33 MB, which Java would hold three times over on their way.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streaming.errors import StorageError
-from streaming.packets import Changes
+from streaming.packets import Changes, Dated
 from streaming.storage.locations import open_place
 from streaming.storage.place import discard
 
@@ -23,7 +23,7 @@ class Handover:
     def __init__(self, checkpoint_url: str) -> None:
         self._place = open_place(f"{checkpoint_url}/handover")
 
-    def write(self, batch_id: int, bucket: int, changes: Changes) -> str:
+    def write(self, batch_id: int, bucket: int | str, changes: Changes | Dated) -> str:
         """The key of the new file."""
         key = f"{batch_id}-{bucket}.arrow"
         self._place.put(key, changes.to_buffer(), durable=False)
@@ -31,11 +31,18 @@ class Handover:
 
     def read(self, key: str) -> Changes:
         """What was written. Raises StorageError if it is gone: the batch is tried again and writes it again."""
+        return Changes.from_buffer(self._data(key))
+
+    def read_dates(self, key: str) -> Dated:
+        """As `read`."""
+        return Dated.from_buffer(self._data(key))
+
+    def _data(self, key: str) -> bytes:
         data = self._place.get(key)
         if data is None:
             msg = f"{self._place.url}/{key} is gone: expected the changes of the batch under way"
             raise StorageError(msg)
-        return Changes.from_buffer(data)
+        return data
 
     def remove(self, keys: Iterable[str]) -> None:
         """Removes those of the files that are there."""

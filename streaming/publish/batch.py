@@ -19,6 +19,8 @@ from streaming.ledger.drops import REJECTS_IN_RECEIPT, Reject
 from streaming.packets import (
     CHANGES,
     CHANGES_FILE,
+    DATED,
+    DATED_FILE,
     DUPLICATES,
     FACTS,
     FINGERPRINT,
@@ -28,6 +30,7 @@ from streaming.packets import (
     REJECTS,
     REPLACED,
     Changes,
+    Dated,
     Fact,
     Loaded,
     Rejects,
@@ -57,7 +60,7 @@ class Batch:
     replaced: rows that a later one of their drop replaced; files: rows that wait in the lake's outbox already;
     handed_over: files from which `changes` were read.
     fingerprints: by the key of a bucket in the state, all its cells before and after the batch.
-    held: what each Java that worked on the state has open.
+    held: what each Java that worked on the state has open; dated: what each drop did on each date, by bucket.
     """
 
     changes: Changes
@@ -70,6 +73,7 @@ class Batch:
     handed_over: list[str] = field(default_factory=list)
     fingerprints: dict[int, tuple[Fingerprint, Fingerprint]] = field(default_factory=dict)
     held: list[Descriptors] = field(default_factory=list)
+    dated: list[Dated] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
@@ -85,6 +89,8 @@ def collect(frame: DataFrame, handover: Handover) -> Batch:
         return [row for row in rows if row.kind == kind]
 
     handed_over = [row.payload.decode() for row in of_kind(CHANGES_FILE)]
+    dates_handed_over = [row.payload.decode() for row in of_kind(DATED_FILE)]
+    dated = [Dated.from_buffer(row.payload) for row in of_kind(DATED)]
     changes = [Changes.from_buffer(row.payload) for row in of_kind(CHANGES)]
     again: dict[int, Counter[str]] = {}
     for row in of_kind(DUPLICATES):
@@ -100,9 +106,10 @@ def collect(frame: DataFrame, handover: Handover) -> Batch:
         },
         replaced=[ipc_table(row.payload) for row in of_kind(REPLACED)],
         files=[RowsFile(**json.loads(row.payload)) for row in of_kind(LOADED_FILE)],
-        handed_over=handed_over,
+        handed_over=[*handed_over, *dates_handed_over],
         fingerprints={row.bucket: _fingerprints(row.payload) for row in of_kind(FINGERPRINT)},
         held=[Descriptors.from_json(row.payload) for row in of_kind(HELD)],
+        dated=[*dated, *map(handover.read_dates, dates_handed_over)],
     )
 
 

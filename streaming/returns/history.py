@@ -19,7 +19,17 @@ import numpy as np
 
 from streaming.distinct import distinct
 from streaming.fingerprint import NOTHING, Fingerprint, of_cells
-from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Changes, Superseded, Ticks
+from streaming.packets import (
+    PRICE_CHANGED,
+    RETURN_CHANGED,
+    UNKNOWN_VOLUME,
+    VOLUME_CHANGED,
+    Changes,
+    Dated,
+    Superseded,
+    Ticks,
+)
+from streaming.returns.by_date import count_by_date
 from streaming.returns.chunks import MARK_PRICE, MARK_VOLUME, Cells, ChunkStore, key_code, key_date
 from streaming.returns.shelf import Shelf
 from streaming.returns.timeline import Timeline
@@ -39,7 +49,7 @@ class Applied:
     changes: the cells that differ from before; loaded: for each (drop, date, id) of the batch the tick that stands for
     it, int64 [n] seq and `Ticks` [n], its volume the last one that the drop gave; duplicates: by seq the rows that a
     later row of the same drop replaced, those of earlier batches included, drops without any left out; replaced: these
-    rows, as `loaded`; before, after: the fingerprint of all cells.
+    rows, as `loaded`; before, after: the fingerprint of all cells; dated: what each drop did on each date.
     """
 
     changes: Changes
@@ -48,6 +58,7 @@ class Applied:
     replaced: tuple[Int64, Ticks]
     before: Fingerprint
     after: Fingerprint
+    dated: Dated
 
 
 class History:
@@ -82,7 +93,7 @@ class History:
         given = gather(ticks, self._timeline.register)
         if not len(given.key):
             nothing = given.seq, Ticks.empty()
-            return Applied(Changes.empty(), nothing, {}, nothing, before, before)
+            return Applied(Changes.empty(), nothing, {}, nothing, before, before, Dated.empty())
         self._timeline.widen()
         key, price, volume = given.winners()
         resumed = int(given.seq.min())  # only the first drop of a batch can have begun in an earlier one
@@ -91,6 +102,7 @@ class History:
         room, at = window.with_room(key, slot)
         old, now = room.cells, room.cells.copy()
         known = volume != UNKNOWN_VOLUME
+        dated = count_by_date(given, old.take(at), resumed)
         now.price[at], now.volume[at[known]] = price, volume[known]
         changes, written = self._changes(old, now)
         after = before - self._of(old, written & ~np.isnan(old.price)) + self._of(now, written)
@@ -105,7 +117,7 @@ class History:
 
         self._timeline.remember(now, distinct(key_code(key))[0])
         self._shelf.write(Window(now, room.slot), written, merge, open_seq)
-        return Applied(changes, *self._loaded(given, old, at, resumed), before, after)
+        return Applied(changes, *self._loaded(given, old, at, resumed), before, after, dated)
 
     def _fingerprint(self) -> Fingerprint:
         """Of all cells. If an older stocketl has kept none, every chunk is read once."""

@@ -23,6 +23,8 @@ from streaming.lake.rows import write_of_bucket
 from streaming.packets import (
     CHANGES,
     CHANGES_FILE,
+    DATED,
+    DATED_FILE,
     DUPLICATES,
     FINGERPRINT,
     HELD,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.streaming.stateful_processor import MapState
 
-    from streaming.packets import Changes
+    from streaming.packets import Changes, Dated
 
 
 _MANY = 50_000  # more rows than this go as a file, not through Spark
@@ -77,15 +79,17 @@ class _StateChunks:
 
 
 class Returns(StatefulProcessor):
-    """One call for each bucket and batch. with_loaded: also gives the ticks that count, for the lake.
+    """One call for each bucket and batch. with_loaded: also gives the ticks that count, for the lake;
+    with_dates: also what each drop did on each date.
 
     If there are few changes and ticks, they are emitted. If there are many, they are written as files beside the
     checkpoint, the same files in a replay, and the names are emitted.
     """
 
-    def __init__(self, *, checkpoint_url: str, with_loaded: bool) -> None:
+    def __init__(self, *, checkpoint_url: str, with_loaded: bool, with_dates: bool) -> None:
         self._checkpoint_url = checkpoint_url
         self._with_loaded = with_loaded
+        self._with_dates = with_dates
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Names the two state variables."""
@@ -149,6 +153,8 @@ class Returns(StatefulProcessor):
         applied = history.apply(ticks, open_seq=int(left_open.iloc[0]) if len(left_open) else None)
         self._index.update((history.index(),))
         out = [Row(bucket, 0, 0, *self._for_the_tables(applied.changes, bucket))]
+        if self._with_dates:
+            out.append(Row(bucket, 0, 0, *self._for_the_dates(applied.dated, bucket)))
         if self._with_loaded:
             out.append(Row(bucket, 0, 0, *self._for_the_lake(Loaded(*applied.loaded), bucket)))
         if applied.duplicates:
@@ -166,6 +172,11 @@ class Returns(StatefulProcessor):
         if len(changes) <= _MANY:
             return CHANGES, changes.to_buffer()
         return CHANGES_FILE, Handover(self._checkpoint_url).write(_batch_id(), bucket, changes).encode()
+
+    def _for_the_dates(self, dated: Dated, bucket: int) -> tuple[str, bytes]:
+        if len(dated) <= _MANY:
+            return DATED, dated.to_buffer()
+        return DATED_FILE, Handover(self._checkpoint_url).write(_batch_id(), f"{bucket}-dates", dated).encode()
 
     def _for_the_lake(self, loaded: Loaded, bucket: int) -> tuple[str, bytes]:
         if len(loaded.seq) <= _MANY:
@@ -185,10 +196,11 @@ def _batch_id() -> int:
     return int(TaskContext.get().getLocalProperty("streaming.sql.batchId"))  # type: ignore[union-attr,arg-type]  # Spark sets both
 
 
-def changes(packets: DataFrame, *, checkpoint_url: str, with_loaded: bool) -> DataFrame:
+def changes(packets: DataFrame, *, checkpoint_url: str, with_loaded: bool, with_dates: bool) -> DataFrame:
     """Packets of ticks (`PACKET_SCHEMA`) → changes, loaded ticks, duplicates, and all else that came in."""
+    processor = Returns(checkpoint_url=checkpoint_url, with_loaded=with_loaded, with_dates=with_dates)
     return packets.groupBy("bucket").transformWithStateInPandas(
-        statefulProcessor=Returns(checkpoint_url=checkpoint_url, with_loaded=with_loaded),
+        statefulProcessor=processor,
         outputStructType=PACKET_SCHEMA,
         outputMode="Append",
         timeMode="None",
