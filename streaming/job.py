@@ -14,6 +14,7 @@ from streaming.audit.audit import Audit
 from streaming.checkpoint.checkpoint import open_checkpoint
 from streaming.checkpoint.inspection import inspect
 from streaming.database.transactions import Sessions
+from streaming.dates.punctuality import check_dates, watch_dates
 from streaming.drops import source as drops
 from streaming.drops.input_watch import InputWatch
 from streaming.drops.options import SourceOptions
@@ -57,6 +58,7 @@ def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
     """
     with contextlib.ExitStack() as stack:
         check_profiles(settings)
+        check_dates(settings)
         stop.begin("the start of PostgreSQL")
         stack.enter_context(sign_of_life(settings))
         to = destinations(settings, stop)
@@ -91,6 +93,7 @@ def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
         publish = Publish(batches, lake, checkpoint, epoch, published=told, observers=observers, explained=explained)
         audit = Audit(spark, settings, checkpoint, login, sessions.open("audit"), receipts, publish, stop)
         watch = InputWatch(settings.input, stop)
+        punctuality = watch_dates(settings, sessions.open("dates"), epoch, stop, telemetry.metrics.overdue)
         quiet = lambda: publish.batches > 0 and not publish.under_way and (lake is None or lake.idle)  # noqa: E731
         sharing = [ClassSharing(java.shared, quiet, stop)] if java else []
         drained = Drained(settings, checkpoint, supervisor, receipts, lake) if settings.once else None
@@ -110,7 +113,7 @@ def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
             start,
             isolate=checkpoint.count_start_of_open_batch() >= _ISOLATE_FROM_START,
             publish=publish,
-            followers=[receipts, watch, audit, *telemetry.followers, *sharing, *([lake] if lake else [])],
+            followers=[receipts, watch, audit, punctuality, *telemetry.followers, *sharing, *([lake] if lake else [])],
             superseded=still_writer(epoch, supervisor),
             drained=lambda: (
                 telemetry.wear.ends(between_batches=receipts.idle)

@@ -35,6 +35,9 @@ DEFAULTS = {
     "suspect_factor": "5",
     "suspect_spike": "30%",
     "suspect_stale": "20",
+    "calendar": "none",
+    "expect_by": "none",
+    "webhook": "none",
 }
 
 FLAG = ""
@@ -91,6 +94,9 @@ _OPTIONS = {
     "explain": _setting("explain", "NAMES", _EXPLAINED),
     "suspect_factor": _setting("suspect_factor", "NUMBER", _EXPLAINED),
     "suspect_spike": _setting("suspect_spike", "SHARE", _EXPLAINED),
+    "calendar": _setting("calendar", "NAME", _EXPLAINED),
+    "expect_by": _setting("expect_by", "TIME ZONE", _EXPLAINED),
+    "webhook": _setting("webhook", "URL", _EXPLAINED),
     "suspect_stale": _setting("suspect_stale", "SESSIONS", _EXPLAINED),
 }
 

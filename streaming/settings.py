@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from streaming.deadline import ExpectBy
 from streaming.errors import SettingsError
 from streaming.masking import masked
 from streaming.storage.locations import is_s3, location
@@ -28,11 +29,13 @@ PREFIX = "STOCKETL_"
 LOCATIONS = ("input", "success", "failed", "receipts", "checkpoint", "lake")
 EMBEDDED = "embedded in"
 DEFAULT_HOME = "./stocketl-home"
+WEBHOOK_SECRET = "STOCKETL_WEBHOOK_SECRET"  # noqa: S105 (the name of a variable)
 EXPLAINED = ("corrections", "dates", "suspects")
 """What `--explain` may name."""
 
 _INTERNAL = {"STOCKETL_FAULT"}  # streaming.faults
-_BESIDE = {"STOCKETL_MAVEN_MIRROR"}  # streaming.spark.maven: read before there are settings
+# streaming.spark.maven reads its mirror before there are settings; the secret is in no object that could be printed
+_BESIDE = {"STOCKETL_MAVEN_MIRROR", "STOCKETL_WEBHOOK_SECRET"}
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _MIB = 1 << 20
@@ -132,6 +135,24 @@ def _sessions(value: object) -> int:
     return int(text)
 
 
+def _name_or_none(value: object) -> str | None:
+    text = "" if value is None else str(value).strip()
+    return None if text.lower() in {"", "none"} else text
+
+
+def _expect_by(value: object) -> str | None:
+    text = _name_or_none(value)
+    return None if text is None else ExpectBy.of(text).given
+
+
+def _webhook(value: object) -> str | None:
+    text = _name_or_none(value)
+    if text is not None and re.fullmatch(r"https?://[^/\s]+(/\S*)?", text) is None:
+        msg = "expected an address such as https://example.com/hooks/prices"
+        raise ValueError(msg)
+    return text
+
+
 Explain = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_explain)]
 
 
@@ -204,6 +225,16 @@ class Settings(BaseSettings):
     suspect_stale: Annotated[int, BeforeValidator(_sessions)] = Field(
         default=20, description="for how many sessions with volume a price may be unchanged until it is suspect"
     )
+    calendar: Annotated[str | None, BeforeValidator(_name_or_none)] = Field(
+        default=None, description="exchange whose sessions are expected, by its code (XNYS, XLON), or none"
+    )
+    expect_by: Annotated[str | None, BeforeValidator(_expect_by)] = Field(
+        default=None,
+        description="when the date of a session is to be complete ('18:30 America/New_York'), or none",
+    )
+    webhook: Annotated[str | None, BeforeValidator(_webhook)] = Field(
+        default=None, description="address that is told of a date that is not complete by then, or none"
+    )
     metrics: Literal["none", "cloudwatch"] = Field(
         default="none", description="where the job's figures are sent: none or cloudwatch"
     )
@@ -233,7 +264,8 @@ class Settings(BaseSettings):
 
     def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
         for name, value in super().__repr_args__():
-            yield name, masked(value) if name == "database" and isinstance(value, str) else value
+            hidden = "***" if name == "webhook" and value is not None else value  # an address may hold a secret
+            yield name, masked(value) if name == "database" and isinstance(value, str) else hidden
 
     @property
     def settles_at_close(self) -> bool:
@@ -267,6 +299,7 @@ def load(*, environment: bool = True, **options: Any) -> Settings:
     _refuse_useless_numbers(settings)
     _refuse_loops(settings)
     _refuse_mixed_moves(settings)
+    _refuse_deadline_without_dates(settings)
     return settings
 
 
@@ -341,6 +374,21 @@ def _refuse_loops(settings: Settings) -> None:
             relation = "is the same place as" if a == b else "lies inside"
             msg = f"{inner}: {a!r} {relation} {outer} {b!r}; give each a place of its own, none inside another"
             raise SettingsError(msg)
+
+
+def _refuse_deadline_without_dates(settings: Settings) -> None:
+    for name in ("calendar", "expect_by"):
+        if getattr(settings, name) is not None and "dates" not in settings.explain:
+            raise SettingsError(
+                _wrong(name, "expected dates in --explain too, by which it works", getattr(settings, name))
+            )
+    if settings.webhook is None:
+        return
+    if settings.expect_by is None:
+        raise SettingsError(_wrong("webhook", "expected --expect-by too, which says when to tell it", "***"))
+    if not os.environ.get(WEBHOOK_SECRET):
+        msg = f"webhook: expected the secret that signs its messages in the variable {WEBHOOK_SECRET}, found none"
+        raise SettingsError(msg)
 
 
 def _refuse_mixed_moves(settings: Settings) -> None:

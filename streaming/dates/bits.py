@@ -25,8 +25,10 @@ _CELLS_AT_ONCE = 1 << 24
 
 @dataclass(frozen=True, slots=True)
 class DropCounts:
-    """By date, ascending: how many drops gave rows of it that were not counted yet, the first and the last one's seq,
-    cells that came after a later date had, and cells that were given another price or volume.
+    """What drops did, by date, ascending.
+
+    drops: how many gave rows of the date and were not counted yet, from first_seq to last_seq; late: cells that came
+    after a later date had; restated: cells that were given another price or volume.
     """
 
     date: Int32
@@ -53,8 +55,10 @@ def joined(parts: list[Dated]) -> Dated:
 
 
 def count_drops(dated: Dated, newest: tuple[int, int], counted: dict[int, int]) -> DropCounts:
-    """newest: the latest date that a drop before the first one of the batch had given first, and the same with that
-    drop (it may have begun in an earlier batch); counted: by date, the last drop that was counted so far.
+    """What the drops of a batch add to the counts of each date.
+
+    newest: the latest date that a drop before the first one of the batch had given first, and the same with that drop
+    (it may have begun in an earlier batch); counted: by date, the last drop that was counted so far.
 
     A cell is late if an earlier drop had given a later date: so it does not matter how drops are put into batches.
     """
@@ -90,7 +94,7 @@ class DateBits:
                 column[row, : len(text)] = np.frombuffer(text.encode(), np.uint8) - ord("0")
         return bits
 
-    def take_in(self, row: Int64, bit: Int64, returns: Float64) -> None:
+    def take_in(self, row: Int64, bit: Int32 | Int64, returns: Float64) -> None:
         """Cells as they stand now, each with a price."""
         self.priced[row, bit] = 1
         self.unchanged[row, bit] = returns == 0

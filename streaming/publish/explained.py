@@ -41,7 +41,7 @@ class Explained:
         self._watch = Watch(self._limits)
 
     def prepare(self, cur: cursor) -> None:
-        """At the start of a job: fills what is switched on anew, or has other limits than before, and empties the rest."""
+        """At the start of a job: fills what was off before or had other limits, and empties what is off now."""
         cur.execute("SELECT part, limits FROM stocketl.explained WHERE part = ANY(%s)", (list(_TABLES),))
         known = dict(cur.fetchall())
         for part, tables in _TABLES.items():

@@ -79,9 +79,9 @@ class _StateChunks:
 
 
 class Returns(StatefulProcessor):
-    """One call for each bucket and batch. with_loaded: also gives the ticks that count, for the lake;
-    with_dates: also what each drop did on each date.
+    """One call for each bucket and batch.
 
+    with_loaded: also gives the ticks that count, for the lake; with_dates: also what each drop did on each date.
     If there are few changes and ticks, they are emitted. If there are many, they are written as files beside the
     checkpoint, the same files in a replay, and the names are emitted.
     """

@@ -178,6 +178,6 @@ def _asked(cur: cursor, number: int, column: str, one: Stretch, code: int, reach
     date = np.array([day for day, _, _ in rows], np.int32)
     volume = np.array([UNKNOWN_VOLUME if volume is None else volume for _, _, volume in rows], np.int64)
     first = np.zeros(len(rows), bool)
-    if len(rows):
+    if rows:
         first[0] = np.count_nonzero(date < one.first) < reach
     return Series(np.full(len(rows), code, np.int32), date, np.array([price for _, price, _ in rows]), volume, first)

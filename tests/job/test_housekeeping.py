@@ -50,7 +50,15 @@ def test_a_job_that_is_started_for_each_file_joins_and_removes_what_is_due_befor
         for line in log.read_text().splitlines()
         if "commitInfo" in line
     ]
-    assert operations == ["CREATE TABLE", "WRITE", "WRITE", "OPTIMIZE", "SET TBLPROPERTIES", "VACUUM START", "VACUUM END"]
+    assert operations == [
+        "CREATE TABLE",
+        "WRITE",
+        "WRITE",
+        "OPTIMIZE",
+        "SET TBLPROPERTIES",
+        "VACUUM START",
+        "VACUUM END",
+    ]
     assert sum(folder_rows(home / "lake" / "ticks").values()) == 2
     assert sorted(path.name for path in (home / "receipts").iterdir()) == ["000000001.json"]
     assert rows(database, "SELECT count(*) AS drops FROM stocketl.drops") == [{"drops": 2}]

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 EPOCH = dt.date(1970, 1, 1).toordinal()
 FIRST = dt.date(2024, 1, 1).toordinal() - EPOCH
 SUSPECTS = "SELECT date, id, kind, price, level_date, level, swapped_with FROM stocketl.suspect_cells ORDER BY date, id"
-DATES = (
-    "SELECT date, tickers, unchanged, drops, late_cells, restated_cells FROM stocketl.date_facts ORDER BY date"
-)
+DATES = "SELECT date, tickers, unchanged, drops, late_cells, restated_cells FROM stocketl.date_facts ORDER BY date"
 
 
 @pytest.fixture
