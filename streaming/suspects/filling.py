@@ -8,11 +8,12 @@ import numpy as np
 
 from streaming.suspects.kept import insert, pair
 from streaming.suspects.loading import everything
-from streaming.suspects.moves import Limits
 from streaming.suspects.watch import Examined
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
+
+    from streaming.suspects.moves import Limits
 
 _TICKERS_AT_ONCE = 100
 

@@ -47,8 +47,8 @@ def newest(cur: cursor, tickers: Sequence[str], places: Mapping[str, Place], dep
     """The newest cells of each ticker, at least `depth` if it has so many; codes are places in `tickers`."""
     code = {ticker: number for number, ticker in enumerate(tickers)}
     parts = []
-    for number, columns in by_group(tickers, places).items():
-        rows = depth + depth // 4
+    for number, of_group in by_group(tickers, places).items():
+        columns, rows = of_group, depth + depth // 4
         while columns:
             since = _date_of_row(cur, number, rows)
             series = _range(cur, number, columns, since, _LAST)
@@ -159,7 +159,9 @@ def _rows_away(cur: cursor, number: int, low: int, high: int, reach: int) -> tup
     return _FIRST if since is None else int(since), _LAST if until is None else int(until)
 
 
-def _asked(cur: cursor, number: int, column: str, one: Stretch, code: int, reach: int) -> Series:
+def _asked(  # noqa: PLR0917 (where, what, how far)
+    cur: cursor, number: int, column: str, one: Stretch, code: int, reach: int
+) -> Series:
     """One stretch by a query of its own, which reads no more rows than it must."""
     names = _table(cur, "prices", number), _table(cur, "volume", number), sql.Identifier(column)
     cells = sql.SQL(

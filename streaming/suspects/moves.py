@@ -67,7 +67,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """Suspect cells: their places in the series, ascending; kind: one of `KINDS`; against: the place of the neighbour."""
+    """Suspect cells by their places in the series, ascending; kind: one of `KINDS`; against: the neighbour's place."""
 
     at: Int64
     kind: Int8

@@ -103,7 +103,7 @@ class Watch:
             self._recent.put(self._recent.shelves(ids), newest)
 
     def _append(self, found: Examined, shelves: Int64, changes: Changes, at: Int64) -> None:
-        """One new cell for each of many tickers, as each new day brings. Nearly all of them are not examined further."""
+        """One new cell for each of many tickers, as a new day brings them. Few of these need an examination."""
         if not len(at):
             return
         of = shelves[changes.code[at]]

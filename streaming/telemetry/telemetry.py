@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class Telemetry:
-    """What the settings ask for. observers: of each batch; followers: threads; wear: whether the job must begin anew;
-    metrics: where its figures go.
+    """What the settings ask for.
 
+    observers: of each batch; followers: threads; wear: whether the job must begin anew; metrics: where its figures go.
     committed: the last batch whose receipts are written, -1 before the first; lake_since: see `BatchLog`.
     """
 
