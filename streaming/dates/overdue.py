@@ -82,7 +82,7 @@ def to_tell(cur: cursor, now: dt.datetime) -> list[dict[str, object]]:
     cur.execute(
         "SELECT date, due_at, done_at, told FROM stocketl.overdue_dates"
         " WHERE due_at > %s AND (told IS NULL OR told = 'overdue' AND done_at IS NOT NULL) ORDER BY date",
-        (now - KEPT,),
+        (now - 2 * KEPT,),
     )
     messages: list[dict[str, object]] = []
     for date, due_at, done_at, told in cur.fetchall():

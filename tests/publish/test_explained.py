@@ -39,7 +39,7 @@ def day(number: int) -> dt.date:
 
 
 def history(seed: int) -> list[Packet]:
-    """Days in order with slips, swaps, splits and stale prices, then late and corrected cells; files cut into packets."""
+    """Days in order with slips, swaps, splits and stale prices, late and corrected cells; files in two packets."""
     chance = random.Random(seed)  # noqa: S311 (a seed, not a secret)
     names = [f"T{number:02d}" for number in range(12)]
     level = {name: chance.uniform(5, 200) for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from history_oracle import Bucket, Packet
@@ -59,7 +60,7 @@ class ExplainedRun:
 def batches(packets: list[Packet], cuts: set[int]) -> Iterator[tuple[list[Packet], int | None]]:
     """The packets cut into batches, each with the drop that goes on in the next one."""
     borders = [0, *sorted(cut for cut in cuts if 0 < cut < len(packets)), len(packets)]
-    for begin, end in zip(borders, borders[1:], strict=False):
+    for begin, end in itertools.pairwise(borders):
         following = packets[end][0] if end < len(packets) else None
         is_open = begin < end and packets[end - 1][0] == following
         yield packets[begin:end], following if is_open else None
