@@ -89,7 +89,7 @@ def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
         told, observers = receipts.published, telemetry.observers
         explained = Explained(settings)
         batches = sessions.open("batches")
-        batches.run(explained.prepare)
+        batches.run(lambda cur: explained.prepare(cur, epoch))
         publish = Publish(batches, lake, checkpoint, epoch, published=told, observers=observers, explained=explained)
         audit = Audit(spark, settings, checkpoint, login, sessions.open("audit"), receipts, publish, stop)
         watch = InputWatch(settings.input, stop)

@@ -110,7 +110,7 @@ def write(cur: cursor, bits: DateBits, counts: DropCounts | None, *, counted: bo
         " drops bigint, first_seq bigint, last_seq bigint, late_cells bigint, restated_cells bigint)"
         " ON COMMIT DELETE ROWS"
     )
-    cur.execute("TRUNCATE pg_temp.stocketl_dates")
+    cur.execute("DELETE FROM pg_temp.stocketl_dates")  # of the piece before; TRUNCATE would swell the catalogue
     cur.copy_expert(
         "COPY pg_temp.stocketl_dates FROM STDIN",
         io.StringIO("".join(_rows(bits, counts, _NOTHING if counted else _BEFORE))),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from streaming.dates import filling as date_filling
 from streaming.dates.kept import DateFacts
+from streaming.ledger.writer import check_epoch
 from streaming.suspects import filling as suspect_filling
 from streaming.suspects.kept import keep as keep_suspects
 from streaming.suspects.moves import Limits
@@ -40,8 +41,9 @@ class Explained:
         self._dates = DateFacts()
         self._watch = Watch(self._limits)
 
-    def prepare(self, cur: cursor) -> None:
+    def prepare(self, cur: cursor, epoch: int) -> None:
         """At the start of a job: fills what was off before or had other limits, and empties what is off now."""
+        check_epoch(cur, epoch)
         cur.execute("SELECT part, limits FROM stocketl.explained WHERE part = ANY(%s)", (list(_TABLES),))
         known = dict(cur.fetchall())
         for part, tables in _TABLES.items():

@@ -32,7 +32,7 @@ class ExplainedRun:
     def restart(self, **options: Any) -> None:
         self.explained = Explained(load(environment=False, **options))
         self.widening = Widening(self.transactions, 0)
-        self.transactions.run(self.explained.prepare)
+        self.transactions.run(lambda cur: self.explained.prepare(cur, 0))
 
     def batch(self, packets: list[Packet], open_seq: int | None = None, *, fail_first: bool = False) -> None:
         applied = self.bucket.apply(packets, open_seq)

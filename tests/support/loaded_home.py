@@ -42,7 +42,7 @@ class LoadedHome:
         self._transactions = Transactions(settings.database or "", threading.Event())
         self._transactions.run(writer.create)
         self._explained = Explained(settings)
-        self._transactions.run(self._explained.prepare)
+        self._transactions.run(lambda cur: self._explained.prepare(cur, _epoch(cur)))
 
     def load(self, key: str, content: str, *, move: bool = True) -> int:
         """The seq of the drop."""
