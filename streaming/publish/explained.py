@@ -14,7 +14,7 @@ from streaming.dates.kept import DateFacts
 from streaming.ledger.writer import check_epoch
 from streaming.suspects import filling as suspect_filling
 from streaming.suspects.kept import keep as keep_suspects
-from streaming.suspects.moves import Limits
+from streaming.suspects.moves import SuspectLimits
 from streaming.suspects.watch import Watch
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Explained:
 
     def __init__(self, settings: Settings) -> None:
         self._parts = settings.explain
-        self._limits = Limits(settings.suspect_factor, settings.suspect_spike, settings.suspect_stale)
+        self._limits = SuspectLimits(settings.suspect_factor, settings.suspect_spike, settings.suspect_stale)
         self._dates = DateFacts()
         self._watch = Watch(self._limits)
 

@@ -13,12 +13,12 @@ from streaming.suspects.watch import Examined
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
-    from streaming.suspects.moves import Limits
+    from streaming.suspects.moves import SuspectLimits
 
 _TICKERS_AT_ONCE = 100
 
 
-def fill(cur: cursor, limits: Limits) -> None:
+def fill(cur: cursor, limits: SuspectLimits) -> None:
     """Fills the empty table, some tickers at once."""
     cur.execute("SELECT id, column_name, table_no FROM stocketl.tickers ORDER BY table_no, id")
     rows = cur.fetchall()

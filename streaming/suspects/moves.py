@@ -29,7 +29,7 @@ _SPLITS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 30.0,
 _RATIOS = np.log(np.array(_SPLITS))
 
 
-class Limits(NamedTuple):
+class SuspectLimits(NamedTuple):
     """factor: from which ratio on a move is suspect by itself; spike: as a share; stale: unchanged sessions."""
 
     factor: float = 5.0
@@ -74,7 +74,7 @@ class Verdicts:
     against: Int64
 
 
-def examine(series: Series, limits: Limits = Limits()) -> Verdicts:  # noqa: B008 (frozen)
+def examine(series: Series, limits: SuspectLimits = SuspectLimits()) -> Verdicts:  # noqa: B008 (frozen)
     """What is suspect in whole series; in a part of one, what is true of cells with enough prices around them.
 
     >>> days = np.arange(5, dtype=np.int32)
@@ -93,7 +93,7 @@ def examine(series: Series, limits: Limits = Limits()) -> Verdicts:  # noqa: B00
     return Verdicts(at, kind[at], against[at])
 
 
-def touched(series: Series, changed: Bool, limits: Limits) -> Bool:
+def touched(series: Series, changed: Bool, limits: SuspectLimits) -> Bool:
     """The cells whose verdict may be another one after these cells have changed."""
     at = np.flatnonzero(changed)
     marks = np.zeros(len(series) + 1, np.int64)
@@ -114,7 +114,7 @@ class _Moves:
     """
 
     series: Series
-    limits: Limits
+    limits: SuspectLimits
     level: Float64
     at: Int64
     step: Float64
@@ -124,7 +124,7 @@ class _Moves:
     calm: Float64
 
     @classmethod
-    def of(cls, series: Series, limits: Limits) -> _Moves:
+    def of(cls, series: Series, limits: SuspectLimits) -> _Moves:
         level = np.log(series.price)
         steps = np.diff(level)
         smallest = np.log1p(limits.spike)
@@ -221,7 +221,7 @@ def _is_power_of_ten(step: Float64) -> Bool:
     return good
 
 
-def _judge_stale(series: Series, limits: Limits, kind: Int8, against: Int64) -> None:
+def _judge_stale(series: Series, limits: SuspectLimits, kind: Int8, against: Int64) -> None:
     """The cell with which a price has been the same for `stale` sessions, each with a volume: one for each run."""
     traded = series.volume > 0
     alike = (series.price[1:] == series.price[:-1]) & (series.code[1:] == series.code[:-1]) & traded[1:] & traded[:-1]

@@ -12,7 +12,7 @@ import numpy as np
 
 from streaming.suspects import loading
 from streaming.suspects.loading import Stretch
-from streaming.suspects.moves import AFTER, KINDS, Limits, Series, examine, touched
+from streaming.suspects.moves import AFTER, KINDS, Series, SuspectLimits, examine, touched
 from streaming.suspects.recent import Recent, merged
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Examined:
     cells: dict[str, list[Int32]] = field(default_factory=dict)
     suspects: list[Suspect] = field(default_factory=list)
 
-    def add(self, ids: Sequence[str], series: Series, cells: Bool, limits: Limits) -> None:
+    def add(self, ids: Sequence[str], series: Series, cells: Bool, limits: SuspectLimits) -> None:
         """Examines a series, whose codes are places in `ids`, and takes the verdicts on some of its cells."""
         at = np.flatnonzero(cells)
         if not len(at):
@@ -72,7 +72,7 @@ class Examined:
 class Watch:
     """Follows the batches of one job, each in its transaction, after the wide tables were written."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: SuspectLimits) -> None:
         self._limits = limits
         self._reach = limits.before + AFTER
         self._recent = Recent(self._reach + AFTER + 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from streaming.suspects.moves import AFTER, KINDS, Limits, Series, examine, touched
+from streaming.suspects.moves import AFTER, KINDS, Series, SuspectLimits, examine, touched
 
 CALM = [100.0, 101.0, 100.5, 99.8, 100.2, 101.1, 100.9, 100.3]
 
@@ -18,8 +18,8 @@ def series(*prices: list[float], volume: int = 5) -> Series:
     return Series(code, date, price, np.full(len(code), volume), np.diff(code, prepend=-1) != 0)
 
 
-def found(*prices: list[float], limits: Limits | None = None) -> list[tuple[int, str, int]]:
-    verdicts = examine(series(*prices), limits or Limits())
+def found(*prices: list[float], limits: SuspectLimits | None = None) -> list[tuple[int, str, int]]:
+    verdicts = examine(series(*prices), limits or SuspectLimits())
     kinds = [KINDS[kind] for kind in verdicts.kind]
     return list(zip(verdicts.at.tolist(), kinds, verdicts.against.tolist(), strict=True))
 
@@ -56,7 +56,7 @@ def test_a_price_is_stale_once_after_so_many_sessions_with_volume() -> None:
     assert found([100.0, *[101.5] * 19, 102.0]) == []
     assert found([100.0, *[101.5] * 45, 102.0]) == [(20, "stale", 1)]
     assert found([7.0] * 3, [7.0] * 25, [7.0] * 4) == [(22, "stale", 3)]
-    assert found([100.0, *[101.5] * 5], limits=Limits(stale=5)) == [(5, "stale", 1)]
+    assert found([100.0, *[101.5] * 5], limits=SuspectLimits(stale=5)) == [(5, "stale", 1)]
     one = series([101.5] * 45, volume=0)
     assert not len(examine(one).at)
 
@@ -79,7 +79,7 @@ def test_planted_slips_are_found_and_nothing_else() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_changed_price_has_a_say_only_as_far_as_is_told(seed: int) -> None:
     """Verdicts beyond the reach of a change stay, and those within it need no more prices than are promised."""
-    chance, limits = np.random.default_rng(seed), Limits(stale=6)
+    chance, limits = np.random.default_rng(seed), SuspectLimits(stale=6)
     level = np.exp(np.cumsum(chance.normal(0, 0.01, 120))) * chance.choice([1, 1, 1, 1, 1, 10, 0.1, 2], 120)
     price = np.where(chance.random(120) < 0.3, np.roll(level, 1), level)
     before = series(price.tolist())
@@ -95,7 +95,7 @@ def test_a_changed_price_has_a_say_only_as_far_as_is_told(seed: int) -> None:
         assert (verdict_of(part, limits) == verdict_of(after, limits)[low:high])[cells[low:high]].all()
 
 
-def verdict_of(whole: Series, limits: Limits) -> np.ndarray:
+def verdict_of(whole: Series, limits: SuspectLimits) -> np.ndarray:
     verdicts, kinds = examine(whole, limits), np.zeros(len(whole), np.uint8)
     kinds[verdicts.at] = verdicts.kind
     return kinds
