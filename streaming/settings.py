@@ -340,6 +340,7 @@ def _complaint(error: ErrorDetails) -> str:
 
 def _wrong(name: str, said: str, got: object) -> str:
     shown = masked(str(got)) if name != "database" else re.sub(r":[^:/@]*@", ":***@", masked(str(got)))
+    shown = "***" if name == "webhook" else shown  # an address may hold a secret
     return f"{name}: {said}, got {shown!r} ({option_name(name)} or {PREFIX}{name.upper()})"
 
 

@@ -163,6 +163,38 @@ def test_sizes_have_units(text: str, size: int) -> None:
                 "'s3://bucket/ok' (--success or STOCKETL_SUCCESS)"
             ),
         ),
+        (
+            {"explain": "dates,dates"},
+            "explain: expected none, or some of corrections, dates, suspects with commas between them, got 'dates,dates' (--explain or STOCKETL_EXPLAIN)",
+        ),
+        (
+            {"explain": "date"},
+            "explain: expected none, or some of corrections, dates, suspects with commas between them, got 'date' (--explain or STOCKETL_EXPLAIN)",
+        ),
+        (
+            {"suspect_factor": "1"},
+            "suspect_factor: expected a number of at least 1.5, such as 5, got '1' (--suspect-factor or STOCKETL_SUSPECT_FACTOR)",
+        ),
+        (
+            {"suspect_spike": "3%"},
+            "suspect_spike: expected a share of at least 5%, such as 30%, got '3%' (--suspect-spike or STOCKETL_SUSPECT_SPIKE)",
+        ),
+        (
+            {"suspect_stale": "2"},
+            "suspect_stale: expected a number of sessions from 3 to 999, got '2' (--suspect-stale or STOCKETL_SUSPECT_STALE)",
+        ),
+        (
+            {"expect_by": "18:30"},
+            "expect_by: expected a time and a zone such as '18:30 America/New_York', or '06:30+1 Europe/Berlin' for the next day, got '18:30' (--expect-by or STOCKETL_EXPECT_BY)",
+        ),
+        (
+            {"webhook": "example.com"},
+            "webhook: expected an address such as https://example.com/hooks/prices, got '***' (--webhook or STOCKETL_WEBHOOK)",
+        ),
+        (
+            {"calendar": "XNYS", "explain": "none"},
+            "calendar: expected dates in --explain too, by which it works, got 'XNYS' (--calendar or STOCKETL_CALENDAR)",
+        ),
     ],
 )
 def test_a_wrong_value_names_key_value_and_option(options: dict[str, object], message: str) -> None:
@@ -241,6 +273,28 @@ def test_no_text_of_the_settings_shows_a_password(uri: str, shown: str) -> None:
     for text in (repr(settings), str(settings), f"{settings}"):
         assert f"database={shown!r}" in text
     assert masked(f"could not reach {uri}, again") == f"could not reach {shown}, again"
+
+
+def test_what_explains_the_tables_is_named_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All by default; `none` for none; the variable is written like the option."""
+    assert load().explain == ("corrections", "dates", "suspects")
+    assert load(explain="suspects, dates").explain == ("dates", "suspects")
+    assert load(explain="none").explain == ()
+    monkeypatch.setenv("STOCKETL_EXPLAIN", "dates")
+    assert load().explain == ("dates",)
+
+
+def test_a_webhook_needs_a_deadline_and_a_secret_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secret is a variable only, and no text of the settings has it or the address."""
+    given = {"webhook": "https://example.com/hooks/t0ken", "expect_by": "18:30 America/New_York"}
+    with pytest.raises(SettingsError, match=r"webhook: expected the secret .* STOCKETL_WEBHOOK_SECRET, found none"):
+        load(**given)
+    monkeypatch.setenv("STOCKETL_WEBHOOK_SECRET", "s3cret")
+    settings = load(**given)
+    assert "t0ken" not in repr(settings)
+    assert "s3cret" not in repr(settings)
+    with pytest.raises(SettingsError, match=r"webhook: expected --expect-by too, .* got '\*\*\*'"):
+        load(webhook=given["webhook"])
 
 
 def test_settings_do_not_change() -> None:

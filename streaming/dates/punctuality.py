@@ -85,7 +85,10 @@ class Punctuality(Follower):
         """Until the stop event; raises what waiting does not mend."""
         while True:
             self.look()
-            if self._stop_event.wait(LOOK_SECONDS):
+            nothing_to_do = self._calendar is None and self._by is None
+            if nothing_to_do:
+                self._transactions.close()
+            if self._stop_event.wait(None if nothing_to_do else LOOK_SECONDS):
                 break
 
     def look(self) -> None:
