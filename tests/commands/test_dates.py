@@ -65,6 +65,8 @@ def test_each_date_that_is_not_as_it_should_be_is_named(home: LoadedHome, capsys
         "2024-07-08": ("no-data", 8),
         "2024-07-09": ("complete", 0),
     }
+    assert missing(home.settings, "2024-07-04")["missing"] == []
+    assert missing(home.settings, "2024-07-08")["missing"] == NAMES
     show(found)
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == "7 dates: 3 complete, 1 no-data, 1 no-session, 1 partial, 1 short"

@@ -95,7 +95,7 @@ WITH padded AS MATERIALIZED (
 SELECT f.date, f.seen & (f.later | n.later) AS expected, f.seen & (f.later | n.later) & ~f.priced AS missing
   FROM framed f, newest n;
 
--- The same for one date, which may be one without data.
+-- The same for one date, which may be one without data. On a day without a session nothing is expected.
 CREATE FUNCTION stocketl.expectation(day date, OUT expected bit varying, OUT missing bit varying)
 LANGUAGE sql STABLE STRICT
 AS $body$
@@ -112,6 +112,8 @@ AS $body$
          WHERE date = expectation.day
     )
     SELECT seen.bits & alive.bits, seen.bits & alive.bits & coalesce(~own.bits, seen.bits) FROM seen, alive, own
+     WHERE NOT EXISTS (SELECT FROM stocketl.sessions)
+        OR EXISTS (SELECT FROM stocketl.sessions s WHERE s.date = expectation.day)
 $body$;
 
 CREATE VIEW stocketl.dates AS
