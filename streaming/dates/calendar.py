@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
 FIRST = dt.date(1990, 1, 1)  # with older data, the sessions begin with the data
-AHEAD = dt.timedelta(days=90)
+AHEAD, MARGIN = dt.timedelta(days=90), dt.timedelta(days=30)
 _WEEKEND = 5
 
 
@@ -62,11 +62,7 @@ def keep_sessions(cur: cursor, name: str | None, today: dt.date) -> bool:
     cur.execute("SELECT EXISTS (SELECT FROM stocketl.sessions WHERE calendar IS DISTINCT FROM %s)", (name,))
     others = cur.fetchall() == [(True,)]
     since, until = min(FIRST, oldest or FIRST), today + AHEAD
-    margin = dt.timedelta(days=30)
-    if name is None or first is None:
-        enough = name is None
-    else:
-        enough = first <= max(since, _bounds(name)[0] or since) + margin and last >= until - margin
+    enough = name is None or (first is not None and _reaches(name, first, last, since, until))
     if enough and not others:
         return False
     cur.execute("DELETE FROM stocketl.sessions")
@@ -74,6 +70,12 @@ def keep_sessions(cur: cursor, name: str | None, today: dt.date) -> bool:
         rows = [(day, name) for day in sessions(name, since, until)]
         execute_values(cur, "INSERT INTO stocketl.sessions (date, calendar) VALUES %s", rows, page_size=10_000)
     return True
+
+
+def _reaches(name: str, first: dt.date, last: dt.date, since: dt.date, until: dt.date) -> bool:
+    """Whether known sessions reach far enough, or as far as the calendar does."""
+    least, most = _bounds(name)
+    return first <= max(since, least or since) + MARGIN and last >= min(until, most or until) - MARGIN
 
 
 def _bounds(name: str) -> tuple[dt.date | None, dt.date | None]:
