@@ -40,12 +40,14 @@ class Recent:
         self._end = np.zeros(0, np.int64)
         self._whole = np.zeros(0, bool)  # whether a shelf has every cell of its ticker
 
-    def __contains__(self, ticker: str) -> bool:
-        return ticker in self._shelf
+    def lacking(self, ids: Sequence[str]) -> list[str]:
+        """Those of the tickers that have no shelf."""
+        known = self._shelf
+        return [ticker for ticker in ids if ticker not in known]
 
     def add(self, ids: Sequence[str], *, whole: bool) -> None:
         """Empty shelves for tickers that have none. whole: the tables have no cell of them yet."""
-        new = [ticker for ticker in ids if ticker not in self._shelf]
+        new = self.lacking(ids)
         for ticker in new:
             self._shelf[ticker] = len(self._shelf)
         lacking = len(self._shelf) - len(self._date)
@@ -88,10 +90,10 @@ class Recent:
         self._date[shelves, end], self._price[shelves, end], self._volume[shelves, end] = date, price, volume
         self._end[shelves] = end + 1
 
-    def newest(self, shelves: Int64, cells: int) -> tuple[Float64, Int64]:
-        """Prices and volumes [shelves, cells] of the newest cells, NaN and -1 where there are fewer."""
-        at = shelves[:, None], self._places(shelves, cells)
-        return self._price[at], self._volume[at]
+    def newest(self, shelves: Int64, cells: int) -> Float64:
+        """Prices [shelves, cells] of the newest cells, NaN where there are fewer."""
+        flat = (shelves * 2 * self.depth)[:, None] + self._places(shelves, cells)
+        return self._price.reshape(-1).take(flat)
 
     def series(self, shelves: Int64) -> Series:
         """All cells of these shelves; a cell's code is the place of its shelf in the argument."""

@@ -86,8 +86,8 @@ class Watch:
             self._recent = Recent(self._recent.depth)
         self._last = batch_id
         found, recent, ids = Examined(), self._recent, changes.ids
-        recent.add([ticker for ticker in ids if ticker in new], whole=True)
-        self._fill(cur, [ticker for ticker in ids if ticker not in recent], places)
+        recent.add(sorted(new), whole=True)
+        self._fill(cur, recent.lacking(ids), places)
         shelves = recent.shelves(ids)
         counts = np.bincount(changes.code, minlength=len(ids))
         simple = (counts == 1)[changes.code] & (changes.date > recent.last(shelves)[changes.code])
@@ -108,9 +108,10 @@ class Watch:
             return
         of = shelves[changes.code[at]]
         self._recent.append(of, changes.date[at], changes.price[at], changes.volume[at])
-        prices, _ = self._recent.newest(of, _SCREENED)
-        steps = np.abs(np.diff(np.log(prices), axis=1))
-        large = (steps >= np.log1p(self._limits.spike)).any(axis=1)
+        prices = self._recent.newest(of, _SCREENED)
+        ratios = prices[:, 1:] / prices[:, :-1]
+        smallest = (1 + self._limits.spike) * (1 - 1e-9)  # a hair less, since `examine` works with logarithms
+        large = ((ratios >= smallest) | (ratios <= 1 / smallest)).any(axis=1)
         worth = np.flatnonzero(large | (prices[:, -1] == prices[:, -2]))
         series = self._recent.series(of[worth])
         newest = np.diff(series.code, append=-1) != 0
