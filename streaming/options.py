@@ -31,7 +31,7 @@ DEFAULTS = {
     "heartbeat_every": "15s",
     "audit_every": "24h",
     "metrics": "none",
-    "explain": "corrections,dates,suspects",
+    "explain": "corrections, dates, suspects",
     "suspect_factor": "5",
     "suspect_spike": "30%",
     "suspect_stale": "20",
@@ -92,12 +92,12 @@ _OPTIONS = {
     "audit_every": _setting("audit_every", "TIME", _WATCH),
     "metrics": _setting("metrics", "NAME", _WATCH),
     "explain": _setting("explain", "NAMES", _EXPLAINED),
-    "suspect_factor": _setting("suspect_factor", "NUMBER", _EXPLAINED),
+    "suspect_factor": _setting("suspect_factor", "RATIO", _EXPLAINED),
     "suspect_spike": _setting("suspect_spike", "SHARE", _EXPLAINED),
     "calendar": _setting("calendar", "NAME", _EXPLAINED),
-    "expect_by": _setting("expect_by", "TIME ZONE", _EXPLAINED),
+    "expect_by": _setting("expect_by", "WHEN", _EXPLAINED),
     "webhook": _setting("webhook", "URL", _EXPLAINED),
-    "suspect_stale": _setting("suspect_stale", "SESSIONS", _EXPLAINED),
+    "suspect_stale": _setting("suspect_stale", "DAYS", _EXPLAINED),
 }
 
 
