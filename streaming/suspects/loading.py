@@ -128,8 +128,8 @@ def _rows(cur: cursor, number: int, columns: dict[str, str], first: int) -> Seri
     price = np.array([row[1:] for row in found[0]], np.float64).reshape(shape)  # None becomes NaN
     volume = np.array([row[1:] for row in found[1]], object).reshape(shape)
     column, row = np.nonzero(~np.isnan(price.T))
-    given = volume[row, column]
-    known = np.where(np.equal(given, None), UNKNOWN_VOLUME, given).astype(np.int64)
+    given = volume[row, column].tolist()
+    known = np.array([UNKNOWN_VOLUME if one is None else one for one in given], np.int64)
     return Series(column.astype(np.int32), date[row], price[row, column], known, np.zeros(len(row), bool))
 
 
