@@ -43,7 +43,7 @@ _PROXY_HELP = (
     "authority, set PIP_CERT to its file. For a mirror, set PIP_INDEX_URL."
 )
 _RUN, _DEV = (
-    ("what the job needs", ".", "590 MB", "some minutes"),
+    ("what the job needs", ".[calendar]", "590 MB", "some minutes"),
     ("what tests, lint, bench and deployment need", ".[dev]", "130 MB", "some minutes"),
 )
 

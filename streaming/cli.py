@@ -65,8 +65,9 @@ command = partial(app.command, cls=_Command)
 
 _DATABASE = ("home", "database", "database_secret")
 _HOME = ("home", "input", "success", "failed", "receipts", "checkpoint", "lake", "database", "database_secret")
-_KEPT = ("lake_retention", "keep_receipts", "explain")
+_KEPT = ("lake_retention", "keep_receipts")
 _WATCHED = ("heartbeat", "heartbeat_every", "audit_every", "metrics")
+_EXPLAINED = ("explain", "suspect_factor", "suspect_spike", "suspect_stale", "calendar", "expect_by", "webhook")
 _CUT = ("max_batch_bytes", "split_bytes", "unpacked_limit", "text_ids")
 
 AsJson = Annotated[bool, typer.Option("--json", metavar=FLAG, help="The same facts as JSON.")]
@@ -89,7 +90,20 @@ def _stocketl(
 
 
 @command()
-@takes(*_HOME, *_KEPT, "once", "take_over", "trigger", "settle", *_CUT, "profiles", "move", "log_format", *_WATCHED)
+@takes(
+    *_HOME,
+    *_KEPT,
+    "once",
+    "take_over",
+    "trigger",
+    "settle",
+    *_CUT,
+    "profiles",
+    "move",
+    "log_format",
+    *_WATCHED,
+    *_EXPLAINED,
+)
 def run(**options: object) -> None:
     """Watches the input and loads each drop, until Ctrl-C or SIGTERM stops it."""
     from streaming.home.database import tell_new_input
@@ -131,7 +145,8 @@ def demo(
         "Exit code 0: a job is running and nothing needs a look.\n\n"
         "Exit code 3: something needs a look. No job is running, or it has given no sign of life for a minute, or it "
         "has been held up for 30 s. Or a drop has waited for 10 minutes, and no batch was committed in that time. Or a "
-        "drop has failed within a day, and no later drop of its name was loaded.\n\n"
+        "drop has failed within a day, and no later drop of its name was loaded. Or a date was not complete by the "
+        "time of --expect-by.\n\n"
         "Exit code 1: nobody can tell, because the home or the database cannot be read."
     )
 )
@@ -224,6 +239,39 @@ def receipts(
         _answer(receipt_view.last(settings), receipt_view.show_last, as_json=as_json)
     else:
         _answer(receipt_view.of_key(settings, key), receipt_view.show_drops, as_json=as_json)
+
+
+@command()
+@takes(*_DATABASE)
+def dates(
+    missing: Annotated[
+        str | None, typer.Option("--missing", metavar="DATE", help="The tickers that are missing on this date.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", metavar=FLAG, help="Also the complete dates.")] = False,
+    as_json: AsJson = False,
+    **options: object,
+) -> None:
+    """Shows which dates are not complete: no data, too few tickers, no session; and the newest dates."""
+    from streaming.commands import dates as of_dates
+
+    settings = _of_a_home(options)
+    if missing is None:
+        _answer(of_dates.dates(settings, every=every), of_dates.show, as_json=as_json)
+    else:
+        _answer(of_dates.missing(settings, missing), of_dates.show_missing, as_json=as_json)
+
+
+@command()
+@takes(*_DATABASE)
+def suspects(
+    every: Annotated[bool, typer.Option("--all", metavar=FLAG, help="All, not only the newest 50.")] = False,
+    as_json: AsJson = False,
+    **options: object,
+) -> None:
+    """Shows prices worth a look: slips by a power of ten, spikes, splits, swapped tickers, stale prices."""
+    from streaming.commands import suspects as of_suspects
+
+    _answer(of_suspects.suspects(_of_a_home(options), every=every), of_suspects.show, as_json=as_json)
 
 
 @command()

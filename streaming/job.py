@@ -14,6 +14,7 @@ from streaming.audit.audit import Audit
 from streaming.checkpoint.checkpoint import open_checkpoint
 from streaming.checkpoint.inspection import inspect
 from streaming.database.transactions import Sessions
+from streaming.dates.punctuality import check_dates, watch_dates
 from streaming.drops import source as drops
 from streaming.drops.input_watch import InputWatch
 from streaming.drops.options import SourceOptions
@@ -21,12 +22,13 @@ from streaming.drops.readings import check_profiles
 from streaming.home.database import database
 from streaming.home.sign import own_name, sign_of_life
 from streaming.lake.appender import open_lake
+from streaming.publish.explained import Explained
 from streaming.publish.foreach_batch import Publish
 from streaming.receipts.destinations import destinations
 from streaming.receipts.retention import Retention
 from streaming.receipts.writer import ReceiptWriter
 from streaming.returns import processor as returns
-from streaming.settings import CORRECTIONS
+from streaming.settings import CORRECTIONS, DATES
 from streaming.spark.class_sharing import ClassSharing
 from streaming.spark.properties import partitions, under_spark_submit
 from streaming.spark.session import parse_tasks, session
@@ -57,6 +59,7 @@ def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
     """
     with contextlib.ExitStack() as stack:
         check_profiles(settings)
+        check_dates(settings)
         stop.begin("the start of PostgreSQL")
         stack.enter_context(sign_of_life(settings))
         to = destinations(settings, stop)
@@ -85,17 +88,22 @@ def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
         )
         stack.callback(telemetry.close)
         told, observers = receipts.published, telemetry.observers
+        explained = Explained(settings)
+        batches = sessions.open("batches")
+        batches.run(lambda cur: explained.prepare(cur, epoch))
         publish = Publish(
-            sessions.open("batches"),
+            batches,
             lake,
             checkpoint,
             epoch,
             explain=settings.explain,
+            explained=explained,
             published=told,
             observers=observers,
         )
         audit = Audit(spark, settings, checkpoint, login, sessions.open("audit"), receipts, publish, stop)
         watch = InputWatch(settings.input, stop)
+        punctuality = watch_dates(settings, sessions.open("dates"), epoch, stop, telemetry.metrics.overdue)
         quiet = lambda: publish.batches > 0 and not publish.under_way and (lake is None or lake.idle)  # noqa: E731
         sharing = [ClassSharing(java.shared, quiet, stop)] if java else []
         drained = Drained(settings, checkpoint, supervisor, receipts, lake) if settings.once else None
@@ -115,7 +123,7 @@ def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
             start,
             isolate=checkpoint.count_start_of_open_batch() >= _ISOLATE_FROM_START,
             publish=publish,
-            followers=[receipts, watch, audit, *telemetry.followers, *sharing, *([lake] if lake else [])],
+            followers=[receipts, watch, audit, punctuality, *telemetry.followers, *sharing, *([lake] if lake else [])],
             superseded=still_writer(epoch, supervisor),
             drained=lambda: (
                 telemetry.wear.ends(between_batches=receipts.idle)
@@ -136,6 +144,7 @@ def query(spark: SparkSession, settings: Settings, options: SourceOptions, publi
         checkpoint_url=settings.checkpoint,
         with_loaded=settings.lake is not None,
         with_corrections=CORRECTIONS in settings.explain,
+        with_dates=DATES in settings.explain,
     )
     writer = changes.writeStream.foreachBatch(publish).queryName("stocketl")
     writer = writer.option("checkpointLocation", hadoop_url(settings.checkpoint))

@@ -26,12 +26,18 @@ DEFAULTS = {
     "max_batch_bytes": "192M",
     "split_bytes": "16M",
     "unpacked_limit": "1G",
-    "explain": "corrections, dates, suspects",
     "log_format": "text",
     "heartbeat": "none",
     "heartbeat_every": "15s",
     "audit_every": "24h",
     "metrics": "none",
+    "explain": "corrections, dates, suspects",
+    "suspect_factor": "5",
+    "suspect_spike": "30%",
+    "suspect_stale": "20",
+    "calendar": "none",
+    "expect_by": "none",
+    "webhook": "none",
 }
 
 FLAG = ""
@@ -56,6 +62,7 @@ def _setting(field: str, metavar: str, panel: str | None = None) -> object:
 
 
 _PLACES, _PACE, _READING, _WATCH, _KEEPING = "Places", "Pace", "Reading", "Watching it", "What is kept"
+_EXPLAINED = "What explains the tables"
 
 _OPTIONS = {
     "home": _setting("home", "DIR", _PLACES),
@@ -69,7 +76,6 @@ _OPTIONS = {
     "lake": _setting("lake", "PLACE", _PLACES),
     "lake_retention": _setting("lake_retention", "TIME", _KEEPING),
     "keep_receipts": _setting("keep_receipts", "TIME", _KEEPING),
-    "explain": _setting("explain", "TABLES", _KEEPING),
     "once": _setting("once", FLAG),
     "take_over": _setting("take_over", FLAG),
     "trigger": _setting("trigger", "TIME", _PACE),
@@ -85,6 +91,13 @@ _OPTIONS = {
     "heartbeat_every": _setting("heartbeat_every", "TIME", _WATCH),
     "audit_every": _setting("audit_every", "TIME", _WATCH),
     "metrics": _setting("metrics", "NAME", _WATCH),
+    "explain": _setting("explain", "TABLES", _EXPLAINED),
+    "suspect_factor": _setting("suspect_factor", "RATIO", _EXPLAINED),
+    "suspect_spike": _setting("suspect_spike", "SHARE", _EXPLAINED),
+    "calendar": _setting("calendar", "NAME", _EXPLAINED),
+    "expect_by": _setting("expect_by", "WHEN", _EXPLAINED),
+    "webhook": _setting("webhook", "URL", _EXPLAINED),
+    "suspect_stale": _setting("suspect_stale", "DAYS", _EXPLAINED),
 }
 
 

@@ -17,6 +17,8 @@
 | `corrections-file` | the name of a file with them, if they are many | returns | publish |
 | `fingerprint` | JSON: fingerprints of one bucket's cells, before and after | returns | publish |
 | `held` | JSON: descriptors that a Java has open | returns | publish |
+| `dated` | `Dated` of one bucket | returns | publish |
+| `dated-file` | the name of a file with them, if they are many | returns | publish |
 
 A packet of ticks holds the rows that belong to one bucket, so the stream has few rows, and the Python side never sees a
 tick as an object.
@@ -55,6 +57,7 @@ TICKS, OPEN_TICKS, REJECTS, FACTS = "ticks", "open-ticks", "rejects", "facts"
 CHANGES, CHANGES_FILE, LOADED, LOADED_FILE = "changes", "changes-file", "loaded", "loaded-file"
 DUPLICATES, FINGERPRINT, HELD, REPLACED = "duplicates", "fingerprint", "held", "replaced"
 DID, CORRECTIONS, CORRECTIONS_FILE = "did", "corrections", "corrections-file"
+DATED, DATED_FILE = "dated", "dated-file"
 
 UNKNOWN_VOLUME = -1
 
@@ -218,6 +221,37 @@ class Changes:
         batch = _read(buffer)
         ids, code = _ids_and_code(batch)
         return cls(ids, code, *_arrays(batch, "date", "price", "returns", "volume", "changed"))
+
+
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """What drops did on dates: distinct (seq, date) in that order.
+
+    seq: int64 [n]; date: int32 [n], days since 1970-01-01; new, restated: int32 [n], cells that the drop made, and
+    cells that it gave another price or volume.
+    """
+
+    seq: Int64
+    date: Int32
+    new: Int32
+    restated: Int32
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    @classmethod
+    def empty(cls) -> Dated:
+        """No drops at all."""
+        return cls(np.empty(0, np.int64), _i32(), _i32(), _i32())
+
+    def to_buffer(self) -> bytes:
+        """One Arrow IPC stream."""
+        return _write({name: pa.array(getattr(self, name)) for name in Dated.__slots__})
+
+    @classmethod
+    def from_buffer(cls, buffer: bytes) -> Dated:
+        """The inverse of `to_buffer`."""
+        return cls(*_arrays(_read(buffer), *Dated.__slots__))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from streaming.deadline import ExpectBy
 from streaming.errors import SettingsError
 from streaming.masking import masked
 from streaming.storage.locations import is_s3, location
@@ -28,11 +29,13 @@ PREFIX = "STOCKETL_"
 LOCATIONS = ("input", "success", "failed", "receipts", "checkpoint", "lake")
 EMBEDDED = "embedded in"
 DEFAULT_HOME = "./stocketl-home"
+WEBHOOK_SECRET = "STOCKETL_WEBHOOK_SECRET"  # noqa: S105 (the name of a variable)
 CORRECTIONS, DATES, SUSPECTS = EXPLAIN = ("corrections", "dates", "suspects")
 """The tables that are kept beside the wide ones, unless the setting `explain` leaves one out."""
 
 _INTERNAL = {"STOCKETL_FAULT"}  # streaming.faults
-_BESIDE = {"STOCKETL_MAVEN_MIRROR"}  # streaming.spark.maven: read before there are settings
+# streaming.spark.maven reads its mirror before there are settings; the secret is in no object that could be printed
+_BESIDE = {"STOCKETL_MAVEN_MIRROR", "STOCKETL_WEBHOOK_SECRET"}
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 _BYTES = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _MIB = 1 << 20
@@ -111,6 +114,49 @@ Bytes = Annotated[int, BeforeValidator(size)]
 Tables = Annotated[tuple[str, ...], NoDecode, BeforeValidator(tables)]
 
 
+def _above_one(value: object) -> float:
+    found = re.fullmatch(r"\d{1,6}(\.\d{1,6})?", str(value).strip())
+    if found is None or float(found[0]) < 1.5:
+        msg = "expected a number of at least 1.5, such as 5"
+        raise ValueError(msg)
+    return float(found[0])
+
+
+def _share(value: object) -> float:
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?) ?(%?)", str(value).strip())
+    share = float(found[1]) / (100 if found[2] else 1) if found else 0.0
+    if share < 0.05:
+        msg = "expected a share of at least 5%, such as 30%"
+        raise ValueError(msg)
+    return share
+
+
+def _sessions(value: object) -> int:
+    text = str(value).strip()
+    if not re.fullmatch(r"\d{1,3}", text) or int(text) < 3:
+        msg = "expected a number of sessions from 3 to 999"
+        raise ValueError(msg)
+    return int(text)
+
+
+def _name_or_none(value: object) -> str | None:
+    text = "" if value is None else str(value).strip()
+    return None if text.lower() in {"", "none"} else text
+
+
+def _expect_by(value: object) -> str | None:
+    text = _name_or_none(value)
+    return None if text is None else ExpectBy.of(text).given
+
+
+def _webhook(value: object) -> str | None:
+    text = _name_or_none(value)
+    if text is not None and re.fullmatch(r"https?://[^/\s]+(/\S*)?", text) is None:
+        msg = "expected an address such as https://example.com/hooks/prices"
+        raise ValueError(msg)
+    return text
+
+
 class Settings(BaseSettings):
     """What a command needs to know. Locations are absolute folders or `s3://…`; times are seconds; sizes are bytes.
 
@@ -171,6 +217,25 @@ class Settings(BaseSettings):
         default=EXPLAIN,
         description="which tables are kept beside the wide ones, with commas between them, or none",
     )
+    suspect_factor: Annotated[float, BeforeValidator(_above_one)] = Field(
+        default=5.0, description="from which ratio to its neighbour on a price is suspect"
+    )
+    suspect_spike: Annotated[float, BeforeValidator(_share)] = Field(
+        default=0.3, description="from which move on a price that comes back the next day is suspect (30%)"
+    )
+    suspect_stale: Annotated[int, BeforeValidator(_sessions)] = Field(
+        default=20, description="for how many sessions with volume a price may be unchanged until it is suspect"
+    )
+    calendar: Annotated[str | None, BeforeValidator(_name_or_none)] = Field(
+        default=None, description="exchange whose sessions are expected, by its code (XNYS, XLON), or none"
+    )
+    expect_by: Annotated[str | None, BeforeValidator(_expect_by)] = Field(
+        default=None,
+        description="when the date of a session is to be complete ('18:30 America/New_York'), or none",
+    )
+    webhook: Annotated[str | None, BeforeValidator(_webhook)] = Field(
+        default=None, description="address that is told of a date that is not complete by then, or none"
+    )
     metrics: Literal["none", "cloudwatch"] = Field(
         default="none", description="where the job's figures are sent: none or cloudwatch"
     )
@@ -200,7 +265,8 @@ class Settings(BaseSettings):
 
     def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
         for name, value in super().__repr_args__():
-            yield name, masked(value) if name == "database" and isinstance(value, str) else value
+            hidden = "***" if name == "webhook" and value is not None else value  # an address may hold a secret
+            yield name, masked(value) if name == "database" and isinstance(value, str) else hidden
 
     @property
     def settles_at_close(self) -> bool:
@@ -234,6 +300,7 @@ def load(*, environment: bool = True, **options: Any) -> Settings:
     _refuse_useless_numbers(settings)
     _refuse_loops(settings)
     _refuse_mixed_moves(settings)
+    _refuse_deadline_without_dates(settings)
     return settings
 
 
@@ -274,6 +341,7 @@ def _complaint(error: ErrorDetails) -> str:
 
 def _wrong(name: str, said: str, got: object) -> str:
     shown = masked(str(got)) if name != "database" else re.sub(r":[^:/@]*@", ":***@", masked(str(got)))
+    shown = "***" if name == "webhook" else shown  # an address may hold a secret
     return f"{name}: {said}, got {shown!r} ({option_name(name)} or {PREFIX}{name.upper()})"
 
 
@@ -308,6 +376,21 @@ def _refuse_loops(settings: Settings) -> None:
             relation = "is the same place as" if a == b else "lies inside"
             msg = f"{inner}: {a!r} {relation} {outer} {b!r}; give each a place of its own, none inside another"
             raise SettingsError(msg)
+
+
+def _refuse_deadline_without_dates(settings: Settings) -> None:
+    for name in ("calendar", "expect_by"):
+        if getattr(settings, name) is not None and "dates" not in settings.explain:
+            raise SettingsError(
+                _wrong(name, "expected dates in --explain too, by which it works", getattr(settings, name))
+            )
+    if settings.webhook is None:
+        return
+    if settings.expect_by is None:
+        raise SettingsError(_wrong("webhook", "expected --expect-by too, which says when to tell it", "***"))
+    if not os.environ.get(WEBHOOK_SECRET):
+        msg = f"webhook: expected the secret that signs its messages in the variable {WEBHOOK_SECRET}, found none"
+        raise SettingsError(msg)
 
 
 def _refuse_mixed_moves(settings: Settings) -> None:

@@ -19,7 +19,7 @@ from streaming.database import embedded
 from streaming.settings import Settings
 from streaming.telemetry.log import JsonLines, TextLines
 
-COMMANDS = ["run", "demo", "status", "verify", "fill", "rebuild", "receipts", "database", "psql"]
+COMMANDS = ["run", "demo", "status", "dates", "suspects", "verify", "fill", "rebuild", "receipts", "database", "psql"]
 STOCKETL = str(Path(sys.executable).parent / "stocketl")
 
 
@@ -134,7 +134,8 @@ def test_status_as_json_before_the_first_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["status", "status --json", "receipts", "verify", "psql", "database", "database --stop"]
+    "command",
+    ["status", "status --json", "dates", "suspects", "receipts", "verify", "psql", "database", "database --stop"],
 )
 @pytest.mark.parametrize("more", [[], ["--database", "postgresql://me@127.0.0.1:1/x"]])
 def test_a_home_that_is_not_there_is_told_by_every_command(

@@ -23,7 +23,7 @@ from psycopg2 import sql
 from streaming import cli, errors
 from streaming.commands.status import status
 from streaming.commands.status_screen import show
-from streaming.settings import PREFIX, Settings, load
+from streaming.settings import PREFIX, WEBHOOK_SECRET, Settings, load
 from streaming.spark.maven import MIRROR
 from streaming.ticks.by_line import judge
 from streaming.ticks.fields import REASONS
@@ -142,8 +142,8 @@ def test_each_target_of_make_that_is_named_exists(page: Path) -> None:
 
 @each_page
 def test_each_variable_that_is_named_exists(page: Path) -> None:
-    """A `STOCKETL_…` variable is one of the settings, or the mirror of Maven Central."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields} | {MIRROR}
+    """A `STOCKETL_…` variable is one of the settings, the mirror of Maven Central, or the secret of the webhook."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {MIRROR, WEBHOOK_SECRET}
     assert set(re.findall(r"STOCKETL_[A-Z_]+", page.read_text())) <= known
 
 
@@ -177,7 +177,7 @@ def test_each_link_leads_somewhere(page: Path) -> None:
 def test_each_command_and_variable_is_named_in_the_manual() -> None:
     """The README's table of commands is complete, and README.md and docs/ leave no variable out."""
     assert {text.strip("`").split()[1] for text in table("Commands")} == set(COMMANDS)
-    named = [*(PREFIX + name.upper() for name in Settings.model_fields), MIRROR]
+    named = [*(PREFIX + name.upper() for name in Settings.model_fields), MIRROR, WEBHOOK_SECRET]
     assert [name for name in named if not re.search(rf"{name}\b", MANUAL)] == []
 
 

@@ -193,6 +193,25 @@ def test_a_wrong_value_names_key_value_and_option(options: dict[str, object], me
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("suspect_factor", "1", "expected a number of at least 1.5, such as 5"),
+        ("suspect_spike", "3%", "expected a share of at least 5%, such as 30%"),
+        ("suspect_stale", "2", "expected a number of sessions from 3 to 999"),
+        ("expect_by", "18:30", "expected a time and a zone such as '18:30 America/New_York'"),
+        ("webhook", "example.com", "expected an address such as https://example.com/hooks/prices, got '***'"),
+    ],
+)
+def test_a_wrong_word_on_dates_and_suspects_is_told(name: str, given: str, said: str) -> None:
+    """What was expected; an address is never shown, since it may hold a secret."""
+    with pytest.raises(SettingsError) as caught:
+        load(**{name: given})
+    assert str(caught.value).startswith(f"{name}: {said}")
+    with pytest.raises(SettingsError, match="calendar: expected dates in --explain too"):
+        load(calendar="XNYS", explain="none")
+
+
 def test_several_wrong_values_are_all_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """One run shows everything that is to be corrected, options and variables alike."""
     monkeypatch.setenv("STOCKETL_ONCE", "perhaps")
@@ -262,6 +281,19 @@ def test_no_text_of_the_settings_shows_a_password(uri: str, shown: str) -> None:
     for text in (repr(settings), str(settings), f"{settings}"):
         assert f"database={shown!r}" in text
     assert masked(f"could not reach {uri}, again") == f"could not reach {shown}, again"
+
+
+def test_a_webhook_needs_a_deadline_and_a_secret_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secret is a variable only, and no text of the settings has it or the address."""
+    given = {"webhook": "https://example.com/hooks/t0ken", "expect_by": "18:30 America/New_York"}
+    with pytest.raises(SettingsError, match=r"webhook: expected the secret .* STOCKETL_WEBHOOK_SECRET, found none"):
+        load(**given)
+    monkeypatch.setenv("STOCKETL_WEBHOOK_SECRET", "s3cret")
+    settings = load(**given)
+    assert "t0ken" not in repr(settings)
+    assert "s3cret" not in repr(settings)
+    with pytest.raises(SettingsError, match=r"webhook: expected --expect-by too, .* got '\*\*\*'"):
+        load(webhook=given["webhook"])
 
 
 def test_settings_do_not_change() -> None:

@@ -70,7 +70,8 @@ def read_grid(
     names = sql.SQL(", ").join([sql.SQL("date - DATE '1970-01-01'"), *(sql.Identifier(column) for _, column in wanted)])
     chosen: sql.Composable = sql.SQL("")
     if days is not None:
-        chosen = sql.SQL("WHERE date - DATE '1970-01-01' BETWEEN {} AND {}").format(*map(sql.Literal, days))
+        between = sql.SQL("WHERE date BETWEEN DATE '1970-01-01' + {} AND DATE '1970-01-01' + {}")
+        chosen = between.format(*map(sql.Literal, days))
     query = sql.SQL("SELECT {} FROM {} {} ORDER BY date").format(names, table, chosen)
     rows = _copied(cur, query, len(wanted), dtype)
     grid = Grid.empty(rows.column(0).to_numpy(), list(columns), dtype)

@@ -1,4 +1,4 @@
-"""If rows are too many to pass through Spark, the state's worker writes a file and the driver reads it.
+"""If there is too much to pass through Spark, the state's worker writes a file and the driver reads it.
 
 Delivery: a replay writes the file of a batch and bucket again. It is removed once the batch is published.
 A million changes are 33 MB, which Java would hold three times over on their way.

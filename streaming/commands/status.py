@@ -148,6 +148,7 @@ def _ledger(connected: connection) -> Facts:
         "state": "ready" if batch else "no-batch",
         "last_batch": batch,
         "audit": _audit(connected),
+        "overdue": _overdue(connected),
         "drops": {name: totals[name] for name in ("loading", "success", "failed")},
         "failed_lately": _rows(connected, _FAILED_LATELY)[0],
         "loading": [_progress(drop) for drop in _rows(connected, _LOADING)],
@@ -172,6 +173,13 @@ def _audit(connected: connection) -> Facts | None:
         return None
     query = "SELECT audited_at, cells, problem FROM stocketl.audits ORDER BY audited_at DESC LIMIT 1"
     return next(iter(_rows(connected, query)), None)
+
+
+def _overdue(connected: connection) -> list[Facts]:
+    """Dates that were not complete by their deadline and still are not; none in a ledger that is older than that."""
+    if _rows(connected, "SELECT to_regclass('stocketl.overdue_dates') IS NULL AS missing")[0]["missing"]:
+        return []
+    return _rows(connected, "SELECT date, due_at FROM stocketl.overdue_dates WHERE done_at IS NULL ORDER BY date")
 
 
 def _progress(drop: Facts) -> Facts:

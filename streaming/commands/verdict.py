@@ -24,7 +24,7 @@ def judged(facts: Facts) -> Facts:
     0: a job runs and nothing needs a look. 3: see `look_at`. 1: the database cannot be read, or nothing needs a look
     but nobody can tell whether a job runs.
     """
-    look_at = [*_of_job(facts["job"]), *_of_drops(facts), *_of_tables(facts)]
+    look_at = [*_of_job(facts["job"]), *_of_drops(facts), *_of_tables(facts), *_of_dates(facts)]
     code = NEEDS_A_LOOK if look_at else WELL if facts["job"]["running"] else CANNOT_TELL
     if facts["state"] == "unreachable":
         code = CANNOT_TELL
@@ -50,6 +50,14 @@ def _of_tables(facts: Facts) -> list[str]:
     if not audit or not audit["problem"]:
         return []
     return [f"the tables are not what was loaded: {audit['problem']}; `stocketl verify` names each cell"]
+
+
+def _of_dates(facts: Facts) -> list[str]:
+    return [
+        f"{late['date']} is not complete, and was to be by {moment(late['due_at'])}: stocketl dates"
+        f" --missing {late['date']}"
+        for late in facts.get("overdue") or ()
+    ]
 
 
 def _of_drops(facts: Facts) -> list[str]:

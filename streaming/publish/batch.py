@@ -22,6 +22,8 @@ from streaming.packets import (
     CHANGES_FILE,
     CORRECTIONS,
     CORRECTIONS_FILE,
+    DATED,
+    DATED_FILE,
     DID,
     DUPLICATES,
     FACTS,
@@ -32,6 +34,7 @@ from streaming.packets import (
     REJECTS,
     REPLACED,
     Changes,
+    Dated,
     Fact,
     Loaded,
     Rejects,
@@ -59,10 +62,10 @@ class Batch:
     """What one micro-batch brings to the driver.
 
     replaced: rows that a later one of their drop replaced; files: rows that wait in the lake's outbox already;
-    handed_over: files from which changes and corrections were read.
+    handed_over: files from which changes, corrections and dates were read.
     fingerprints: by the key of a bucket in the state, all its cells before and after the batch.
     held: what each Java that worked on the state has open. did: by seq, what the batch did of each drop; corrections:
-    the cells that its drops changed, none if nobody asked for them.
+    the cells that its drops changed, none if nobody asked for them; dated: the same by date, of each bucket.
     """
 
     changes: Changes
@@ -77,6 +80,7 @@ class Batch:
     held: list[Descriptors] = field(default_factory=list)
     did: dict[int, Did] = field(default_factory=dict)
     corrections: list[pa.Table] = field(default_factory=list)
+    dated: list[Dated] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
@@ -91,11 +95,15 @@ def collect(frame: DataFrame, handover: Handover) -> Batch:
     def of_kind(kind: str) -> list[Row]:
         return [row for row in rows if row.kind == kind]
 
-    files = {kind: [row.payload.decode() for row in of_kind(kind)] for kind in (CHANGES_FILE, CORRECTIONS_FILE)}
-    changes = [row.payload for row in of_kind(CHANGES)] + list(map(handover.read, files[CHANGES_FILE]))
-    corrections = [row.payload for row in of_kind(CORRECTIONS)] + list(map(handover.read, files[CORRECTIONS_FILE]))
+    files = {
+        kind: [row.payload.decode() for row in of_kind(kind)] for kind in (CHANGES_FILE, CORRECTIONS_FILE, DATED_FILE)
+    }
+
+    def payloads(kind: str, in_files: str) -> list[bytes]:
+        return [row.payload for row in of_kind(kind)] + list(map(handover.read, files[in_files]))
+
     return Batch(
-        changes=_joined([Changes.from_buffer(payload) for payload in changes]),
+        changes=_joined([Changes.from_buffer(payload) for payload in payloads(CHANGES, CHANGES_FILE)]),
         facts=[Fact.from_json(row.payload) for row in of_kind(FACTS)],
         rejects={(row.seq, row.part): Rejects.from_buffer(row.payload) for row in of_kind(REJECTS)},
         loaded=[ipc_table(row.payload) for row in of_kind(LOADED)],
@@ -106,7 +114,8 @@ def collect(frame: DataFrame, handover: Handover) -> Batch:
         fingerprints={row.bucket: _fingerprints(row.payload) for row in of_kind(FINGERPRINT)},
         held=[Descriptors.from_json(row.payload) for row in of_kind(HELD)],
         did=_did(of_kind(DID)),
-        corrections=[ipc_table(payload) for payload in corrections],
+        corrections=[ipc_table(payload) for payload in payloads(CORRECTIONS, CORRECTIONS_FILE)],
+        dated=[Dated.from_buffer(payload) for payload in payloads(DATED, DATED_FILE)],
     )
 
 

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from streaming.lake.appender import LakeAppender
     from streaming.ledger.tickers import Place
     from streaming.publish.batch import Batch
+    from streaming.publish.explained import Explained
     from streaming.telemetry.observer import Observer
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Publish:
     """The `foreachBatch` function: first collects the whole frame, then writes. Counts batches, keeps its error.
 
     explain: the tables that are kept beside the wide ones, see the setting; published: gets the number of each batch
-    once its rows can be seen; observers: get what came of it.
+    once its rows can be seen; observers: get what came of it; explained: keeps dates and suspects.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Publish:
         explain: Collection[str] = EXPLAIN,
         published: Callable[[int], None],
         observers: Sequence[Observer],
+        explained: Explained | None = None,
     ) -> None:
         self._transactions = transactions
         self._widening = Widening(transactions, epoch)
@@ -97,6 +99,7 @@ class Publish:
         self._explain = explain
         self._published = published
         self._observers = observers
+        self._explained = explained
         self.error: BaseException | None = None
         self.batches = 0
         self.under_way = False
@@ -168,6 +171,8 @@ class Publish:
         alike = tuple(tickers.alike(cur, planned)) if planned else ()
         places = tickers.place_tickers(cur, batch.changes.ids, planned)
         cells = wide.write(cur, batch.changes, places, self._upkeep.rewritten)
+        if self._explained is not None:
+            self._explained.write(cur, batch_id, batch, places, planned.keys())
         record_profiles(cur, self._profiles(batch, batch_id))
         ended = record_drops(
             cur,

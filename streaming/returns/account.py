@@ -13,10 +13,11 @@ import numpy as np
 
 from streaming.corrections import Corrections, Did
 from streaming.distinct import distinct
+from streaming.returns.by_date import count_by_date
 from streaming.returns.chunks import MARK_NEW, MARK_PRICE, Earlier, key_code, key_date
 
 if TYPE_CHECKING:
-    from streaming.packets import Int32, Int64
+    from streaming.packets import Dated, Int32, Int64
     from streaming.returns.chunks import Cells
     from streaming.returns.timeline import Timeline
     from streaming.returns.transitions import Transitions
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 
 
 class Account(NamedTuple):
-    """did: by seq, every drop of the batch; corrections: the cells that they changed; earlier: to be remembered.
+    """did: by seq, every drop of the batch; dated: the same by date; corrections: the cells that they changed.
 
-    changed: places of the cells that the open drop has changed in this batch.
+    earlier: to be remembered; changed: places of the cells that the open drop has changed in this batch.
     """
 
     did: dict[int, Did]
+    dated: Dated
     corrections: Corrections
     earlier: Earlier
     changed: Int64
@@ -62,6 +64,8 @@ def account(  # noqa: PLR0917 (what was, what came, what it did)
     tally = _Tally(given.seq)
     new = np.isnan(old.price[at])
     first = given.seq[given.starts][new]
+    restated = (met.given & changed).astype(np.int64) - (gave_before & had_changed)
+    dated = count_by_date(given, given.starts[new], (met.seq, key, restated))
     did = tally.did(
         cells_new=tally.count(first),
         cells_changed=tally.count(met.seq[met.given & changed]) - tally.count(met.seq[gave_before & had_changed]),
@@ -78,7 +82,7 @@ def account(  # noqa: PLR0917 (what was, what came, what it did)
     kept = remembered if open_seq == resumed else Earlier.empty()
     of_open = moved[met.seq[moved] == open_seq] if open_seq is not None else moved[:0]
     fresh = of_open[~kept.holds(key[of_open])]
-    return Account(did, corrections, kept.and_also(key[fresh], met.before.take(fresh)), met.place[of_open])
+    return Account(did, dated, corrections, kept.and_also(key[fresh], met.before.take(fresh)), met.place[of_open])
 
 
 def _first_of_tickers(code: Int32, seq: Int64, known: int) -> Int64:

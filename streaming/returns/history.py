@@ -20,7 +20,16 @@ import numpy as np
 from streaming.corrections import Corrections, Did, Values
 from streaming.distinct import distinct
 from streaming.fingerprint import NOTHING, Fingerprint, of_cells
-from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Changes, Superseded, Ticks
+from streaming.packets import (
+    PRICE_CHANGED,
+    RETURN_CHANGED,
+    UNKNOWN_VOLUME,
+    VOLUME_CHANGED,
+    Changes,
+    Dated,
+    Superseded,
+    Ticks,
+)
 from streaming.returns.account import account
 from streaming.returns.chunks import MARK_NEW, MARK_PRICE, MARK_VOLUME, Cells, ChunkStore, key_code, key_date
 from streaming.returns.shelf import Shelf
@@ -42,8 +51,9 @@ class Applied:
     changes: the cells that differ from before; loaded: for each (drop, date, id) of the batch the tick that stands for
     it, int64 [n] seq and `Ticks` [n], its volume the last one that the drop gave; duplicates: by seq the rows that a
     later row of the same drop replaced, those of earlier batches included, drops without any left out; replaced: these
-    rows, as `loaded`; before, after: the fingerprint of all cells; did: by seq, what each drop did; corrections: the
-    cells that the drops changed. Both are to be added to what earlier batches gave of the first drop.
+    rows, as `loaded`; before, after: the fingerprint of all cells; did: by seq, what each drop did; dated: the same by
+    date; corrections: the cells that the drops changed. All three are to be added to what earlier batches gave of the
+    first drop.
     """
 
     changes: Changes
@@ -53,6 +63,7 @@ class Applied:
     before: Fingerprint
     after: Fingerprint
     did: dict[int, Did]
+    dated: Dated
     corrections: Corrections
 
 
@@ -88,7 +99,8 @@ class History:
         given = gather(ticks, self._timeline.register)
         if not len(given.key):
             nothing = given.seq, Ticks.empty()
-            return Applied(Changes.empty(), nothing, {}, nothing, before, before, {}, Corrections.empty())
+            did = Dated.empty(), Corrections.empty()
+            return Applied(Changes.empty(), nothing, {}, nothing, before, before, {}, *did)
         self._timeline.widen()
         key, price, volume = given.winners()
         resumed = int(given.seq.min())  # only the first drop of a batch can have begun in an earlier one
@@ -113,7 +125,7 @@ class History:
         self._timeline.remember(now, distinct(key_code(key))[0])
         self._shelf.write(Window(now, room.slot), written, merge, open_seq, accounted.earlier)
         loaded = self._loaded(given, old, at, resumed)
-        return Applied(changes, *loaded, before, after, accounted.did, accounted.corrections)
+        return Applied(changes, *loaded, before, after, accounted.did, accounted.dated, accounted.corrections)
 
     def _fingerprint(self) -> Fingerprint:
         """Of all cells. If an older stocketl has kept none, every chunk is read once."""

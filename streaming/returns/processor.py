@@ -25,6 +25,8 @@ from streaming.packets import (
     CHANGES_FILE,
     CORRECTIONS,
     CORRECTIONS_FILE,
+    DATED,
+    DATED_FILE,
     DID,
     DUPLICATES,
     FINGERPRINT,
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.stateful_processor import MapState
 
     from streaming.corrections import Corrections
-    from streaming.packets import Changes
+    from streaming.packets import Changes, Dated
 
 
 _MANY = 50_000  # more rows than this go as a file, not through Spark
@@ -83,16 +85,18 @@ class _StateChunks:
 class Returns(StatefulProcessor):
     """One call for each bucket and batch.
 
-    with_loaded: also gives the ticks that count, for the lake; with_corrections: the cells that each drop changed.
+    with_loaded: also gives the ticks that count, for the lake; with_corrections: the cells that each drop changed;
+    with_dates: what each drop did on each date.
 
     If there are few changes and ticks, they are emitted. If there are many, they are written as files beside the
     checkpoint, the same files in a replay, and the names are emitted.
     """
 
-    def __init__(self, *, checkpoint_url: str, with_loaded: bool, with_corrections: bool) -> None:
+    def __init__(self, *, checkpoint_url: str, with_loaded: bool, with_corrections: bool, with_dates: bool) -> None:
         self._checkpoint_url = checkpoint_url
         self._with_loaded = with_loaded
         self._with_corrections = with_corrections
+        self._with_dates = with_dates
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Names the two state variables."""
@@ -160,6 +164,8 @@ class Returns(StatefulProcessor):
         out.append(Row(bucket, 0, 0, DID, json.dumps(did).encode()))
         if self._with_corrections and len(applied.corrections):
             out.append(Row(bucket, 0, 0, *self._corrections(applied.corrections, bucket)))
+        if self._with_dates:
+            out.append(Row(bucket, 0, 0, *self._for_the_dates(applied.dated, bucket)))
         if self._with_loaded:
             out.append(Row(bucket, 0, 0, *self._for_the_lake(Loaded(*applied.loaded), bucket)))
         if applied.duplicates:
@@ -183,6 +189,11 @@ class Returns(StatefulProcessor):
             return CORRECTIONS, corrections.to_buffer()
         return CORRECTIONS_FILE, self._handed_over(f"{bucket}-corrections", corrections.to_buffer())
 
+    def _for_the_dates(self, dated: Dated, bucket: int) -> tuple[str, bytes]:
+        if len(dated) <= _MANY:
+            return DATED, dated.to_buffer()
+        return DATED_FILE, self._handed_over(f"{bucket}-dates", dated.to_buffer())
+
     def _handed_over(self, name: int | str, payload: bytes) -> bytes:
         return Handover(self._checkpoint_url).write(_batch_id(), name, payload).encode()
 
@@ -204,11 +215,21 @@ def _batch_id() -> int:
     return int(TaskContext.get().getLocalProperty("streaming.sql.batchId"))  # type: ignore[union-attr,arg-type]  # Spark sets both
 
 
-def changes(packets: DataFrame, *, checkpoint_url: str, with_loaded: bool, with_corrections: bool = False) -> DataFrame:
+def changes(
+    packets: DataFrame,
+    *,
+    checkpoint_url: str,
+    with_loaded: bool,
+    with_corrections: bool = False,
+    with_dates: bool = False,
+) -> DataFrame:
     """Packets of ticks (`PACKET_SCHEMA`) → changes, loaded ticks, duplicates, and all else that came in."""
     return packets.groupBy("bucket").transformWithStateInPandas(
         statefulProcessor=Returns(
-            checkpoint_url=checkpoint_url, with_loaded=with_loaded, with_corrections=with_corrections
+            checkpoint_url=checkpoint_url,
+            with_loaded=with_loaded,
+            with_corrections=with_corrections,
+            with_dates=with_dates,
         ),
         outputStructType=PACKET_SCHEMA,
         outputMode="Append",

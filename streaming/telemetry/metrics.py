@@ -39,6 +39,9 @@ class Metrics(Observer):
     def descriptors(self, share: float) -> None:
         """The largest share of its limit that a process of a batch has open, 0 to 1."""
 
+    def overdue(self, dates: int) -> None:
+        """How many dates are not complete though their deadline has come."""
+
     def flush(self) -> None:
         """Sends what has gathered."""
 
@@ -67,6 +70,10 @@ class CloudWatch(Metrics):
     def descriptors(self, share: float) -> None:
         """Keeps it for the next flush."""
         self.add({"OpenDescriptorsPercent": 100 * share})
+
+    def overdue(self, dates: int) -> None:
+        """Keeps it for the next flush."""
+        self.add({"OverdueDates": dates})
 
     def add(self, figures: Mapping[str, float]) -> None:
         """Keeps figures by their names in CloudWatch for the next flush."""

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 
 class Telemetry:
-    """What the settings ask for. observers: of each batch; followers: threads; wear: whether the job must begin anew.
+    """What the settings ask for.
 
+    observers: of each batch; followers: threads; wear: whether the job must begin anew; metrics: where its figures go.
     committed: the last batch whose receipts are written, -1 before the first; lake_since: see `BatchLog`.
     """
 
@@ -39,7 +40,7 @@ class Telemetry:
         committed: Callable[[], int],
         lake_since: Callable[[], float | None],
     ) -> None:
-        metrics = cloudwatch() if settings.metrics == "cloudwatch" else Metrics()
+        self.metrics = metrics = cloudwatch() if settings.metrics == "cloudwatch" else Metrics()
         screen = terminal()
         self._batch_log = BatchLog(checkpoint, stop, lake_since=lake_since, bar=ProgressBar(screen) if screen else None)
         self.wear = Wear(metrics)

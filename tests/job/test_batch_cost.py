@@ -125,7 +125,7 @@ def _query(spark: SparkSession, home: Path, checkpoint: Checkpoint, publish: Pub
             resume=EMPTY_OFFSET,
         ),
     )
-    changes = returns.changes(packets, checkpoint_url=checkpoint.url, with_loaded=True)
+    changes = returns.changes(packets, checkpoint_url=checkpoint.url, with_loaded=True, with_dates=True)
     started = changes.writeStream.foreachBatch(publish).option("checkpointLocation", hadoop_url(checkpoint.url))
     return started.trigger(processingTime="0 seconds").start()
 

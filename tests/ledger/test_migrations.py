@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LEDGERS = Path(__file__).with_name("ledgers")
+RELEASED = [1, 2, 3]  # the later ones come together, in the next release
 _COLUMNS = """
     SELECT table_name, column_name, data_type, is_nullable, column_default
       FROM information_schema.columns WHERE table_schema = 'stocketl' ORDER BY 1, 2
@@ -54,7 +55,7 @@ def schema(database: str) -> Any:
     return rows(database, _COLUMNS), rows(database, _CONSTRAINTS)
 
 
-@pytest.mark.parametrize("version", range(1, migrations.latest()))
+@pytest.mark.parametrize("version", RELEASED)
 def test_a_ledger_of_a_released_version_becomes_one_of_today(
     database: str, databases: Any, transactions: Transactions, version: int
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.checkpoint.offset import Span, batch_digest
 from streaming.database.transactions import Transactions
@@ -13,6 +13,8 @@ from streaming.ledger import batches, outbox, tickers, writer
 from streaming.ledger.drops import Reject, record_drops
 from streaming.packets import FACTS, REJECTS, TICKS, Fact, Rejects, Ticks
 from streaming.publish import wide
+from streaming.publish.batch import Batch
+from streaming.publish.explained import Explained
 from streaming.publish.widening import Widening
 from streaming.receipts import moves
 from streaming.receipts.names import free_name
@@ -39,6 +41,8 @@ class LoadedHome:
         self._seq = 0
         self._transactions = Transactions(settings.database or "", threading.Event())
         self._transactions.run(writer.create)
+        self._explained = Explained(settings)
+        self._transactions.run(lambda cur: self._explained.prepare(cur, _epoch(cur)))
 
     def load(self, key: str, content: str, *, move: bool = True) -> int:
         """The seq of the drop."""
@@ -57,6 +61,15 @@ class LoadedHome:
     def change(self, statement: str) -> None:
         """What a clumsy person might do to the database."""
         self._transactions.run(lambda cur: cur.execute(statement))
+
+    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a query."""
+
+        def work(cur: cursor) -> list[tuple[Any, ...]]:
+            cur.execute(statement)
+            return cur.fetchall()
+
+        return self._transactions.run(work)
 
     def reconnect(self) -> None:
         """The next transaction has a connection of its own, with the settings of the database as they are then."""
@@ -79,6 +92,8 @@ class LoadedHome:
             assert batches.begin_batch(cur, "c", seq, 1, batch_digest([span]), 1)
             places = tickers.place_tickers(cur, applied.changes.ids, planned)
             cells = wide.write(cur, applied.changes, places)
+            batch = Batch(applied.changes, [fact], {}, [], {}, dated=[applied.dated])
+            self._explained.write(cur, seq, batch, places, planned.keys())
             record_drops(
                 cur,
                 "c",

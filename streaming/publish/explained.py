@@ -1,0 +1,76 @@
+"""What explains the wide tables: `stocketl.dates` and `stocketl.suspects`, written in the transaction of each batch.
+
+Delivery: exactly once, with the batch. `--explain` switches each of them. One that is switched on is first made from
+the wide tables; one that is switched off is emptied, since it would no longer be true.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from streaming.dates import filling as date_filling
+from streaming.dates.kept import DateFacts
+from streaming.ledger.writer import check_epoch
+from streaming.settings import DATES, SUSPECTS
+from streaming.suspects import filling as suspect_filling
+from streaming.suspects.kept import keep as keep_suspects
+from streaming.suspects.moves import SuspectLimits
+from streaming.suspects.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from psycopg2.extensions import cursor
+
+    from streaming.ledger.tickers import Place
+    from streaming.publish.batch import Batch
+    from streaming.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_TABLES = {DATES: ("date_facts", "ticker_bits"), SUSPECTS: ("suspect_cells",)}
+
+
+class Explained:
+    """What `--explain` names. For one thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._parts = settings.explain
+        self._limits = SuspectLimits(settings.suspect_factor, settings.suspect_spike, settings.suspect_stale)
+        self._dates = DateFacts()
+        self._watch = Watch(self._limits)
+
+    def prepare(self, cur: cursor, epoch: int) -> None:
+        """At the start of a job: fills what was off before or had other limits, and empties what is off now."""
+        check_epoch(cur, epoch)
+        cur.execute("SELECT part, limits FROM stocketl.explained WHERE part = ANY(%s)", (list(_TABLES),))
+        known = dict(cur.fetchall())
+        for part, tables in _TABLES.items():
+            wanted = None if part not in self._parts else str(tuple(self._limits)) if part == SUSPECTS else ""
+            if known.get(part) == wanted:
+                continue
+            for table in tables:
+                cur.execute(f"DELETE FROM stocketl.{table}")  # noqa: S608 (constants)
+            cur.execute("DELETE FROM stocketl.explained WHERE part = %s", (part,))
+            if wanted is not None:
+                self._fill(cur, part)
+                cur.execute("INSERT INTO stocketl.explained (part, limits) VALUES (%s, %s)", (part, wanted))
+
+    def write(
+        self, cur: cursor, batch_id: int, batch: Batch, places: Mapping[str, Place], new: Collection[str]
+    ) -> None:
+        """After the wide tables of a batch. new: tickers that had no cell before."""
+        if DATES in self._parts:
+            self._dates.keep(cur, batch_id, batch.changes, batch.dated)
+        if SUSPECTS in self._parts and len(batch.changes):
+            keep_suspects(cur, self._watch.examined(cur, batch_id, batch.changes, places, new))
+
+    def _fill(self, cur: cursor, part: str) -> None:
+        cur.execute("SELECT EXISTS (SELECT FROM stocketl.tickers)")
+        if cur.fetchall() == [(True,)]:
+            log.info("making stocketl.%s from the wide tables", part)
+            if part == DATES:
+                date_filling.fill(cur)
+            else:
+                suspect_filling.fill(cur, self._limits)

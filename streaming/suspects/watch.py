@@ -1,0 +1,162 @@
+"""Which suspects a batch opens and closes: only the surroundings of the cells that it changed are examined.
+
+The result is a function of the tables: the same whatever batches have led there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streaming.suspects import loading
+from streaming.suspects.loading import Stretch
+from streaming.suspects.moves import AFTER, KINDS, Series, SuspectLimits, examine, touched
+from streaming.suspects.recent import Recent, merged
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from psycopg2.extensions import cursor
+
+    from streaming.ledger.tickers import Place
+    from streaming.packets import Changes, Int32, Int64
+    from streaming.suspects.moves import Bool
+
+_SCREENED = AFTER + 2  # newest prices: if no step between them is large, a new one opens and closes nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A cell worth a look. kind: one of `KINDS`; level, level_date: the price that it does not fit, and its date."""
+
+    date: int
+    id: str
+    kind: str
+    price: float
+    level_date: int
+    level: float
+
+
+@dataclass
+class Examined:
+    """cells: by ticker, the dates whose verdict was made anew; suspects: what was found among them."""
+
+    cells: dict[str, list[Int32]] = field(default_factory=dict)
+    suspects: list[Suspect] = field(default_factory=list)
+
+    def add(self, ids: Sequence[str], series: Series, cells: Bool, limits: SuspectLimits) -> None:
+        """Examines a series, whose codes are places in `ids`, and takes the verdicts on some of its cells."""
+        at = np.flatnonzero(cells)
+        if not len(at):
+            return
+        codes, starts = np.unique(series.code[at], return_index=True)
+        for code, dates in zip(codes.tolist(), np.split(series.date[at], starts[1:]), strict=True):
+            self.cells.setdefault(ids[code], []).append(dates)
+        found = examine(series, limits)
+        for place, kind, other in zip(found.at.tolist(), found.kind.tolist(), found.against.tolist(), strict=True):
+            if cells[place]:
+                self.suspects.append(
+                    Suspect(
+                        int(series.date[place]),
+                        ids[int(series.code[place])],
+                        KINDS[kind],
+                        float(series.price[place]),
+                        int(series.date[other]),
+                        float(series.price[other]),
+                    )
+                )
+
+
+class Watch:
+    """Follows the batches of one job, each in its transaction, after the wide tables were written."""
+
+    def __init__(self, limits: SuspectLimits) -> None:
+        self._limits = limits
+        self._reach = limits.before + AFTER
+        self._recent = Recent(self._reach + AFTER + 2)
+        self._last = -1
+
+    def examined(
+        self, cur: cursor, batch_id: int, changes: Changes, places: Mapping[str, Place], new: Collection[str]
+    ) -> Examined:
+        """What the changes of a batch make of the cells around them. new: tickers that had no cell before."""
+        if batch_id <= self._last:  # the transaction is tried again, perhaps with other drops
+            self._recent = Recent(self._recent.depth)
+        self._last = batch_id
+        found, recent, ids = Examined(), self._recent, changes.ids
+        recent.add(sorted(new), whole=True)
+        self._fill(cur, recent.lacking(ids), places)
+        shelves = recent.shelves(ids)
+        counts = np.bincount(changes.code, minlength=len(ids))
+        simple = (counts == 1)[changes.code] & (changes.date > recent.last(shelves)[changes.code])
+        self._append(found, shelves, changes, np.flatnonzero(simple))
+        self._merge(found, cur, changes, np.flatnonzero(~simple), places)
+        return found
+
+    def _fill(self, cur: cursor, ids: list[str], places: Mapping[str, Place]) -> None:
+        """Shelves from the tables, which have the changes of this batch already."""
+        if ids:
+            newest = loading.newest(cur, ids, places, self._recent.depth)
+            self._recent.add(ids, whole=False)
+            self._recent.put(self._recent.shelves(ids), newest)
+
+    def _append(self, found: Examined, shelves: Int64, changes: Changes, at: Int64) -> None:
+        """One new cell for each of many tickers, as a new day brings them. Few of these need an examination."""
+        if not len(at):
+            return
+        of = shelves[changes.code[at]]
+        self._recent.append(of, changes.date[at], changes.price[at], changes.volume[at])
+        prices = self._recent.newest(of, _SCREENED)
+        ratios = prices[:, 1:] / prices[:, :-1]
+        smallest = (1 + self._limits.spike) * (1 - 1e-9)  # a hair less, since `examine` works with logarithms
+        large = ((ratios >= smallest) | (ratios <= 1 / smallest)).any(axis=1)
+        worth = np.flatnonzero(large | (prices[:, -1] == prices[:, -2]))
+        series = self._recent.series(of[worth])
+        newest = np.diff(series.code, append=-1) != 0
+        ids = [changes.ids[code] for code in changes.code[at[worth]].tolist()]
+        found.add(ids, series, touched(series, newest, self._limits), self._limits)
+
+    def _merge(self, found: Examined, cur: cursor, changes: Changes, at: Int64, places: Mapping[str, Place]) -> None:
+        """Any other cells. What lies too far back for the shelves is read from the tables."""
+        if not len(at):
+            return
+        recent = self._recent
+        codes, code = np.unique(changes.code[at], return_inverse=True)
+        ids = [changes.ids[number] for number in codes.tolist()]
+        shelves = recent.shelves(ids)
+        deep = changes.date[at] < recent.reaches(shelves, self._reach)[code]
+        old = recent.series(shelves)
+        held = changes.date[at] >= recent.reaches(shelves, 0)[code]
+        given = at[held]
+        whole = recent.whole(shelves)[code[held]]
+        new = Series(
+            code[held].astype(np.int32), changes.date[given], changes.price[given], changes.volume[given], whole
+        )
+        series, is_new = merged(old, new)
+        far = np.full(len(codes), np.iinfo(np.int32).max, np.int32)
+        np.minimum.at(far, code[~deep], changes.date[at[~deep]])
+        shallow = is_new & (series.date >= far[series.code])
+        found.add(ids, series, touched(series, shallow, self._limits), self._limits)
+        recent.put(shelves, series)
+        if deep.any():
+            self._look_back(found, cur, ids, code[deep], changes.date[at[deep]], places)
+
+    def _look_back(  # noqa: PLR0917 (cells, and where to read them)
+        self, found: Examined, cur: cursor, ids: list[str], code: Int64, date: Int32, places: Mapping[str, Place]
+    ) -> None:
+        order = np.lexsort((date, code))
+        code, date = code[order], date[order]
+        begins = (np.diff(code, prepend=-1) != 0) | (np.diff(date, prepend=date[0]) > 2 * self._reach)
+        starts = np.flatnonzero(begins)
+        ends = np.append(starts[1:], len(date)) - 1
+        stretches = [
+            Stretch(ids[int(code[start])], int(date[start]), int(date[end]))
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        ]
+        series = loading.around(cur, stretches, places, self._reach)
+        key = (series.code.astype(np.int64) << 32) + series.date
+        wanted = ((np.cumsum(begins) - 1).astype(np.int64) << 32) + date
+        changed = np.isin(key, wanted)
+        found.add([one.ticker for one in stretches], series, touched(series, changed, self._limits), self._limits)
