@@ -65,6 +65,7 @@ command = partial(app.command, cls=_Command)
 
 _DATABASE = ("home", "database", "database_secret")
 _HOME = ("home", "input", "success", "failed", "receipts", "checkpoint", "lake", "database", "database_secret")
+_LOOKS_BACK = (*_HOME, "unpacked_limit", "text_ids")
 _KEPT = ("lake_retention", "keep_receipts")
 _WATCHED = ("heartbeat", "heartbeat_every", "audit_every", "metrics")
 _CUT = ("max_batch_bytes", "split_bytes", "unpacked_limit", "text_ids")
@@ -210,6 +211,70 @@ def receipts(
 
 
 @command()
+@takes(*_LOOKS_BACK)
+def explain(
+    date: Annotated[str, typer.Argument(metavar="DATE", help="A date of the tables, such as 2024-03-04.")],
+    ticker: Annotated[str, typer.Argument(metavar="TICKER", help="A ticker, such as BRK.B.")],
+    as_json: AsJson = False,
+    **options: object,
+) -> None:
+    """Says where a value comes from: its prices with drop, file, line and time, and what was there before.
+
+    Exit code 1: there is no such price.
+    """
+    from streaming.explain import cell, cell_screen
+    from streaming.explain.moment import day_named
+
+    day = day_named("DATE", date) or 0
+    found = cell.explain(_of_a_home(options), day, ticker)
+    if as_json:
+        _answer(cell.facts_of(found), cell_screen.show, as_json=True)
+        raise typer.Exit(0 if found.now.price is not None else 1)
+    raise typer.Exit(0 if cell_screen.show(found) else 1)
+
+
+@command()
+@takes(*_LOOKS_BACK)
+def asof(  # noqa: PLR0917 (one option each)
+    when: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WHEN", help="A time (2026-11-28T18:30+01:00; without a zone: UTC), or seq 17."),
+    ] = None,
+    ticker: Annotated[
+        list[str] | None, typer.Option("--ticker", metavar="TICKER", help="Only this ticker; may be given again.")
+    ] = None,
+    first: Annotated[str | None, typer.Option("--from", metavar="DATE", help="The first date.")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DATE", help="The last date.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="FILE", help="Write all cells to a .parquet or .csv file.")
+    ] = None,
+    wait: Annotated[
+        str, typer.Option("--wait", metavar="TIME", help="How long to wait until the lake has what was known then.")
+    ] = "60s",
+    as_json: AsJson = False,
+    **options: object,
+) -> None:
+    """Shows the tables as they were known at a time, or after a drop; the returns as they were then."""
+    from streaming.explain import asof as back
+    from streaming.explain import asof_screen
+    from streaming.explain.moment import day_named
+
+    _refuse_unless(bool(when), "WHEN", "a time, or seq and a number", "")
+    asof_screen.refuse_other_files(out)
+    wanted = back.Wanted(ticker or (), day_named("--from", first), day_named("--to", last))
+    limit = _seconds("--wait", wait)
+    settings = _of_a_home(options)
+    tell = partial(typer.echo, err=True)
+    found = back.as_of(settings, " ".join(when or ()), wanted, wait=limit, tell=tell)
+    if out is not None:
+        typer.echo(asof_screen.write(found, out))
+    elif as_json:
+        _answer(back.facts_of(found), asof_screen.show, as_json=True)
+    else:
+        asof_screen.show(found)
+
+
+@command()
 @takes("home", "profiles", "unpacked_limit", "text_ids")
 def sniff(  # noqa: PLR0917 (one option each)
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Files on this machine.")] = None,
@@ -341,6 +406,16 @@ def _refuse_unless(good: bool, option: str, expected: str, got: str | None) -> N
     if not good:
         msg = f"{option}: expected {expected}, got {got!r}"
         raise StockETLError(msg)
+
+
+def _seconds(option: str, text: str) -> float:
+    from streaming.settings import seconds
+
+    try:
+        return seconds(text)
+    except ValueError as error:
+        msg = f"{option}: {error}, got {text!r}"
+        raise StockETLError(msg) from None
 
 
 def _answer(facts: Found, show: Callable[[Found], None], *, as_json: bool) -> None:

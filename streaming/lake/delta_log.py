@@ -69,7 +69,7 @@ class DeltaLog:
 
     def _current(self) -> DeltaTable | None:
         """The table as it is now. None: there is none."""
-        options = _storage_options(self._location)
+        options = storage_options(self._location)
         if self._table is not None and options == self._options:
             self._table.update_incremental()
             return self._table
@@ -124,7 +124,8 @@ def _bound(value: float | str | dt.date | None) -> object:
     return value.isoformat()
 
 
-def _storage_options(location: str) -> dict[str, str] | None:
+def storage_options(location: str) -> dict[str, str] | None:
+    """What deltalake needs to know of this location: keys, region and endpoint of S3; None for a folder."""
     if not is_s3(location):
         return None
     from streaming.aws import for_object_store  # noqa: PLC0415 (boto3 takes 0.3 s to load and is needed only for S3)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streaming.checkpoint.offset import Span, batch_digest
 from streaming.database.transactions import Transactions
 from streaming.drops.options import ReadOptions
 from streaming.drops.reading import rows_of
+from streaming.lake.rows import DUPLICATES
+from streaming.lake.rows import REJECTS as REJECT_ROWS
+from streaming.lake.rows import TICKS as TICK_ROWS
+from streaming.lake.rows import write as write_rows
+from streaming.lake.tables import Lake
 from streaming.ledger import batches, outbox, tickers, writer
 from streaming.ledger.drops import Reject, record_drops
-from streaming.packets import FACTS, REJECTS, TICKS, Fact, Rejects, Ticks
+from streaming.packets import FACTS, REJECTS, REPLACED, TICKS, Changes, Fact, Loaded, Rejects, Ticks, ipc_table
 from streaming.publish import wide
+from streaming.publish.batch import Batch, loaded_table, rejects_table, replaced_table
 from streaming.publish.widening import Widening
 from streaming.receipts import moves
 from streaming.receipts.names import free_name
@@ -28,15 +35,21 @@ if TYPE_CHECKING:
     from streaming.ledger.tickers import Place
     from streaming.settings import Settings
 
+_NO_SPARK: Any = None
+
 
 class LoadedHome:
-    """Loads files given as text under a key, in the order given; moves each when its receipt would be written."""
+    """Loads files given as text under a key, in the order given; moves each when its receipt would be written.
 
-    def __init__(self, settings: Settings) -> None:
+    lake: its rows are brought to the lake, too, as long as `lake` is not None.
+    """
+
+    def __init__(self, settings: Settings, *, lake: bool = False) -> None:
         self.settings = settings
         self._input = open_place(settings.input)
         self._history = History(None, _Chunks())
-        self._seq = 0
+        self.seq = 0
+        self.lake = Lake(_NO_SPARK, settings.lake, "c") if lake and settings.lake else None
         self._transactions = Transactions(settings.database or "", threading.Event())
         self._transactions.run(writer.create)
 
@@ -44,8 +57,8 @@ class LoadedHome:
         """The seq of the drop."""
         self._input.put(key, content.encode())
         version = next(version for version in self._input.versions() if version.key == key)
-        self._seq += 1
-        seq = self._seq
+        self.seq += 1
+        seq = self.seq
         assert self._input.claim(version, seq) == version
         span = Span(seq, version, 0, version.size, whole=True, reading=BUILT_IN)
         rows = list(rows_of(span, self._input, ReadOptions(1, text_ids=False, unpacked_limit=1 << 30)))
@@ -83,11 +96,29 @@ class LoadedHome:
             batches.finish_batch(cur, "c", seq, cells)
 
         Widening(self._transactions, self._transactions.run(_epoch)).run(applied.changes.ids, write)
+        if self.lake is not None:
+            replaced = [ipc_table(payload) for kind, payload in rows if kind == REPLACED]
+            batch = Batch(
+                Changes.empty(), [fact], {(seq, 0): rejects}, [Loaded(*applied.loaded).to_table()], {}, replaced
+            )
+            self._bring(seq, batch)
+
+    def _bring(self, batch_id: int, batch: Batch) -> None:
+        """To the lake, as the outbox and its thread do it."""
+        tables = {TICK_ROWS: loaded_table(batch), REJECT_ROWS: rejects_table(batch), DUPLICATES: replaced_table(batch)}
+        with tempfile.TemporaryDirectory() as folder:
+            place = open_place(folder)
+            files = {
+                name: [f"{folder}/{write_rows(place, name, batch_id, table).key}"] if table.num_rows else []
+                for name, table in tables.items()
+            }
+            assert self.lake is not None
+            self.lake.append(batch_id, files)
 
     def _move(self, cur: cursor) -> None:
-        for row in outbox.unwritten_receipts(cur, "c", self._seq):
+        for row in outbox.unwritten_receipts(cur, "c", self.seq):
             outbox.receipt_written(cur, row.seq)
-        for row in outbox.unmoved(cur, "c", self._seq):
+        for row in outbox.unmoved(cur, "c", self.seq):
             target = open_place(self.settings.success if row.fate == "success" else self.settings.failed)
             name = free_name(target, row.key, row.seq)
             assert moves.move(self._input, row.version, row.seq, target, name)

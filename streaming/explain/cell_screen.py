@@ -1,0 +1,115 @@
+"""Where a value comes from, as a person reads it; on narrow terminals too."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from streaming.commands.status_screen import named_lines
+from streaming.explain.given import counting
+from streaming.packets import UNKNOWN_VOLUME
+from streaming.screen import many, moment, screen, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streaming.explain.cell import Explained
+    from streaming.explain.given import GivenValue
+
+REJECTS = 20
+
+
+def show(found: Explained) -> bool:
+    """Prints it; True if the tables hold a price."""
+    console, now = screen(), found.now
+    console.print(f"[bold]{escape(shown(now.ticker))} on {now.date}[/]", soft_wrap=True)
+    console.print(named_lines(_lines(found)))
+    for date, values in ((now.date, found.given), (now.before_date, found.given_before)):
+        if values:
+            console.print(_given(found, values, f"given for {date}, the last one counts"))
+    for seq, why in found.gone.items():
+        told = f"drop {seq} ({found.drops[seq].key}): {why}"
+        console.print(f"[yellow]line not known:[/] {escape(shown(told))}", soft_wrap=True)
+    if found.rejects:
+        console.print(_rejects(found))
+    for note in found.notes:
+        console.print(f"[yellow]look at this:[/] {escape(shown(note))}", soft_wrap=True)
+    return now.price is not None
+
+
+def _lines(found: Explained) -> list[tuple[str, str]]:
+    now = found.now
+    if now.price is None:
+        before, after = now.before_date or "none", now.next_date or "none"
+        return [("price", "there is none"), ("nearest", f"before it {before}, after it {after}")]
+    price, volume = counting(found.given)
+    before, _ = counting(found.given_before)
+    lines = [("price", f"{now.price!r}{_from(found, found.given, price)}")]
+    if now.volume is None:
+        lines.append(("volume", "not known"))
+    else:
+        lines.append(("volume", f"{now.volume:,}{_from(found, found.given, volume)}"))
+    if now.before_price is None:
+        lines.append(("return", "there is none: this is the ticker's first date"))
+    else:
+        lines.append(("return", f"{now.change!r} = {now.price!r} / {now.before_price!r} - 1"))
+        lines.append(
+            ("  before", f"{now.before_price!r} on {now.before_date}{_from(found, found.given_before, before)}")
+        )
+    if now.next_date is not None:
+        lines.append(("  after", f"the return of {now.next_date} is made from this price, too"))
+    return lines
+
+
+def _from(found: Explained, values: Sequence[GivenValue], place: int | None) -> str:
+    """`, from drop 3, /home/me/success/a.csv line 12, loaded …`."""
+    if place is None:
+        return ""
+    value = values[place]
+    drop = found.drops.get(value.seq)
+    where = "" if drop is None else f", {drop.place}"
+    line = "" if value.line is None else f" line {value.line}"
+    when = f", loaded {moment(drop.committed_at)}" if drop and isinstance(drop.committed_at, datetime) else ""
+    return f", from drop {value.seq}{where}{line}{when}"
+
+
+def _given(found: Explained, values: Sequence[GivenValue], title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1), header_style="bold", pad_edge=False)
+    for name in ("drop", "line", "price", "volume"):
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_column("counts", no_wrap=True)
+    table.add_column("loaded", overflow="fold")
+    table.add_column("file", overflow="fold", ratio=1)
+    price, volume = counting(values)
+    for place, value in enumerate(values):
+        counts = " and ".join(name for name, one in (("price", price), ("volume", volume)) if one == place)
+        drop = found.drops.get(value.seq)
+        loaded = moment(drop.committed_at) if drop and isinstance(drop.committed_at, datetime) else ""
+        table.add_row(
+            str(value.seq),
+            "?" if value.line is None else str(value.line),
+            repr(value.price),
+            "" if value.volume == UNKNOWN_VOLUME else f"{value.volume:,}",
+            counts or "replaced",
+            loaded,
+            escape(shown(drop.key if drop else "")),
+        )
+    return table
+
+
+def _rejects(found: Explained) -> Table:
+    count = many(len(found.rejects), "rejected row")
+    title = f"{count} that may have been meant for it" + (
+        "; the first of them:" if len(found.rejects) > REJECTS else ""
+    )
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1), header_style="bold", pad_edge=False)
+    for name in ("drop", "line"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    table.add_column("text", overflow="fold", ratio=1)
+    for one in found.rejects[:REJECTS]:
+        table.add_row(str(one.seq), str(one.line), one.reason, escape(shown(one.text)))
+    return table

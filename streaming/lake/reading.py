@@ -1,0 +1,71 @@
+"""Reads the lake's tables without Spark: only the files that can hold what is asked for, as Delta's statistics say."""
+
+from __future__ import annotations
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
+
+from streaming.errors import SettingsError, StorageError
+from streaming.lake.delta_log import can_be_named, storage_options
+from streaming.lake.rows import SCHEMAS
+from streaming.storage.locations import is_s3, open_place
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_AT_ONCE = 8  # files of S3 that are fetched beside each other
+
+
+def read_rows(
+    location: str, name: str, *, columns: Sequence[str] | None = None, where: ds.Expression | None = None
+) -> pa.Table:
+    """Rows of a table of the lake as it is now. There are none if nothing was written to it yet.
+
+    location: of the lake; columns: None = all; where: which rows. Raises StorageError; SettingsError if no other
+    program than Spark can name the location.
+    """
+    if not can_be_named(location):
+        msg = f"lake: {location!r} has a percent sign in its name, so only Spark can read it; move the lake"
+        raise SettingsError(msg)
+    try:
+        names = None if columns is None else list(columns)
+        with contextlib.suppress(FileNotFoundError):
+            return _rows(location, name, names, where)
+        return _rows(location, name, names, where)  # files were joined meanwhile, and the old ones removed
+    except (DeltaError, pa.ArrowException, OSError) as error:
+        msg = f"the lake's table {location}/{name} cannot be read: {error}"
+        raise StorageError(msg) from error
+
+
+def _rows(location: str, name: str, columns: list[str] | None, where: ds.Expression | None) -> pa.Table:
+    try:
+        table = DeltaTable(f"{location}/{name}", storage_options=storage_options(location))
+    except TableNotFoundError:
+        return _of_columns(SCHEMAS[name].empty_table(), columns)
+    # pyarrow's own file system: with the one that calls back into Python, a process may be aborted at its end
+    root = "/" if is_s3(location) else f"{location}/{name}"
+    dataset = table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(root, LocalFileSystem()))
+    if not is_s3(location):
+        return dataset.to_table(columns=columns, filter=where)
+    paths = [fragment.path for fragment in dataset.get_fragments(where)]
+    place = open_place(f"{location}/{name}")
+
+    def part(path: str) -> pa.Table:
+        if (data := place.get(path)) is None:
+            raise FileNotFoundError(path)
+        fragment = ds.ParquetFileFormat().make_fragment(pa.BufferReader(data))
+        return fragment.to_table(schema=dataset.schema, columns=columns, filter=where)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return pa.concat_tables([_of_columns(dataset.schema.empty_table(), columns), *pool.map(part, paths)])
+
+
+def _of_columns(table: pa.Table, columns: list[str] | None) -> pa.Table:
+    return table if columns is None else table.select(columns)
