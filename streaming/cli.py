@@ -65,7 +65,8 @@ command = partial(app.command, cls=_Command)
 
 _DATABASE = ("home", "database", "database_secret")
 _HOME = ("home", "input", "success", "failed", "receipts", "checkpoint", "lake", "database", "database_secret")
-_LOOKS_BACK = (*_HOME, "unpacked_limit", "text_ids")
+_READ = ("unpacked_limit", "text_ids")
+_LOOKS_BACK = (*_HOME, *_READ)
 _KEPT = ("lake_retention", "keep_receipts")
 _WATCHED = ("heartbeat", "heartbeat_every", "audit_every", "metrics")
 _CUT = ("max_batch_bytes", "split_bytes", "unpacked_limit", "text_ids")
@@ -228,7 +229,7 @@ def explain(
     day = day_named("DATE", date) or 0
     found = cell.explain(_of_a_home(options), day, ticker)
     if as_json:
-        _answer(cell.facts_of(found), cell_screen.show, as_json=True)
+        _print_json(cell.facts_of(found))
         raise typer.Exit(0 if found.now.price is not None else 1)
     raise typer.Exit(0 if cell_screen.show(found) else 1)
 
@@ -269,9 +270,30 @@ def asof(  # noqa: PLR0917 (one option each)
     if out is not None:
         typer.echo(asof_screen.write(found, out))
     elif as_json:
-        _answer(back.facts_of(found), asof_screen.show, as_json=True)
+        _print_json(back.facts_of(found))
     else:
         asof_screen.show(found)
+
+
+@command()
+@takes("home", "database", "database_secret", "input", "checkpoint", "profiles", "split_bytes", *_READ)
+def plan(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file on this machine.")],
+    key: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="The name below the input that it will have.")
+    ] = None,
+    as_json: AsJson = False,
+    **options: object,
+) -> None:
+    """Says what would become of a file if it were dropped now. Changes nothing. Exit code 1: it would fail."""
+    from streaming.explain import plan as ahead
+    from streaming.explain.plan_screen import show
+
+    found = ahead.plan(_of_a_home(options), file, key)
+    if as_json:
+        _print_json(ahead.facts_of(found))
+        raise typer.Exit(0 if found.parsed.failure is None else 1)
+    raise typer.Exit(0 if show(found) else 1)
 
 
 @command()
@@ -420,8 +442,12 @@ def _seconds(option: str, text: str) -> float:
 
 def _answer(facts: Found, show: Callable[[Found], None], *, as_json: bool) -> None:
     if as_json:
-        from streaming.screen import as_json as text_of
-
-        typer.echo(text_of(facts))
+        _print_json(facts)
     else:
         show(facts)
+
+
+def _print_json(facts: object) -> None:
+    from streaming.screen import as_json
+
+    typer.echo(as_json(facts))
