@@ -51,12 +51,8 @@ def _lines(found: Plan) -> list[tuple[str, str]]:
     lines += _told_of_rows(found)
     if parsed.failure is not None:
         return lines
-    lines.append(
-        (
-            "cells",
-            f"{counts['cells_new']:,} new, {counts['cells_changed']:,} changed, {counts['cells_same']:,} the same",
-        )
-    )
+    told = (f"{counts[f'cells_{name}']:,} {name}" for name in ("new", "changed", "same"))
+    lines.append(("cells", ", ".join(told)))
     lines.append(("returns", f"{counts['returns_rewritten']:,} of cells that are there already would be rewritten"))
     if (dates := found.foreseen.dates) is not None:
         lines.append(("dates", f"{iso_of(dates[0])} to {iso_of(dates[1])}"))

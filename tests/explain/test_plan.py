@@ -19,12 +19,14 @@ from typer.testing import CliRunner
 from streaming.cli import app
 from streaming.explain import plan as ahead
 from streaming.explain.plan import plan
-from streaming.packets import PRICE_CHANGED, VOLUME_CHANGED
+from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, VOLUME_CHANGED
 from streaming.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from history_oracle import Marked
 
     from streaming.settings import Settings
 
@@ -51,6 +53,13 @@ def receipt(settings: Settings, seq: int) -> dict[str, object]:
     return body
 
 
+def written(cells: Marked) -> Marked:
+    """Of cells of which only the return changes, without the volume, which stays as it is."""
+    return {
+        key: (cell[0], cell[1], None, cell[3]) if cell[3] == RETURN_CHANGED else cell for key, cell in cells.items()
+    }
+
+
 @pytest.mark.thorough
 def test_each_drop_does_what_was_planned(home: LoadedHome, tmp_path: Path) -> None:
     """Every changed cell, each count and each rejected row, on tables that the drops before have made."""
@@ -61,7 +70,7 @@ def test_each_drop_does_what_was_planned(home: LoadedHome, tmp_path: Path) -> No
         body = receipt(home.settings, home.load(key, content))
         _, after = snapshot(home.settings)
         expected = differences(before, after)
-        assert plain(found.foreseen.changes) == expected
+        assert written(plain(found.foreseen.changes)) == written(expected)
         counts, facts = found.counts, ahead.facts_of(found)
         assert counts["cells_new"] == len(after.keys() - before.keys())
         assert counts["cells_changed"] == sum(bool(cell[3] & value) for key, cell in expected.items() if key in before)
@@ -98,11 +107,13 @@ def test_neighbours_are_found_however_far_away_they_are(home: LoadedHome, tmp_pa
     content = HEADER + f"{days[950]},RARE,7,\n{days[450]},RARE,9,\n{days[0]},RARE,3,\n{days[500]},FULL,1,\n"
     found = planned(home, tmp_path, content)
     home.load("b.csv", content)
-    assert plain(found.foreseen.changes) == differences(before, snapshot(home.settings)[1])
+    expected = differences(before, snapshot(home.settings)[1])
+    assert written(plain(found.foreseen.changes)) == written(expected)
 
 
 def test_a_file_below_the_input_has_its_own_key_and_the_profile_for_it(home: LoadedHome, tmp_path: Path) -> None:
     """The profile that is used is the one for the name that the file will have."""
+    (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "profiles.toml").write_text(
         '[[profile]]\nname = "tagesschau"\nfiles = "de/*.csv"\nticker = "Name"\ndate = "Datum"\nprice = "Kurs"\n'
     )
