@@ -43,8 +43,8 @@ def show(found: Explained) -> bool:
 def _lines(found: Explained) -> list[tuple[str, str]]:
     now = found.now
     if now.price is None:
-        before, after = now.before_date or "none", now.next_date or "none"
-        return [("price", "there is none"), ("nearest", f"before it {before}, after it {after}")]
+        nearest = f"before it {now.before_date or 'none'}, after it {now.next_date or 'none'}"
+        return [("price", "there is none"), ("nearest", nearest)]
     price, volume = counting(found.given)
     before, _ = counting(found.given_before)
     lines = [("price", f"{now.price!r}{_from(found, found.given, price)}")]

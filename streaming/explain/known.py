@@ -44,8 +44,8 @@ class Known:
             chosen &= self.date >= first
         if last is not None:
             chosen &= self.date <= last
-        columns = (column[chosen] for column in (self.code, self.date, self.price, self.returns, self.volume))
-        return Known(self.ids, *columns)
+        at = np.flatnonzero(chosen)
+        return Known(self.ids, self.code[at], self.date[at], self.price[at], self.returns[at], self.volume[at])
 
     def to_table(self) -> pa.Table:
         """Columns date, id, price, return, volume, null where there is none."""

@@ -62,12 +62,12 @@ def cell_now(cur: cursor, ticker: str, day: int) -> CellNow:
     up_to = _CELL + " WHERE p.{c} IS NOT NULL AND p.date <= {d} ORDER BY p.date DESC LIMIT 2"
     cur.execute(sql.SQL(up_to).format(d=sql.Literal(date), **names))
     found = cur.fetchall()
-    own = found[0] if found and found[0][0] == date else (date, None, None, None)
+    _, price, change, volume = found[0] if found and found[0][0] == date else (date, None, None, None)
     before = next((row for row in found if row[0] < date), (None, None, None, None))
     after = "SELECT min(p.date) FROM {p} p WHERE p.{c} IS NOT NULL AND p.date > {d}"
     cur.execute(sql.SQL(after).format(d=sql.Literal(date), c=names["c"], p=names["p"]))
     ((next_date,), *_) = cur.fetchall()
-    return CellNow(ticker, *own, before[0], before[1], before[3], next_date)
+    return CellNow(ticker, date, price, change, volume, before[0], before[1], before[3], next_date)
 
 
 def _held(price: float | None, volume: int | None) -> tuple[float, int] | None:
