@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from streaming.errors import StockETLError
-from streaming.explain.drop_files import DropFiles, FileGoneError, LoadedDrop, drops_covering, drops_named
+from streaming.explain.drop_files import DropFiles, DropInLedger, FileGoneError, drops_covering, drops_named
 from streaming.explain.given import GivenValue, rows_in_file, stands_for
 from streaming.explain.lake_cells import LakeCells, cells_in_lake, lacking, rejects_in_lake
 from streaming.explain.near import NearReject, is_near, texts_of
@@ -45,7 +45,7 @@ class Explained:
     now: CellNow
     given: Sequence[GivenValue]
     given_before: Sequence[GivenValue]
-    drops: dict[int, LoadedDrop]
+    drops: dict[int, DropInLedger]
     gone: dict[int, str] = field(default_factory=dict)
     rejects: Sequence[NearReject] = ()
     notes: Sequence[str] = ()
@@ -90,7 +90,7 @@ class _Search:
         self.gone: dict[int, str] = {}
         self.notes: list[str] = []
 
-    def look(self, covering: Sequence[LoadedDrop]) -> None:
+    def look(self, covering: Sequence[DropInLedger]) -> None:
         """Fills `given` and `gone`. covering: drops that may have given a value."""
         lake, unknown = self._in_lake(covering)
         drops = [drop for drop in covering if drop.seq in unknown or drop.seq in lake.seqs]
@@ -104,7 +104,7 @@ class _Search:
             for day in self._days:
                 self.given.setdefault(day, []).extend(self._of(drop, day, lake, unknown))
 
-    def _in_lake(self, covering: Sequence[LoadedDrop]) -> tuple[LakeCells, set[int]]:
+    def _in_lake(self, covering: Sequence[DropInLedger]) -> tuple[LakeCells, set[int]]:
         """What the lake knows, and the drops of which it does not have all rows."""
         every = {drop.seq: drop.rows_loaded for drop in covering}
         if self._settings.lake is None:
@@ -116,13 +116,13 @@ class _Search:
             self.notes.append(f"the files were read instead of the lake: {error}")
             return LakeCells(), set(every)
 
-    def _read(self, drop: LoadedDrop) -> Located | str:
+    def _read(self, drop: DropInLedger) -> Located | str:
         try:
             return self._files.rows(drop, self._ticker)
         except FileGoneError as error:
             return str(error)
 
-    def _of(self, drop: LoadedDrop, day: int, lake: LakeCells, unknown: set[int]) -> list[GivenValue]:
+    def _of(self, drop: DropInLedger, day: int, lake: LakeCells, unknown: set[int]) -> list[GivenValue]:
         """The rows of a drop for a day: with their lines from the file, if it still says what was loaded."""
         found, kept = self._found.get(drop.seq), lake.of(day, drop.seq)
         rows = [] if found is None else rows_in_file(drop.seq, found, self._ticker, day)

@@ -42,7 +42,7 @@ class FileGoneError(StorageError):
 
 
 @dataclass(frozen=True)
-class LoadedDrop:
+class DropInLedger:
     """A drop as the ledger has it. place: where its file lies, with its folder or bucket, as far as it is known."""
 
     seq: int
@@ -68,7 +68,7 @@ class DropFiles:
         with connected.cursor() as cur:
             return cls(settings, text_ids_of(settings), recorded_profiles(cur))
 
-    def rows(self, drop: LoadedDrop, ticker: str | None) -> Located:
+    def rows(self, drop: DropInLedger, ticker: str | None) -> Located:
         """The rows of a drop, perhaps only those of one ticker. Raises FileGoneError and StorageError."""
         data = self._data(drop)
         if data is None:
@@ -83,19 +83,19 @@ class DropFiles:
             msg = f"its file no longer reads as it did ({drop.place}): {error}"
             raise FileGoneError(msg) from None
 
-    def rules(self, drop: LoadedDrop) -> Rules:
+    def rules(self, drop: DropInLedger) -> Rules:
         """How its fields were read."""
         try:
             return self._how(drop).rules(drop.key)
         except UnreadableError:  # the profile takes something from the key that it does not have
             return Rules(self.text_ids)
 
-    def _how(self, drop: LoadedDrop) -> How:
+    def _how(self, drop: DropInLedger) -> How:
         """Whatever profiles.toml says now."""
         given, limit = drop.row.get("reading", BEFORE), self.settings.unpacked_limit
         return how_of(given, self.profiles, text_ids=self.text_ids, unpacked_limit=limit)
 
-    def _data(self, drop: LoadedDrop) -> bytes | None:
+    def _data(self, drop: DropInLedger) -> bytes | None:
         """A drop that was not moved, or not by the job, may lie in either place."""
         row = drop.row
         if row["moved_at"] is None:  # first: under its key in success another drop of this key may lie
@@ -105,27 +105,27 @@ class DropFiles:
         return open_place(_target(self.settings, drop.fate)).get(row["moved_to"] or row["key"])
 
 
-def drops_covering(connected: connection, settings: Settings, first: object, last: object) -> list[LoadedDrop]:
+def drops_covering(connected: connection, settings: Settings, first: object, last: object) -> list[DropInLedger]:
     """The drops with rows that may lie between two dates, both included, in order of seq."""
     return _drops(connected, settings, _COVERING, (last, first))
 
 
-def drops_named(connected: connection, settings: Settings, seqs: Iterable[int]) -> list[LoadedDrop]:
+def drops_named(connected: connection, settings: Settings, seqs: Iterable[int]) -> list[DropInLedger]:
     """The drops with these numbers, in order of seq."""
     return _drops(connected, settings, _NAMED, (sorted(seqs),))
 
 
-def _drops(connected: connection, settings: Settings, query: str, values: tuple[object, ...]) -> list[LoadedDrop]:
+def _drops(connected: connection, settings: Settings, query: str, values: tuple[object, ...]) -> list[DropInLedger]:
     with connected.cursor(cursor_factory=RealDictCursor) as cur:
         cur.execute(query, values)
         return [_drop(dict(row), settings) for row in cur.fetchall()]
 
 
-def _drop(row: Facts, settings: Settings) -> LoadedDrop:
+def _drop(row: Facts, settings: Settings) -> DropInLedger:
     waits = row["moved_at"] is None and row["moved_to"] is None and settings.moves
     place = settings.input if waits else _target(settings, row["fate"])
     name = row["moved_to"] or row["key"]
-    return LoadedDrop(
+    return DropInLedger(
         row["seq"], row["key"], row["fate"], row["committed_at"], row["rows_loaded"], f"{place}/{name}", row
     )
 

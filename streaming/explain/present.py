@@ -68,7 +68,7 @@ def present_cells(cur: cursor, given: Ticks) -> tuple[Ticks, set[str]]:
             column, number = places[ticker]
             groups.setdefault(number, {})[ticker] = column
     for number, columns in groups.items():
-        _Group(cur, number, columns, given, last).add_to(found)
+        _TouchedGroup(cur, number, columns, given, last).add_to(found)
     return found.to_ticks(given.ids), set(places)
 
 
@@ -87,7 +87,7 @@ def _add_newest(cur: cursor, given: Ticks, last: Int32, found: _Cells) -> Bool:
     return first > last
 
 
-class _Group:
+class _TouchedGroup:
     """The tables of one number: some of their columns, and the ticks of these tickers."""
 
     def __init__(self, cur: cursor, number: int, columns: dict[str, str], given: Ticks, last: Int32) -> None:

@@ -37,11 +37,18 @@ def read_rows(
     try:
         names = None if columns is None else list(columns)
         with contextlib.suppress(FileNotFoundError):
-            return _rows(location, name, names, where)
-        return _rows(location, name, names, where)  # files were joined meanwhile, and the old ones removed
+            return _chosen(location, name, names, where)
+        return _chosen(location, name, names, where)  # files were joined meanwhile, and the old ones removed
     except (DeltaError, pa.ArrowException, OSError) as error:
         msg = f"the lake's table {location}/{name} cannot be read: {error}"
         raise StorageError(msg) from error
+
+
+def _chosen(location: str, name: str, columns: list[str] | None, where: ds.Expression | None) -> pa.Table:
+    try:
+        return _rows(location, name, columns, where)
+    except pa.ArrowNotImplementedError:  # deltalake has rewritten a file, with statistics that pyarrow cannot compare
+        return _of_columns(_rows(location, name, None, None).filter(where), columns)
 
 
 def _rows(location: str, name: str, columns: list[str] | None, where: ds.Expression | None) -> pa.Table:
@@ -50,21 +57,21 @@ def _rows(location: str, name: str, columns: list[str] | None, where: ds.Express
     except TableNotFoundError:
         return _of_columns(SCHEMAS[name].empty_table(), columns)
     # pyarrow's own file system: with the one that calls back into Python, a process may be aborted at its end
-    root = "/" if is_s3(location) else f"{location}/{name}"
-    dataset = table.to_pyarrow_dataset(filesystem=SubTreeFileSystem(root, LocalFileSystem()))
+    files = SubTreeFileSystem("/" if is_s3(location) else f"{location}/{name}", LocalFileSystem())
+    every = table.to_pyarrow_dataset(filesystem=files)
     if not is_s3(location):
-        return dataset.to_table(columns=columns, filter=where)
-    paths = [fragment.path for fragment in dataset.get_fragments(where)]
+        return every.to_table(columns=columns, filter=where)
+    paths = [fragment.path for fragment in every.get_fragments(where)]
     place = open_place(f"{location}/{name}")
 
     def part(path: str) -> pa.Table:
         if (data := place.get(path)) is None:
             raise FileNotFoundError(path)
         fragment = ds.ParquetFileFormat().make_fragment(pa.BufferReader(data))
-        return fragment.to_table(schema=dataset.schema, columns=columns, filter=where)
+        return fragment.to_table(schema=every.schema, columns=columns, filter=where)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return pa.concat_tables([_of_columns(dataset.schema.empty_table(), columns), *pool.map(part, paths)])
+        return pa.concat_tables([_of_columns(every.schema.empty_table(), columns), *pool.map(part, paths)])
 
 
 def _of_columns(table: pa.Table, columns: list[str] | None) -> pa.Table:
