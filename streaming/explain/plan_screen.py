@@ -20,21 +20,25 @@ if TYPE_CHECKING:
     from streaming.packets import Note
 
 ROWS = 10
+WIDE = 90
+"""Columns from which on volumes are shown, too."""
 
 
 def show(found: Plan) -> bool:
     """Prints it; True if the file would be loaded."""
     console = screen()
     console.print(named_lines(_lines(found)))
-    for table in (
-        _cells([cell for cell in found.first if cell.kind == "changed"], "the first cells that would change"),
-        _cells([cell for cell in found.first if cell.kind == "new"], "the first new cells"),
-        _cells(found.moves, "the largest moves that would be written"),
-        _rejects(found),
-        _replaced(found),
-        _conflicts(_of_kind(found, CONFLICT)),
+    narrow = console.width < WIDE
+    for title, table in (
+        ("the first cells that would change", _cells([c for c in found.first if c.kind == "changed"], narrow=narrow)),
+        ("the first new cells", _cells([c for c in found.first if c.kind == "new"], narrow=narrow)),
+        ("the largest moves that would be written", _cells(found.moves, narrow=narrow)),
+        ("the first rejected rows", _rejects(found)),
+        ("the first rows that a later one of their date and ticker replaces", _replaced(found)),
+        ("the first of these that say something else", _conflicts(_of_kind(found, CONFLICT))),
     ):
         if table is not None:
+            console.print(f"[bold]{title}[/]", soft_wrap=True)
             console.print(table)
     return found.parsed.failure is None
 
@@ -52,8 +56,9 @@ def _lines(found: Plan) -> list[tuple[str, str]]:
     if parsed.failure is not None:
         return lines
     told = (f"{counts[f'cells_{name}']:,} {name}" for name in ("new", "changed", "same"))
-    lines.append(("cells", ", ".join(told)))
-    lines.append(("returns", f"{counts['returns_rewritten']:,} of cells that are there already would be rewritten"))
+    nothing = "" if len(found.foreseen.changes) else ": nothing would change"
+    lines.append(("cells", ", ".join(told) + nothing))
+    lines.append(("returns", f"{counts['returns_rewritten']:,} that are there already would be rewritten"))
     if (dates := found.foreseen.dates) is not None:
         lines.append(("dates", f"{iso_of(dates[0])} to {iso_of(dates[1])}"))
     if found.tickers_new:
@@ -84,21 +89,21 @@ def _of_kind(found: Plan, kind: str) -> list[Note]:
     return [note for note in found.parsed.notes if note["kind"] == kind]
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 1), header_style="bold", pad_edge=False)
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
     numbers = {"line", "price", "price now", "price then", "return then", "volume now", "volume then"}
     for name in columns:
         table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     return table
 
 
-def _cells(cells: Sequence[PlannedCell], title: str) -> Table | None:
+def _cells(cells: Sequence[PlannedCell], *, narrow: bool) -> Table | None:
     if not cells:
         return None
-    names = ("date", "ticker", "line", "price now", "price then", "return then", "volume now", "volume then")
-    table = _table(title, *names)
+    names = ["date", "ticker", "line", "price now", "price then", "return then", "volume now", "volume then"]
+    table = _table(*(names[:-2] if narrow else names))
     for cell in cells[:ROWS]:
-        table.add_row(
+        values = (
             cell.date,
             escape(shown(cell.ticker)),
             "" if cell.line is None else str(cell.line),
@@ -108,6 +113,7 @@ def _cells(cells: Sequence[PlannedCell], title: str) -> Table | None:
             "" if cell.old_volume is None else f"{cell.old_volume:,}",
             "" if cell.volume is None else f"{cell.volume:,}",
         )
+        table.add_row(*(values[:-2] if narrow else values))
     return table
 
 
@@ -115,7 +121,7 @@ def _rejects(found: Plan) -> Table | None:
     rejects = found.parsed.rejects
     if not len(rejects):
         return None
-    table = _table("first rejected rows", "line", "reason", "text")
+    table = _table("line", "reason", "text")
     for row in range(min(ROWS, len(rejects))):
         table.add_row(str(rejects.line[row]), rejects.reason[row], escape(shown(rejects.text[row])))
     return table
@@ -124,7 +130,7 @@ def _rejects(found: Plan) -> Table | None:
 def _replaced(found: Plan) -> Table | None:
     if not found.replaced:
         return None
-    table = _table("first rows that a later one of their date and ticker replaces", "line", "date", "ticker", "price")
+    table = _table("line", "date", "ticker", "price")
     for line, date, ticker, price in found.replaced[:ROWS]:
         table.add_row(str(line), date, escape(shown(ticker)), f"{price:.12g}")
     return table
@@ -133,7 +139,7 @@ def _replaced(found: Plan) -> Table | None:
 def _conflicts(notes: Sequence[Note]) -> Table | None:
     if not notes:
         return None
-    table = _table("first of them that say something else", "lines", "date", "ticker", "earlier", "later")
+    table = _table("lines", "date", "ticker", "earlier", "later")
     for note in notes[:ROWS]:
         lines = " and ".join(map(str, note["lines"]))
         table.add_row(lines, note["date"], escape(shown(note["id"])), said(note, 0), said(note, 1))
