@@ -87,6 +87,24 @@ def _add_newest(cur: cursor, given: Ticks, last: Int32, found: _Cells) -> Bool:
     return first > last
 
 
+@dataclass(frozen=True)
+class _Around:
+    """Prices around some ticks.
+
+    waiting: which ticks; low, high: their places among the dates of the table, the same if
+    it has no such date; places: of the dates that were read; columns: that were read, `column` points into them.
+    """
+
+    waiting: Int64
+    reach: int
+    low: Int64
+    high: Int64
+    places: Int64
+    columns: Int64
+    column: Int64
+    grid: Grid
+
+
 class _TouchedGroup:
     """The tables of one number: some of their columns, and the ticks of these tickers."""
 
@@ -104,24 +122,17 @@ class _TouchedGroup:
         self._dates = dates.date
 
     def add_to(self, found: _Cells) -> None:
-        """Adds the touched cells with their volumes, then their neighbours, looking farther until each is found."""
-        touched = np.intersect1d(self._date, self._dates)
-        if len(touched):
-            self._add_touched(touched, found)
+        """Adds the touched cells with their volumes, and their neighbours, looking farther until each is found."""
         waiting, reach = np.arange(len(self._date)), _FIRST_REACH
         while len(waiting):
-            waiting = waiting[~self._found(waiting, reach, found)]
+            around = self._around(waiting, reach)
+            if reach == _FIRST_REACH:
+                self._add_own(around, found)
+            waiting = waiting[~self._add_neighbours(around, found)]
             reach *= _FARTHER
 
-    def _add_touched(self, touched: Int32, found: _Cells) -> None:
-        prices = self._read("prices", touched, np.arange(len(self._columns)))
-        volume = self._read("volume", touched, np.arange(len(self._columns))).on(prices.date)
-        row, column = np.nonzero(prices.there)
-        known = np.where(volume.there, volume.values, UNKNOWN_VOLUME)[row, column]
-        found.add(self._code[column], prices.date[row], prices.values[row, column], known)
-
-    def _found(self, waiting: Int64, reach: int, found: _Cells) -> Bool:
-        """Adds the neighbours of some ticks that lie within `reach` dates; says which ticks need no farther look."""
+    def _around(self, waiting: Int64, reach: int) -> _Around:
+        """The prices of some ticks' tickers on the dates that lie within `reach` of theirs."""
         low = np.searchsorted(self._dates, self._date[waiting])
         high = np.searchsorted(self._dates, self._date[waiting], side="right")
         steps = np.zeros(len(self._dates) + 1, np.int64)
@@ -129,25 +140,42 @@ class _TouchedGroup:
         np.add.at(steps, np.minimum(high + reach, len(self._dates)), -1)
         places = np.flatnonzero(np.cumsum(steps)[:-1])
         columns, column = distinct(self._column[waiting])
-        if not len(places):
-            return np.ones(len(waiting), bool)
         grid = self._read("prices", self._dates[places], columns)
+        return _Around(waiting, reach, low, high, places, columns, column, grid)
+
+    def _add_own(self, around: _Around, found: _Cells) -> None:
+        """Adds the cells that the ticks themselves are for."""
+        grid, at = around.grid, np.flatnonzero(around.high > around.low)
+        row, column = np.searchsorted(around.places, around.low[at]), around.column[at]
+        there = grid.there[row, column]
+        row, column = row[there], column[there]
+        dates, place = distinct(grid.date[row])
+        volume = self._read("volume", dates, around.columns).on(dates)
+        known = np.where(volume.there, volume.values, UNKNOWN_VOLUME)[place, column]
+        found.add(self._code[around.columns[column]], grid.date[row], grid.values[row, column], known)
+
+    def _add_neighbours(self, around: _Around, found: _Cells) -> Bool:
+        """Adds the cells before and after the ticks; says which ticks need no farther look."""
+        grid, places, column, reach = around.grid, around.places, around.column, around.reach
+        if not len(places):
+            return np.ones(len(around.waiting), bool)
         rows = np.arange(len(places))[:, None]
         before = np.maximum.accumulate(np.where(grid.there, rows, -1), axis=0)
         after = np.minimum.accumulate(np.where(grid.there, rows, len(rows))[::-1], axis=0)[::-1]
 
-        older = np.searchsorted(places, low) - 1
+        older = np.searchsorted(places, around.low) - 1
         older = np.where(older >= 0, before[np.maximum(older, 0), column], -1)
-        has_older = (older >= 0) & (places[np.maximum(older, 0)] >= low - reach)
-        newer = np.searchsorted(places, high)
+        has_older = (older >= 0) & (places[np.maximum(older, 0)] >= around.low - reach)
+        newer = np.searchsorted(places, around.high)
         newer = np.where(newer < len(places), after[np.minimum(newer, len(places) - 1), column], len(places))
-        has_newer = (newer < len(places)) & (places[np.minimum(newer, len(places) - 1)] < high + reach)
+        has_newer = (newer < len(places)) & (places[np.minimum(newer, len(places) - 1)] < around.high + reach)
         for row, there in ((older, has_older), (newer, has_newer)):
             at, some = row[there], column[there]
             unknown = np.full(len(at), UNKNOWN_VOLUME, np.int64)
-            found.add(self._code[columns[some]], grid.date[at], grid.values[at, some], unknown)
-        none_older = low - reach <= 0
-        none_newer = (high + reach >= len(self._dates)) | (self._date[waiting] >= self._last[waiting])
+            found.add(self._code[around.columns[some]], grid.date[at], grid.values[at, some], unknown)
+        at_end = self._date[around.waiting] >= self._last[around.waiting]
+        none_older = around.low - reach <= 0
+        none_newer = (around.high + reach >= len(self._dates)) | at_end
         return (has_older | none_older) & (has_newer | none_newer)
 
     def _read(self, kind: str, dates: Int32, columns: Int64) -> Grid:
