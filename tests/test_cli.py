@@ -19,7 +19,7 @@ from streaming.database import embedded
 from streaming.settings import Settings
 from streaming.telemetry.log import JsonLines, TextLines
 
-COMMANDS = ["run", "demo", "status", "verify", "rebuild", "receipts", "database", "psql"]
+COMMANDS = ["run", "demo", "status", "verify", "rebuild", "receipts", "explain", "asof", "plan", "database", "psql"]
 STOCKETL = str(Path(sys.executable).parent / "stocketl")
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import random
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -44,12 +47,17 @@ def home(database: str, tmp_path: Path) -> Iterator[LoadedHome]:
     made.close()
 
 
-def snapshot(settings: Settings) -> tuple[str, Tables]:
-    """The moment by the clock of the server, and every cell of the tables."""
+def snapshot(settings: Settings, *, seen: bool = False) -> tuple[str, Tables]:
+    """The moment by the clock of the server, and every cell of the tables as one transaction sees them.
+
+    seen: the moment is the time of the newest batch that it sees. A batch has its time just before its COMMIT.
+    """
     found: Tables = {}
     with contextlib.closing(psycopg2.connect(settings.database)) as connection, connection.cursor() as cur:
-        cur.execute("SELECT clock_timestamp()")
-        ((now,),) = cur.fetchall()
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        cur.execute("SELECT clock_timestamp(), max(committed_at) FROM stocketl.batches")
+        ((clock, newest),) = cur.fetchall()
+        now = newest if seen else clock
         cur.execute("SELECT id FROM stocketl.tickers")
         for (ticker,) in cur.fetchall():
             cur.execute("SELECT date, price, return, volume FROM stocketl.series(%s)", (ticker,))
@@ -76,6 +84,27 @@ def test_the_tables_as_of_each_of_fifty_moments_are_those_of_then(home: LoadedHo
             one = at(home.settings, when, Wanted(["7"], 19_730, 19_733))  # 2024-01-08 to -11
             own = {key: cell for key, cell in tables.items() if key[1] == "007" and 19_730 <= key[0] <= 19_733}
             assert plain(one.known) == own
+
+
+def test_moments_of_a_running_load_are_those_that_readers_saw(home: LoadedHome) -> None:
+    """Snapshots at random times while another thread loads drop after drop."""
+    chance = random.Random(7)  # noqa: S311 (a seed, not a secret)
+    home.load("first.csv", FIRST)
+
+    def load_all() -> None:
+        for key, content in random_drops(seed=7, count=25):
+            home.load(key, content)
+
+    moments = []
+    loader = threading.Thread(target=load_all)
+    loader.start()
+    while loader.is_alive():
+        moments.append(snapshot(home.settings, seen=True))
+        time.sleep(chance.uniform(0.0, 0.2))
+    loader.join()
+    assert len({when for when, _ in moments}) > 5
+    for when, tables in chance.sample(moments, min(len(moments), 15)):
+        assert plain(at(home.settings, when).known) == tables
 
 
 def test_a_moment_in_the_future_or_before_the_first_drop_gets_a_clear_answer(home: LoadedHome) -> None:

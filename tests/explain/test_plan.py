@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -142,6 +144,13 @@ def test_a_file_that_would_fail_is_told_with_its_reason(
     found = planned(home, tmp_path, content, key)
     assert (found.parsed.failure or "").startswith(reason)
     assert found.counts == dict.fromkeys(found.counts, 0)
+
+
+def test_the_commands_that_look_back_and_ahead_load_no_spark() -> None:
+    """They answer beside a job, and at once."""
+    code = "import sys; from streaming.explain import asof, cell, plan; print('pyspark' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert ran.stdout == "False\n"
 
 
 def test_before_the_first_job_everything_is_new(tmp_path: Path) -> None:
