@@ -39,6 +39,8 @@ class Known:
 
     def between(self, first: int | None, last: int | None) -> Known:
         """The cells of these days, both included. The returns stay as they are: the price before may lie outside."""
+        if first is None and last is None:
+            return self
         chosen = np.ones(len(self.date), bool)
         if first is not None:
             chosen &= self.date >= first
@@ -103,8 +105,8 @@ def _in_order(seq: Int64, batch_id: Int64, key: Int64) -> Int64:
 
 def _last_known(volume: Int64, ends: Int64) -> Int64:
     """The last known volume of each run of rows that ends at `ends`."""
-    if not len(ends):
-        return volume
+    if len(ends) == len(volume) or (volume != UNKNOWN_VOLUME).all():
+        return volume[ends]
     starts = np.append(0, ends[:-1] + 1)
     known = np.maximum.reduceat(np.where(volume == UNKNOWN_VOLUME, -1, np.arange(len(volume))), starts)
     return np.where(known < 0, UNKNOWN_VOLUME, volume[known])
