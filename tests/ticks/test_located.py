@@ -79,3 +79,14 @@ def test_a_last_line_without_an_end_and_neighbours_are_found() -> None:
     data = b"date,id,price\n2024-01-01,A,1\n2024-01-02,A,2\n2024-01-02,B,7\n\n2024-01-03,A,3"
     found = located(data, "a.csv", BUILT_IN, ticker="A")
     assert [(line, price) for line, _, price, _ in plain(found, "A")] == [(2, 1.0), (3, 2.0), (6, 3.0)]
+
+
+def test_a_line_that_is_too_long_is_one_line() -> None:
+    """It is cut, and the lines after it keep their numbers."""
+    long = b"2024-01-01,A,1," + b"0" * (9 << 20)
+    data = (
+        b"date,id,price,trade_volume\n2024-01-01,A,1,\n" + long + b"\n2024-01-02,A,2,\n2024-01-02,B,7,\n2024-01-03,A,3,"
+    )
+    found = located(data, "a.csv", BUILT_IN, ticker="A")
+    assert [(line, price) for line, _, price, _ in plain(found, "A")] == [(2, 1.0), (4, 2.0), (6, 3.0)]
+    assert (found.rejects.line, found.rejects.reason) == ([3], ["line-too-long"])
