@@ -65,6 +65,8 @@ command = partial(app.command, cls=_Command)
 
 _DATABASE = ("home", "database", "database_secret")
 _HOME = ("home", "input", "success", "failed", "receipts", "checkpoint", "lake", "database", "database_secret")
+_READ = ("unpacked_limit", "text_ids")
+_LOOKS_BACK = (*_HOME, *_READ)
 _KEPT = ("lake_retention", "keep_receipts")
 _WATCHED = ("heartbeat", "heartbeat_every", "audit_every", "metrics")
 _EXPLAINED = ("explain", "suspect_factor", "suspect_spike", "suspect_stale", "calendar", "expect_by", "webhook")
@@ -275,6 +277,91 @@ def suspects(
 
 
 @command()
+@takes(*_LOOKS_BACK)
+def explain(
+    date: Annotated[str, typer.Argument(metavar="DATE", help="A date of the tables, such as 2024-03-04.")],
+    ticker: Annotated[str, typer.Argument(metavar="TICKER", help="A ticker, such as BRK.B.")],
+    as_json: AsJson = False,
+    **options: object,
+) -> None:
+    """Says where a value comes from: its prices with drop, file, line and time, and what was there before.
+
+    Exit code 1: there is no such price.
+    """
+    from streaming.explain import cell, cell_screen
+    from streaming.explain.moment import day_named
+
+    day = day_named("DATE", date) or 0
+    found = cell.explain(_of_a_home(options), day, ticker)
+    if as_json:
+        _print_json(cell.facts_of(found))
+        raise typer.Exit(0 if found.now.price is not None else 1)
+    raise typer.Exit(0 if cell_screen.show(found) else 1)
+
+
+@command()
+@takes(*_LOOKS_BACK)
+def asof(  # noqa: PLR0917 (one option each)
+    when: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WHEN", help="A time (2026-11-28T18:30+01:00; without a zone: UTC), or seq 17."),
+    ] = None,
+    ticker: Annotated[
+        list[str] | None, typer.Option("--ticker", metavar="TICKER", help="Only this ticker; may be given again.")
+    ] = None,
+    first: Annotated[str | None, typer.Option("--from", metavar="DATE", help="The first date.")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="DATE", help="The last date.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", metavar="FILE", help="Write all cells to a .parquet or .csv file.")
+    ] = None,
+    wait: Annotated[
+        str, typer.Option("--wait", metavar="TIME", help="How long to wait until the lake has what was known then.")
+    ] = "60s",
+    as_json: AsJson = False,
+    **options: object,
+) -> None:
+    """Shows the tables as they were known at a time, or after a drop; the returns as they were then."""
+    from streaming.explain import asof as back
+    from streaming.explain import asof_screen
+    from streaming.explain.moment import day_named
+
+    _refuse_unless(bool(when), "WHEN", "a time, or seq and a number", "")
+    asof_screen.refuse_other_files(out)
+    wanted = back.Wanted(ticker or (), day_named("--from", first), day_named("--to", last))
+    limit = _seconds("--wait", wait)
+    settings = _of_a_home(options)
+    tell = partial(typer.echo, err=True)
+    found = back.as_of(settings, " ".join(when or ()), wanted, wait=limit, tell=tell)
+    if out is not None:
+        typer.echo(asof_screen.write(found, out))
+    elif as_json:
+        _print_json(back.facts_of(found))
+    else:
+        asof_screen.show(found)
+
+
+@command()
+@takes("home", "database", "database_secret", "input", "checkpoint", "profiles", "split_bytes", *_READ)
+def plan(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file on this machine.")],
+    key: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="The name below the input that it will have.")
+    ] = None,
+    as_json: AsJson = False,
+    **options: object,
+) -> None:
+    """Says what would become of a file if it were dropped now. Changes nothing. Exit code 1: it would fail."""
+    from streaming.explain import plan as ahead
+    from streaming.explain.plan_screen import show
+
+    found = ahead.plan(_of_a_home(options), file, key)
+    if as_json:
+        _print_json(ahead.facts_of(found))
+        raise typer.Exit(0 if found.parsed.failure is None else 1)
+    raise typer.Exit(0 if show(found) else 1)
+
+
+@command()
 @takes("home", "profiles", "unpacked_limit", "text_ids")
 def sniff(  # noqa: PLR0917 (one option each)
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Files on this machine.")] = None,
@@ -408,10 +495,24 @@ def _refuse_unless(good: bool, option: str, expected: str, got: str | None) -> N
         raise StockETLError(msg)
 
 
+def _seconds(option: str, text: str) -> float:
+    from streaming.settings import seconds
+
+    try:
+        return seconds(text)
+    except ValueError as error:
+        msg = f"{option}: {error}, got {text!r}"
+        raise StockETLError(msg) from None
+
+
 def _answer(facts: Found, show: Callable[[Found], None], *, as_json: bool) -> None:
     if as_json:
-        from streaming.screen import as_json as text_of
-
-        typer.echo(text_of(facts))
+        _print_json(facts)
     else:
         show(facts)
+
+
+def _print_json(facts: object) -> None:
+    from streaming.screen import as_json
+
+    typer.echo(as_json(facts))

@@ -108,8 +108,10 @@ def takes(*settings: str) -> Callable[[Command], Command]:
         kind = Parameter.POSITIONAL_OR_KEYWORD
         taken = [Parameter(name, kind, annotation=_OPTIONS[name], default=_unset(name)) for name in settings]
         own = [each for each in signature(function, eval_str=True).parameters.values() if each.kind is kind]
-        function.__signature__ = Signature([*taken, *own])  # type: ignore[attr-defined]  # read by typer, as is the next
-        function.__annotations__ = {each.name: each.annotation for each in (*taken, *own)}
+        needed = [each for each in own if each.default is Parameter.empty]
+        every = [*needed, *taken, *(each for each in own if each not in needed)]
+        function.__signature__ = Signature(every)  # type: ignore[attr-defined]  # read by typer, as is the next
+        function.__annotations__ = {each.name: each.annotation for each in every}
         return function
 
     return with_options

@@ -19,7 +19,10 @@ from streaming.database import embedded
 from streaming.settings import Settings
 from streaming.telemetry.log import JsonLines, TextLines
 
-COMMANDS = ["run", "demo", "status", "dates", "suspects", "verify", "fill", "rebuild", "receipts", "database", "psql"]
+COMMANDS = [
+    *("run", "demo", "status", "dates", "suspects", "verify", "fill", "rebuild", "receipts"),
+    *("explain", "asof", "plan", "database", "psql"),
+]
 STOCKETL = str(Path(sys.executable).parent / "stocketl")
 
 

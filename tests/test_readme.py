@@ -103,7 +103,7 @@ def said() -> str:
 @pytest.fixture
 def home(database: str, tmp_path: Path) -> Iterator[LoadedHome]:
     """The home that `stocketl run` makes in this folder, with the README's three rows and the demo's first file."""
-    made = LoadedHome(load(environment=False, home=str(tmp_path / "stocketl-home"), database=database))
+    made = LoadedHome(load(environment=False, home=str(tmp_path / "stocketl-home"), database=database), lake=True)
     made.load("prices.csv", blocks(README, "csv")[0])
     made.load("input_1.csv", (ROOT / "stocks/input_1.csv").read_text())
     yield made

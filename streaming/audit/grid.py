@@ -13,6 +13,8 @@ import pyarrow.csv
 from psycopg2 import sql
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from psycopg2.extensions import cursor
 
     from streaming.packets import Int32
@@ -51,11 +53,17 @@ class Grid:
 
 
 def read_grid(
-    cur: cursor, name: str, columns: dict[str, str], dtype: npt.DTypeLike, days: tuple[int, int] | None = None
+    cur: cursor,
+    name: str,
+    columns: dict[str, str],
+    dtype: npt.DTypeLike,
+    days: tuple[int, int] | None = None,
+    *,
+    only: Sequence[int] | None = None,
 ) -> tuple[Grid, set[str]]:
     """The columns {ticker: column} of a wide table, empty where they are not there; and all columns that are there.
 
-    days: the first and the last date, both included; None: all.
+    days: the first and the last date, both included; None: all. only: these dates.
     """
     cur.execute("SELECT wide_schema FROM stocketl.writer")
     table = sql.Identifier(cur.fetchall()[0][0], name)
@@ -72,6 +80,9 @@ def read_grid(
     if days is not None:
         between = sql.SQL("WHERE date BETWEEN DATE '1970-01-01' + {} AND DATE '1970-01-01' + {}")
         chosen = between.format(*map(sql.Literal, days))
+    if only is not None:  # found by the key, one by one
+        dates = sql.SQL(", ").join(sql.SQL("DATE '1970-01-01' + {}").format(sql.Literal(day)) for day in only)
+        chosen = sql.SQL("WHERE date = ANY(ARRAY[{}]::date[])").format(dates)
     query = sql.SQL("SELECT {} FROM {} {} ORDER BY date").format(names, table, chosen)
     rows = _copied(cur, query, len(wanted), dtype)
     grid = Grid.empty(rows.column(0).to_numpy(), list(columns), dtype)

@@ -98,23 +98,25 @@ def parse(data: bytes, key: str, how: How) -> Parsed:
             gathering, rows = gathered(source, 0, len(data), rules, limit=limit)
             texts = texts_of_rows(source, gathering.layout, limit)
             return _unless_every_row_is_bad(finished(gathering, rows, texts), how)
-        chunks = _chunks(data, how)
+        chunks = chunks_of_drop(data, how)
         first = next(chunks, b"")
         layout = read_header(first[: HEADER_LIMIT + 1], rules)
         top = count_lines(first[: layout.body])
-        again = texts_of(lambda: _body(_chunks(data, how), layout), layout, top, rules)
-        parsed = _gathered(_body(itertools.chain([first], chunks), layout), layout, top, rules, again)
+        again = texts_of(lambda: body_of(chunks_of_drop(data, how), layout), layout, top, rules)
+        parsed = _gathered(body_of(itertools.chain([first], chunks), layout), layout, top, rules, again)
     except UnreadableError as error:
         return failed(str(error))
     return _unless_every_row_is_bad(parsed, how)
 
 
-def _chunks(data: bytes, how: How) -> Iterator[bytes]:
+def chunks_of_drop(data: bytes, how: How) -> Iterator[bytes]:
+    """The text of a drop that is no Parquet, unpacked, in pieces. Raises UnreadableError."""
     chunks = unpacked(data, limit=how.unpacked_limit, chunk=CHUNK) if is_packed(data) else chunks_of(data)
     return as_utf8(chunks, how.profile)
 
 
-def _body(chunks: Iterator[bytes], layout: Layout) -> Iterable[bytes]:
+def body_of(chunks: Iterator[bytes], layout: Layout) -> Iterable[bytes]:
+    """What follows the header, in whole lines."""
     return whole_lines(itertools.chain([next(chunks, b"")[layout.body :]], chunks))
 
 
