@@ -21,9 +21,9 @@ date
 id
 AAPL  130.0  0.015625    <NA>
 MSFT  370.1       NaN    1200
->>> with connect(uri, frame="arrow") as stocks:
-...     print(stocks.returns().to_pylist())
-...     stocks.prices(["APPL"])
+>>> connect(uri, frame="arrow").returns().to_pylist()
+[{'date': datetime.date(2024, 1, 3), 'AAPL': 0.015625, 'MSFT': None}]
+>>> connect(uri).prices(["APPL"])
 Traceback (most recent call last):
     ...
 streaming.frames.names.UnknownTickerError: no ticker 'APPL'; the nearest are AAPL

@@ -31,7 +31,7 @@ def home(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 def test_the_examples_of_the_client_run(home: AskedHome) -> None:
     """What the docstrings show is what comes out, with the README's three rows loaded."""
     for module in (client, names):
-        found = doctest.testmod(module, extraglobs={"uri": home.uri})
+        found = doctest.testmod(module, extraglobs={"uri": home.uri}, optionflags=doctest.NORMALIZE_WHITESPACE)
         assert found.attempted > 0
         assert found.failed == 0
 

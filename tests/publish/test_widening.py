@@ -187,6 +187,30 @@ def test_the_wait_names_who_holds_the_table(world: World, caplog: pytest.LogCapt
 
 
 @pytest.mark.usefixtures("hasty")
+def test_a_view_that_somebody_holds_is_waited_for_beside_its_readers(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The long view gets its columns after the tables; the wait names who holds it, and others read meanwhile."""
+    holder = world.holding("COMMENT ON VIEW stocketl.long_returns_1 IS 'mine'", "painter")
+    loading = world.batch_in_thread(["A", "C"])
+    reader = world.person()
+    with reader.cursor() as cur:
+        cur.execute("SET lock_timeout = '500ms'")
+        reader.commit()
+        while "waiting for view" not in caplog.text:
+            assert not loading.done(), loading.exception()
+            cur.execute("SELECT count(*) FROM stocketl.long_returns")
+            reader.commit()
+    told = next(record.getMessage() for record in caplog.records if "waiting for view" in record.getMessage())
+    assert f"view stocketl.long_returns_1, nothing is lost: it is held by process {holder.info.backend_pid}" in told
+    assert "The new column stk_C needs the view" in told
+    assert all("stk_C" in world.columns(table) for table in TABLES)
+    holder.commit()
+    loading.result()
+    assert world.query("SELECT id, price FROM stocketl.long_prices ORDER BY id") == [("A", 1.0), ("B", 1.0), ("C", 1.0)]
+
+
+@pytest.mark.usefixtures("hasty")
 def test_a_vacuum_by_hand_is_waited_for_behind_no_reader(world: World) -> None:
     """What only vacuums and the like mind, is what is asked for first: readers do not stand behind it."""
     holder = world.holding("LOCK TABLE prices IN SHARE UPDATE EXCLUSIVE MODE", "vacuum")
