@@ -302,7 +302,7 @@ def test_what_a_failover_lost_is_made_again(world: World) -> None:
     def promoted(planned: dict[str, placement.Place]) -> None:
         if planned and not lost:
             lost.append(planned)
-            world.change('ALTER TABLE returns DROP COLUMN "stk_C"')
+            world.change('ALTER TABLE returns DROP COLUMN "stk_C" CASCADE')
 
     def write(cur: Any, planned: dict[str, placement.Place]) -> None:
         promoted(planned)
