@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import adbc_driver_postgresql.dbapi
+import duckdb
+import duckdb_extension_postgres_scanner
 import pandas as pd
 import polars as pl
 import psycopg
@@ -199,8 +201,17 @@ def by_adbc(uri: str) -> list[tuple[Any, ...]]:
         return cur.fetchall()
 
 
-ON_TCP = [by_psql, by_psycopg, by_sqlalchemy, by_polars, by_polars_with_adbc, by_adbc]
-ON_SOCKET = [by_psql, by_psycopg, by_sqlalchemy, by_polars_with_adbc, by_adbc]
+def by_duckdb(uri: str) -> list[tuple[Any, ...]]:
+    # the extension that `INSTALL postgres` downloads, signed by DuckDB, from a package
+    (extension,) = Path(duckdb_extension_postgres_scanner.__path__[0]).rglob("*.duckdb_extension")
+    with duckdb.connect() as connection:
+        connection.execute(f"LOAD '{extension}'")
+        connection.execute(f"ATTACH '{uri}' AS stocks (TYPE postgres, READ_ONLY)")
+        return connection.execute(QUERY.replace("FROM ", "FROM stocks.")).fetchall()
+
+
+ON_TCP = [by_psql, by_psycopg, by_sqlalchemy, by_polars, by_polars_with_adbc, by_adbc, by_duckdb]
+ON_SOCKET = [by_psql, by_psycopg, by_sqlalchemy, by_polars_with_adbc, by_adbc, by_duckdb]
 WANT = [("AAPL", pd.Timestamp("2024-01-03").date(), 130.25, 2**62 + 1)]
 
 
