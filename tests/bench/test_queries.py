@@ -92,7 +92,10 @@ def test_a_query_gives_what_a_plain_table_gives(uri: str, number: str) -> None:
         got, want = sorted(got), sorted(want)
     assert len(got) == len(want) > 0
     for ours, plain in zip(got, want, strict=True):
-        assert ours == pytest.approx(plain, rel=1e-9) if number in {"4", "6"} else ours == plain
+        if number in {"4", "6"}:
+            assert (ours[0], ours[1]) == (plain[0], pytest.approx(plain[1], rel=1e-9))
+        else:
+            assert ours == plain
 
 
 def test_the_correlation_is_that_of_a_pivoted_plain_table(uri: str) -> None:
@@ -100,7 +103,8 @@ def test_the_correlation_is_that_of_a_pivoted_plain_table(uri: str) -> None:
     got = queries.correlation(uri)
     plain = pd.DataFrame(rows(uri, queries.PLAIN["7"]), columns=["date", "id", "return"])
     want = plain.pivot_table(index="date", columns="id", values="return").corr()
-    assert list(got.columns) == list(want.columns)
+    assert set(want.columns) <= set(got.columns)  # the others have no return in these dates
+    want = want.reindex(index=got.index, columns=got.columns)
     np.testing.assert_allclose(got.to_numpy(), want.to_numpy(), atol=1e-12)
 
 
