@@ -37,8 +37,11 @@ PLAIN = {
          ORDER BY abs(return) DESC, id LIMIT 10""",
     "2": "SELECT id FROM plain.ticks WHERE date = '2016-06-24' ORDER BY id",
     "3": """
-        SELECT date, id, return FROM plain.ticks WHERE id IN ('AAPL', 'MSFT', 'JPM', 'XOM', 'GE')
-           AND date BETWEEN '2016-06-01' AND '2016-06-30' ORDER BY date, id""",
+        SELECT date, max(return) FILTER (WHERE id = 'AAPL'), max(return) FILTER (WHERE id = 'MSFT'),
+               max(return) FILTER (WHERE id = 'JPM'), max(return) FILTER (WHERE id = 'XOM'),
+               max(return) FILTER (WHERE id = 'GE')
+          FROM plain.ticks WHERE id IN ('AAPL', 'MSFT', 'JPM', 'XOM', 'GE')
+           AND date BETWEEN '2016-06-01' AND '2016-06-30' GROUP BY date ORDER BY date""",
     "4": """
         SELECT id, sum(price * volume) / sum(volume) AS vwap FROM plain.ticks
          WHERE date BETWEEN '2016-06-01' AND '2016-06-30' AND volume > 0 GROUP BY id ORDER BY id""",
@@ -100,18 +103,12 @@ def by_hand(cur: cursor) -> dict[str, sql.Composable]:
     ).format(sql.Literal(list(ids)), own, cells("returns"), cells("volume"))
     day = sql.SQL("({} AND p.date = {})")
     first, last = (day.format(rows, sql.Literal(date)) for date in ("2016-06-24", "2017-06-23"))
-    five = sql.SQL(", ").join(
-        sql.Identifier(column)
-        for ticker, column in zip(ids, columns, strict=True)
-        if ticker in {"AAPL", "MSFT", "JPM", "XOM", "GE"}
-    )
     month = sql.SQL("({} AND p.date BETWEEN '2016-06-01' AND '2016-06-30')").format(rows)
     movers = "SELECT id, price, return FROM {} d ORDER BY abs(return) DESC NULLS LAST, id LIMIT 10"
     momentum = "SELECT id, n.price / o.price - 1 FROM {} n JOIN {} o USING (id) ORDER BY 2 DESC"
     return {
         "1": sql.SQL(movers).format(first),
         "2": sql.SQL("SELECT id FROM {} d ORDER BY id").format(first),
-        "3": sql.SQL("SELECT date, {} FROM returns WHERE date BETWEEN '2016-06-01' AND '2016-06-30'").format(five),
         "4": sql.SQL("SELECT id, sum(price * volume) / sum(volume) FROM {} m GROUP BY id ORDER BY id").format(month),
         "5": sql.SQL(momentum).format(last, first),
         "10": rows,

@@ -29,8 +29,8 @@ def as_polars(table: pa.Table, key: str) -> pl.DataFrame:
     except ModuleNotFoundError:
         msg = "frame: 'polars' is not installed (pip install polars); 'pandas' and 'arrow' are"
         raise SettingsError(msg) from None
-    frame = polars.from_arrow(_with_names_once(table, key))
-    return frame if isinstance(frame, polars.DataFrame) else frame.to_frame()
+    frame: pl.DataFrame = polars.DataFrame(_with_names_once(table, key))
+    return frame
 
 
 def as_pandas(table: pa.Table, key: str) -> pd.DataFrame:
