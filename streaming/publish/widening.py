@@ -23,6 +23,7 @@ from streaming.database.table_holders import Holders, holders
 from streaming.errors import DatabaseError, StockETLError
 from streaming.ledger import tickers, writer
 from streaming.ledger.tickers import Place, UnplannedError, wide_name
+from streaming.masking import first_line
 from streaming.publish.upkeep import FILLFACTOR
 from streaming.publish.wide import KINDS, Kind, table_name
 from streaming.publish.wide_layout import WideLayout
@@ -234,6 +235,13 @@ def _keep_view(cur: cursor, task: _Task) -> bool | Holders:
         cur.execute("SELECT stocketl.keep_long_view(%s, %s)", (task.kind.table, task.table_no))
     except errors.LockNotAvailable:
         return _holders(cur, task.held_view)
+    except errors.InsufficientPrivilege as error:
+        whole = f"stocketl.long_{task.kind.table}"
+        msg = (
+            f"the view {whole} cannot get the columns of new tickers: {first_line(error)}. What to do: ALTER VIEW "
+            f"{whole} OWNER TO the job's role, and the same for each {whole}_…"
+        )
+        raise DatabaseError(msg) from error
     return cur.fetchall() == [(True,)]
 
 

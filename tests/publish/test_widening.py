@@ -379,7 +379,7 @@ class Roles:
 
     def __exit__(self, *_: object) -> None:
         for name in self._names:
-            self._world.change(f"DROP OWNED BY {name}; DROP ROLE {name}")
+            self._world.change(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
 
 
 def test_a_table_that_belongs_to_another_role_is_told_with_what_to_do(world: World) -> None:
@@ -394,6 +394,22 @@ def test_a_table_that_belongs_to_another_role_is_told_with_what_to_do(world: Wor
                 batch(Widening(strange, 0), ["C"])
 
 
+def test_a_view_that_belongs_to_another_role_is_told_with_what_to_do(world: World) -> None:
+    """The tables may be the role's own while the views are not."""
+    with Roles(world, "etl_no_views"):
+        world.change("GRANT USAGE, CREATE ON SCHEMA stocketl, public TO etl_no_views")
+        world.change("GRANT ALL ON ALL TABLES IN SCHEMA stocketl TO etl_no_views")
+        for table in TABLES:
+            world.change(f"ALTER TABLE {table} OWNER TO etl_no_views")
+        uri = world.database.replace("postgres@", "etl_no_views@")
+        with contextlib.closing(Transactions(uri, threading.Event())) as strange:
+            batch(Widening(strange, 0), ["A"])
+            with pytest.raises(
+                DatabaseError, match=r"must be owner of view.* ALTER VIEW stocketl\.long_prices OWNER TO"
+            ):
+                batch(Widening(strange, 0), ["C"])
+
+
 @pytest.mark.usefixtures("hasty")
 def test_a_role_without_a_look_at_others_still_names_the_process(
     world: World, caplog: pytest.LogCaptureFixture
@@ -404,6 +420,8 @@ def test_a_role_without_a_look_at_others_still_names_the_process(
         world.change("GRANT ALL ON ALL TABLES IN SCHEMA stocketl TO etl_blind")
         for table in TABLES:
             world.change(f"ALTER TABLE {table} OWNER TO etl_blind")
+            world.change(f"ALTER VIEW stocketl.long_{table} OWNER TO etl_blind")
+            world.change(f"ALTER VIEW stocketl.long_{table}_1 OWNER TO etl_blind")
         uri = world.database.replace("postgres@", "etl_blind@")
         holder = world.holding("SELECT * FROM prices")
         stop = threading.Event()
