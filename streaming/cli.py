@@ -427,6 +427,16 @@ def database(
     force: Annotated[
         bool, typer.Option("--force", metavar=FLAG, help="With --stop: stop it even if a job uses it.")
     ] = False,
+    listen: Annotated[
+        bool,
+        typer.Option(
+            "--listen",
+            metavar=FLAG,
+            help="Let clients in by TCP too, at ADDRESS (127.0.0.1:5433; none: no longer), and print the URI with its "
+            "password, for a role that can only read.",
+        ),
+    ] = False,
+    address: Annotated[str | None, typer.Argument(metavar="ADDRESS", help="With --listen: where.")] = None,
     **options: object,
 ) -> None:
     """Prints the database's URI. If the embedded server is down, starts it and leaves it up."""
@@ -434,12 +444,22 @@ def database(
 
     _refuse_together(stop and create, "--create", "--stop")
     _refuse_together(force and not stop, "--force", "no --stop beside it")
+    _refuse_together(stop and listen, "--listen", "--stop")
+    _refuse_together(address is not None and not listen, "ADDRESS", "no --listen beside it")
     settings = _load(options) if create else _of_a_home(options)
     if not settings.embedded:
         other = f"{settings.shown_database}: it is not the embedded server"
         _refuse_together(stop, "--stop", other)
         _refuse_together(create, "--create", other)
+        _refuse_together(listen, "--listen", other)
         typer.echo(settings.shown_database)
+    elif listen and address == "none":
+        typer.echo("it listens on its socket only" if of_home.listen_no_more(settings) else "it did not listen")
+    elif listen:
+        uri, where = of_home.listen(settings, address)
+        if not where.loopback:
+            typer.echo(f"other machines can reach {where}; what passes is not encrypted", err=True)
+        typer.echo(uri)
     elif stop:
         typer.echo("stopped" if of_home.stop(settings, force=force) else f"no server is up in {settings.postgres_data}")
     else:

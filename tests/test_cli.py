@@ -203,6 +203,8 @@ def test_a_database_of_ones_own_is_not_stopped_and_its_password_not_shown(
     [
         (["database", "--stop", "--create"], "--create makes no sense with --stop"),
         (["database", "--force"], "--force makes no sense with no --stop beside it"),
+        (["database", "--listen", "--stop"], "--listen makes no sense with --stop"),
+        (["database", "127.0.0.1:5433"], "ADDRESS makes no sense with no --listen beside it"),
         (["run", "--heartbeat-every", "3s"], "heartbeat_every: expected --heartbeat or --metrics too"),
         (["run", "--once", "--input", "tpyo"], "input: there is no folder"),
     ],

@@ -126,6 +126,7 @@ ANY: dict[str, tuple[int, str]] = {
     "checkpoint/inspection.py": (1, "JSON: the lines of Spark's logs"),
     "checkpoint/offset.py": (2, "JSON: an offset in Spark's log"),
     "cli.py": (1, "typer: the arguments of a command"),
+    "frames/shapes.py": (2, "numpy: columns of the types that a query names"),
     "database/transactions.py": (1, "PostgreSQL: the rows of any statement"),
     "home/sign.py": (1, "JSON: the document of a job in its home"),
     "packets.py": (1, "Arrow: the columns of a packet"),

@@ -4,8 +4,8 @@ Only the wheel's binaries are used. Its Python side has one lock file for the wh
 another program may have by now, makes each parent directory of the data readable to all, and adds an account if it is
 started as root.
 
-The server listens on a Unix socket only, in a directory that only its owner (and root) can enter. So it needs no
-password. It outlives the process that started it.
+The server listens on a Unix socket, in a directory that only its owner (and root) can enter. So it needs no password
+there. If somebody asks for it (`listening`), it also listens on TCP. It outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from streaming.database import listening
 from streaming.errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 
 SUPERUSER = "postgres"
 MAJOR_VERSION = "18"
-PORT = 5432  # only the name of the socket file: nothing listens on TCP
+PORT = 5432  # in the name of the socket file, whatever port it has on TCP
 SOCKET_NAME = f".s.PGSQL.{PORT}"
 SOCKET_PATH_LIMIT = 100  # bytes; sockaddr_un holds 108 on Linux, 104 on macOS
 PLAIN_PATH = re.compile(r"[\w/.-]+", re.ASCII)  # `unix_socket_directories` is a list that has its own quoting rules
@@ -89,6 +90,13 @@ def running(data_dir: str | os.PathLike[str]) -> str | None:
     # if the home was moved while the server was up, it still names the old place; its socket has come along
     moved = not (pathlib.Path(lines[4]) / SOCKET_NAME).exists() and (data / SOCKET_NAME).exists()
     return _uri(str(data) if moved else lines[4])
+
+
+def port(data_dir: str | os.PathLike[str]) -> int | None:
+    """The port of the server that is up: `PORT` if it does not listen on TCP."""
+    data = _resolved(data_dir)
+    lines = _pid_file(data)
+    return int(lines[3]) if _postmaster(data) is not None and len(lines) > 3 else None
 
 
 def has_broken_down(data_dir: str | os.PathLike[str]) -> bool:
@@ -203,12 +211,15 @@ def _give_rights(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
 def _launch(data: pathlib.Path, account: pwd.struct_passwd | None) -> None:
     sockets = _socket_dir(data, account)
     # left by kill -9; no server is alive here, but PostgreSQL itself only asks whether the process id is taken
-    for stale in (data / "postmaster.pid", sockets / f"{SOCKET_NAME}.lock", sockets / SOCKET_NAME):
+    for stale in (data / "postmaster.pid", *sockets.glob(".s.PGSQL.*")):
         stale.unlink(missing_ok=True)
     log_file = data / "server.log"
     if log_file.exists() and log_file.stat().st_size > LONGEST_LOG:
         log_file.replace(data / "server.old.log")
-    options = shlex.join(["-c", "listen_addresses=", "-c", f"port={PORT}", "-k", str(sockets)])
+    asked, chosen = listening.options(data, PORT, account)
+    if chosen != PORT:  # PostgreSQL has one port for both; those who know the socket find it under its usual name
+        (sockets / SOCKET_NAME).symlink_to(f".s.PGSQL.{chosen}")
+    options = shlex.join([*asked, "-k", str(sockets)])
     deadline = time.monotonic() + ORPHANS_LIMIT
     while True:
         try:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import connection
 
+    from streaming.database.listening import Address
     from streaming.home.running import Job
     from streaming.settings import Settings
 
@@ -119,6 +120,44 @@ def start_and_leave_up(settings: Settings) -> tuple[str, bool]:
         uri = embedded.start(data)
         users.truncate(0)
     return uri, new
+
+
+def listen(settings: Settings, address: str | None) -> tuple[str, Address]:
+    """The URI by which clients on TCP reach the embedded server, with its password, and where it listens.
+
+    address: None: where it did, or the first free port; `none` is for `listen_no_more`. If the server is up and listens
+    elsewhere, it is started again: open sessions are cut, and a job waits for it. Raises SettingsError, DatabaseError.
+    """
+    from streaming.database import embedded, listening  # noqa: PLC0415 (as above)
+
+    data = settings.postgres_data
+    with as_plain_errors(data), _user_of(data) as users:
+        before = listening.kept(data)
+        wanted = before or listening.first_free() if address is None else listening.Address.parse(address)
+        if wanted != before or embedded.port(data) != wanted.port:
+            if embedded.port(data) != wanted.port and not wanted.free:
+                msg = f"--listen: {wanted} is taken by another program; give another port"
+                raise DatabaseError(msg)
+            listening.keep(data, wanted)
+            embedded.stop(data)
+        uri = embedded.start(data)
+        users.truncate(0)
+        return wanted.uri(listening.give_password(data, uri)), wanted
+
+
+def listen_no_more(settings: Settings) -> bool:
+    """The embedded server listens on its socket only. False: it did so already."""
+    from streaming.database import embedded, listening  # noqa: PLC0415 (as above)
+
+    data = settings.postgres_data
+    with as_plain_errors(data), _user_of(data):
+        if listening.kept(data) is None:
+            return False
+        listening.keep(data, None)
+        if embedded.running(data) is not None:
+            embedded.stop(data)
+            embedded.start(data)
+        return True
 
 
 def stop(settings: Settings, *, force: bool = False) -> bool:

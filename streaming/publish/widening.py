@@ -1,5 +1,7 @@
 """Room for new tickers: columns and tables are made in short transactions, before the batch that fills them.
 
+After each table, the view `stocketl.long_…` that reads it is renewed, in a transaction of its own.
+
 Delivery: at least once. After a crash between any two steps there may be empty columns without a ticker. The replay
 plans the same places, finds the columns and goes on. Only the newest epoch adds columns.
 
@@ -21,6 +23,7 @@ from streaming.database.table_holders import Holders, holders
 from streaming.errors import DatabaseError, StockETLError
 from streaming.ledger import tickers, writer
 from streaming.ledger.tickers import Place, UnplannedError, wide_name
+from streaming.masking import first_line
 from streaming.publish.upkeep import FILLFACTOR
 from streaming.publish.wide import KINDS, Kind, table_name
 from streaming.publish.wide_layout import WideLayout
@@ -43,17 +46,32 @@ PAUSE_FOR_EACH_SECOND = 25
 
 @dataclass(slots=True)
 class _Task:
-    """Columns that a table must have. new: no ticker lives in tables of this number yet; tries: how many met a lock."""
+    """Columns that a table must have, or (view) that the long view of this table must read.
+
+    new: no ticker lives in tables of this number yet; tries: how many met a lock.
+    """
 
     kind: Kind
     table_no: int
     columns: list[str]
     new: bool
+    view: bool = False
     tries: int = 0
     waiting: Waiting = field(init=False)
 
     def __post_init__(self) -> None:
-        self.waiting = Waiting(f"table {wide_name(self.kind.table, self.table_no)}")
+        self.waiting = Waiting(f"view {self.held_view}" if self.view else f"table {self.table}")
+
+    @property
+    def table(self) -> str:
+        """The name of the wide table."""
+        return wide_name(self.kind.table, self.table_no)
+
+    @property
+    def held_view(self) -> str:
+        """The view that a reader may hold: the part that gets columns, or the whole that gets a part."""
+        whole = f"stocketl.long_{self.kind.table}"
+        return whole if self.new else f"{whole}_{self.table_no}"
 
     @property
     def patience(self) -> float:
@@ -161,12 +179,16 @@ class Widening:
                 task.waiting.over()
                 tasks.popleft()
                 made = made or done
+                if not task.view:
+                    tasks.append(_Task(task.kind, task.table_no, task.columns, task.new, view=True))
                 faults.reach("widening")
         return made
 
     def _try(self, cur: cursor, schema: str, task: _Task) -> bool | Holders:
         """Whether the table had to be changed; or who holds it, and then the transaction has done nothing."""
         writer.check_epoch(cur, self._epoch)
+        if task.view:
+            return _keep_view(cur, task)
         table = table_name(schema, task.kind, task.table_no)
         layout = WideLayout.read(cur, table)
         if layout is None and task.new:
@@ -178,9 +200,7 @@ class Widening:
         try:
             _add_columns(cur, table, task, missing)
         except errors.LockNotAvailable:
-            cur.connection.rollback()
-            begin(cur)
-            return holders(cur, table.as_string(cur))
+            return _holders(cur, table.as_string(cur))
         except errors.TooManyColumns as error:
             raise _FullError(task.table_no) from error
         return True
@@ -207,17 +227,42 @@ def _add_columns(cur: cursor, table: sql.Identifier, task: _Task, columns: list[
     cur.execute(sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(clauses)))
 
 
+def _keep_view(cur: cursor, task: _Task) -> bool | Holders:
+    """Whether the view had to be renewed. Its readers wait behind this as those of a table do."""
+    cur.execute("SET LOCAL synchronous_commit = off")
+    cur.execute("SELECT set_config('lock_timeout', %s, true)", (str(round(task.patience * 1000)),))
+    try:
+        cur.execute("SELECT stocketl.keep_long_view(%s, %s)", (task.kind.table, task.table_no))
+    except errors.LockNotAvailable:
+        return _holders(cur, task.held_view)
+    except errors.InsufficientPrivilege as error:
+        whole = f"stocketl.long_{task.kind.table}"
+        msg = (
+            f"the view {whole} cannot get the columns of new tickers: {first_line(error)}. What to do: ALTER VIEW "
+            f"{whole} OWNER TO the job's role, and the same for each {whole}_…"
+        )
+        raise DatabaseError(msg) from error
+    return cur.fetchall() == [(True,)]
+
+
+def _holders(cur: cursor, relation: str) -> Holders:
+    cur.connection.rollback()
+    begin(cur)
+    return holders(cur, relation)
+
+
 def _tell(task: _Task, who: Holders) -> None:
     task.tries += 1
     if task.tries == 1:  # it may just be a query of a second
         return
     more = f" and {len(task.columns) - 1} more" if len(task.columns) > 1 else ""
     ending = f" To end what holds it: {who.ending}" if who.ending else ""
+    what = "view" if task.view else "table"
     task.waiting.failed(
         f"it is held by {who.told} [55P03]",
-        f"The new column {task.columns[0]}{more} needs the table for a moment. It is tried seldom and shortly, so that "
-        "others can read the table. Files are loaded in their order, so all later files wait too, even without new "
-        f"tickers.{ending}",
+        f"The new column {task.columns[0]}{more} needs the {what} for a moment. It is tried seldom and shortly, so "
+        "that others can read meanwhile. Files are loaded in their order, so all later files wait too, even without "
+        f"new tickers.{ending}",
     )
 
 

@@ -35,7 +35,9 @@ _FIRST_SCHEMA = """
 _VIEWS = """
     SELECT DISTINCT v.oid::regclass::text FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
       JOIN pg_class v ON v.oid = r.ev_class
-    WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = ANY(%s) ORDER BY 1
+    WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = ANY(%s)
+      AND v.relnamespace IS DISTINCT FROM to_regnamespace('stocketl') -- these go along
+    ORDER BY 1
 """
 _GRANTS = """
     SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE r.rolname END, a.privilege_type

@@ -161,7 +161,7 @@ def test_an_audit_that_the_end_of_the_job_cuts_short_says_nothing(
         ("DELETE FROM returns WHERE date = '1970-01-20'", "returns does not fit"),
         ("DELETE FROM volume WHERE date = '1970-01-20'", "bucket"),
         ("INSERT INTO prices (date, \"stk_A\") VALUES ('2020-01-01', 5)", "bucket"),
-        ('ALTER TABLE prices DROP COLUMN "stk_B"', "bucket"),
+        ('ALTER TABLE prices DROP COLUMN "stk_B" CASCADE', "bucket"),
     ],
 )
 def test_whatever_is_changed_by_hand_is_noticed(database: str, statement: str, told: str) -> None:

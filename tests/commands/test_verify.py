@@ -86,7 +86,7 @@ def test_one_wrong_cell_row_or_column_is_one_difference(
 
 def test_a_lost_column_and_a_lost_row_take_their_cells_along(home: LoadedHome) -> None:
     """A missing column or row is named, and each of its cells too."""
-    home.change("ALTER TABLE prices DROP COLUMN \"stk_BRK.B\"; DELETE FROM volume WHERE date = '2024-01-02'")
+    home.change("ALTER TABLE prices DROP COLUMN \"stk_BRK.B\" CASCADE; DELETE FROM volume WHERE date = '2024-01-02'")
     assert verify(home.settings).first == [
         Difference("prices", "-", "stk_BRK.B", "a column", "-"),
         Difference("prices", "2024-01-02", "BRK.B", "50.0", "-"),

@@ -156,7 +156,7 @@ def test_a_column_dropped_by_a_human_stops_the_job_with_nothing_half_written(tmp
         job.wait_for("the first receipt", lambda: receipts(home))
         connection = psycopg2.connect(database)
         with connection, connection.cursor() as cur:
-            cur.execute('ALTER TABLE returns DROP COLUMN "stk_B"')
+            cur.execute('ALTER TABLE returns DROP COLUMN "stk_B" CASCADE')
         connection.close()
         before = _everything(database)
         drop(home / "input", "second.csv", HEADER + b"2024-01-03,A,11,110\n2024-01-03,B,22,220\n2024-01-03,C,1,1\n")

@@ -22,7 +22,9 @@ LEDGERS = Path(__file__).with_name("ledgers")
 RELEASED = [1, 2, 3]  # the later ones come together, in the next release
 _COLUMNS = """
     SELECT table_name, column_name, data_type, is_nullable, column_default
-      FROM information_schema.columns WHERE table_schema = 'stocketl' ORDER BY 1, 2
+      FROM information_schema.columns
+     WHERE table_schema = 'stocketl' AND table_name !~ '^long_[a-z]+_[0-9]+$' -- one for each wide table that there is
+     ORDER BY 1, 2
 """
 _CONSTRAINTS = """
     SELECT conrelid::regclass::text AS table, conname, pg_get_constraintdef(oid) AS definition FROM pg_constraint
@@ -72,6 +74,19 @@ def test_a_ledger_of_a_released_version_becomes_one_of_today(
         {"version": migrations.latest()}
     ]
     assert not transactions.run(lambda cur: writer.migrate(cur, epoch))
+
+
+def test_the_tickers_of_an_older_ledger_are_in_the_long_views(database: str, transactions: Transactions) -> None:
+    """The migration makes the views that widening would have made."""
+    load(database, 2)
+    take_over(transactions, database)
+    for view, column in (("long_prices", "price"), ("long_returns", "return"), ("long_volume", "volume")):
+        long = rows(database, f"SELECT date, id, {column} FROM stocketl.{view} ORDER BY id, date")  # noqa: S608 - constants
+        series = f"""
+            SELECT s.date, t.id, s.{column} FROM stocketl.tickers t, stocketl.series(t.id) s
+             WHERE s.{column} IS NOT NULL ORDER BY t.id, s.date
+        """  # noqa: S608 - constants
+        assert long == rows(database, series) != []
 
 
 def test_the_last_batch_of_an_older_ledger_is_compared_with_what_that_one_knew(

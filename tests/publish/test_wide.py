@@ -296,7 +296,7 @@ def test_an_empty_table_made_ahead_is_taken(run: Run) -> None:
 def test_a_column_dropped_by_a_human_ends_with_what_to_do(run: Run, day: int) -> None:
     """On a date that exists and on a new one: the message names the column, and nothing is half-written."""
     write(run, changes_of([(0, "A", 1.0, None, 1), (0, "B", 1.0, None, 1)]))
-    run(lambda cur: cur.execute('ALTER TABLE returns DROP COLUMN "stk_A"'))
+    run(lambda cur: cur.execute('ALTER TABLE returns DROP COLUMN "stk_A" CASCADE'))
     told = r'column "stk_A" of relation "returns" does not exist.*\[42703\].*dropped or renamed by hand'
     with pytest.raises(DatabaseError, match=told):
         write(run, changes_of([(day, "A", 2.0, 1.0, 2), (day, "B", 2.0, 1.0, 2), (day, "C", 2.0, 1.0, 2)]))

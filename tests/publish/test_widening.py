@@ -187,6 +187,30 @@ def test_the_wait_names_who_holds_the_table(world: World, caplog: pytest.LogCapt
 
 
 @pytest.mark.usefixtures("hasty")
+def test_a_view_that_somebody_holds_is_waited_for_beside_its_readers(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The long view gets its columns after the tables; the wait names who holds it, and others read meanwhile."""
+    holder = world.holding("COMMENT ON VIEW stocketl.long_returns_1 IS 'mine'", "painter")
+    loading = world.batch_in_thread(["A", "C"])
+    reader = world.person()
+    with reader.cursor() as cur:
+        cur.execute("SET lock_timeout = '500ms'")
+        reader.commit()
+        while "waiting for view" not in caplog.text:
+            assert not loading.done(), loading.exception()
+            cur.execute("SELECT count(*) FROM stocketl.long_returns")
+            reader.commit()
+    told = next(record.getMessage() for record in caplog.records if "waiting for view" in record.getMessage())
+    assert f"view stocketl.long_returns_1, nothing is lost: it is held by process {holder.info.backend_pid}" in told
+    assert "The new column stk_C needs the view" in told
+    assert all("stk_C" in world.columns(table) for table in TABLES)
+    holder.commit()
+    loading.result()
+    assert world.query("SELECT id, price FROM stocketl.long_prices ORDER BY id") == [("A", 1.0), ("B", 1.0), ("C", 1.0)]
+
+
+@pytest.mark.usefixtures("hasty")
 def test_a_vacuum_by_hand_is_waited_for_behind_no_reader(world: World) -> None:
     """What only vacuums and the like mind, is what is asked for first: readers do not stand behind it."""
     holder = world.holding("LOCK TABLE prices IN SHARE UPDATE EXCLUSIVE MODE", "vacuum")
@@ -278,7 +302,7 @@ def test_what_a_failover_lost_is_made_again(world: World) -> None:
     def promoted(planned: dict[str, placement.Place]) -> None:
         if planned and not lost:
             lost.append(planned)
-            world.change('ALTER TABLE returns DROP COLUMN "stk_C"')
+            world.change('ALTER TABLE returns DROP COLUMN "stk_C" CASCADE')
 
     def write(cur: Any, planned: dict[str, placement.Place]) -> None:
         promoted(planned)
@@ -355,7 +379,7 @@ class Roles:
 
     def __exit__(self, *_: object) -> None:
         for name in self._names:
-            self._world.change(f"DROP OWNED BY {name}; DROP ROLE {name}")
+            self._world.change(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
 
 
 def test_a_table_that_belongs_to_another_role_is_told_with_what_to_do(world: World) -> None:
@@ -370,6 +394,22 @@ def test_a_table_that_belongs_to_another_role_is_told_with_what_to_do(world: Wor
                 batch(Widening(strange, 0), ["C"])
 
 
+def test_a_view_that_belongs_to_another_role_is_told_with_what_to_do(world: World) -> None:
+    """The tables may be the role's own while the views are not."""
+    with Roles(world, "etl_no_views"):
+        world.change("GRANT USAGE, CREATE ON SCHEMA stocketl, public TO etl_no_views")
+        world.change("GRANT ALL ON ALL TABLES IN SCHEMA stocketl TO etl_no_views")
+        for table in TABLES:
+            world.change(f"ALTER TABLE {table} OWNER TO etl_no_views")
+        uri = world.database.replace("postgres@", "etl_no_views@")
+        with contextlib.closing(Transactions(uri, threading.Event())) as strange:
+            batch(Widening(strange, 0), ["A"])
+            with pytest.raises(
+                DatabaseError, match=r"must be owner of view.* ALTER VIEW stocketl\.long_prices OWNER TO"
+            ):
+                batch(Widening(strange, 0), ["C"])
+
+
 @pytest.mark.usefixtures("hasty")
 def test_a_role_without_a_look_at_others_still_names_the_process(
     world: World, caplog: pytest.LogCaptureFixture
@@ -380,6 +420,8 @@ def test_a_role_without_a_look_at_others_still_names_the_process(
         world.change("GRANT ALL ON ALL TABLES IN SCHEMA stocketl TO etl_blind")
         for table in TABLES:
             world.change(f"ALTER TABLE {table} OWNER TO etl_blind")
+            world.change(f"ALTER VIEW stocketl.long_{table} OWNER TO etl_blind")
+            world.change(f"ALTER VIEW stocketl.long_{table}_1 OWNER TO etl_blind")
         uri = world.database.replace("postgres@", "etl_blind@")
         holder = world.holding("SELECT * FROM prices")
         stop = threading.Event()

@@ -25,3 +25,25 @@ CREATE TABLE stocketl.corrections (
     PRIMARY KEY (id, date, seq) -- what is asked for is the past of a cell
 );
 CREATE INDEX corrections_by_seq ON stocketl.corrections USING brin (seq); -- a few pages: rows come in the order of seq
+
+COMMENT ON COLUMN stocketl.drops.cells_new IS 'Cells that the drop brought: there was no price before.';
+COMMENT ON COLUMN stocketl.drops.cells_changed IS
+    'Cells that the drop gave and that hold another price or volume than before it.';
+COMMENT ON COLUMN stocketl.drops.cells_same IS 'Cells that the drop gave and that hold what they held before it.';
+COMMENT ON COLUMN stocketl.drops.returns_rewritten IS
+    'Returns of cells that were there before the drop and that are another number after it.';
+COMMENT ON COLUMN stocketl.drops.tickers_new IS 'Tickers that no earlier drop had.';
+COMMENT ON COLUMN stocketl.drops.corrections IS
+    'How many rows of stocketl.corrections are of the drop; empty if they are not there.';
+COMMENT ON TABLE stocketl.corrections IS
+    'One row for each cell that a drop changed. A cell that a drop brings has none.';
+COMMENT ON COLUMN stocketl.corrections.seq IS 'The drop that changed the cell.';
+COMMENT ON COLUMN stocketl.corrections.date IS 'The day of the cell.';
+COMMENT ON COLUMN stocketl.corrections.id IS 'The ticker of the cell.';
+COMMENT ON COLUMN stocketl.corrections.price_before IS 'Its price before the drop.';
+COMMENT ON COLUMN stocketl.corrections.price_after IS 'Its price after the drop.';
+COMMENT ON COLUMN stocketl.corrections.volume_before IS 'Its volume before the drop, if it was known.';
+COMMENT ON COLUMN stocketl.corrections.volume_after IS 'Its volume after the drop, if it is known.';
+COMMENT ON COLUMN stocketl.corrections.return_before IS 'Its return before the drop; empty: there was no earlier price.';
+COMMENT ON COLUMN stocketl.corrections.return_after IS 'Its return after the drop; empty: there is no earlier price.';
+COMMENT ON COLUMN stocketl.corrections.at IS 'When the batch was written that has changed the cell.';

@@ -173,3 +173,83 @@ SELECT date, NULL, 'repeated-date', NULL, NULL, NULL, NULL, NULL, unchanged
 UNION ALL
 SELECT date, NULL, 'future-date', NULL, NULL, NULL, NULL, NULL, tickers
   FROM stocketl.date_facts WHERE tickers > 0 AND date > (clock_timestamp() AT TIME ZONE 'Etc/GMT-14')::date;
+
+COMMENT ON TABLE stocketl.ticker_bits IS 'The place of each ticker in the bit strings of stocketl.date_facts.';
+COMMENT ON COLUMN stocketl.ticker_bits.id IS 'The ticker.';
+COMMENT ON COLUMN stocketl.ticker_bits.bit IS 'Its place: 0 is the first bit.';
+COMMENT ON TABLE stocketl.date_facts IS 'What each date has, kept up by each batch. The view stocketl.dates shows it.';
+COMMENT ON COLUMN stocketl.date_facts.date IS 'The day.';
+COMMENT ON COLUMN stocketl.date_facts.tickers IS 'How many tickers have a price.';
+COMMENT ON COLUMN stocketl.date_facts.unchanged IS 'How many of these have the price of their date before.';
+COMMENT ON COLUMN stocketl.date_facts.priced_bits IS 'Which tickers have a price.';
+COMMENT ON COLUMN stocketl.date_facts.unchanged_bits IS 'Which of these have the price of their date before.';
+COMMENT ON COLUMN stocketl.date_facts.drops IS 'How many drops gave rows of the date.';
+COMMENT ON COLUMN stocketl.date_facts.first_seq IS 'The first of these drops.';
+COMMENT ON COLUMN stocketl.date_facts.last_seq IS 'The last of these drops.';
+COMMENT ON COLUMN stocketl.date_facts.late_cells IS
+    'Prices that came in a later drop than the first price of a later date.';
+COMMENT ON COLUMN stocketl.date_facts.restated_cells IS
+    'How often a drop gave a cell of the date another price or volume.';
+COMMENT ON COLUMN stocketl.date_facts.counted IS
+    'Whether the drops were counted: no, if the row was made from the wide tables.';
+COMMENT ON COLUMN stocketl.date_facts.first_load IS 'When the first batch with rows of the date was written.';
+COMMENT ON COLUMN stocketl.date_facts.last_load IS 'When the last batch with rows of the date was written.';
+COMMENT ON TABLE stocketl.sessions IS 'The days on which the exchange of --calendar is open; empty without one.';
+COMMENT ON COLUMN stocketl.sessions.date IS 'The day.';
+COMMENT ON COLUMN stocketl.sessions.calendar IS 'The code of the exchange.';
+COMMENT ON TABLE stocketl.overdue_dates IS 'Dates that were not complete by the time of --expect-by.';
+COMMENT ON COLUMN stocketl.overdue_dates.date IS 'The day.';
+COMMENT ON COLUMN stocketl.overdue_dates.due_at IS 'When it was to be complete.';
+COMMENT ON COLUMN stocketl.overdue_dates.told IS 'What the webhook was told last.';
+COMMENT ON COLUMN stocketl.overdue_dates.done_at IS 'When it was complete, or no longer waited for.';
+COMMENT ON TABLE stocketl.suspect_cells IS 'Single prices worth a look. The view stocketl.suspects shows them.';
+COMMENT ON COLUMN stocketl.suspect_cells.date IS 'The day of the price.';
+COMMENT ON COLUMN stocketl.suspect_cells.id IS 'The ticker.';
+COMMENT ON COLUMN stocketl.suspect_cells.kind IS 'What is odd about it.';
+COMMENT ON COLUMN stocketl.suspect_cells.price IS 'The price.';
+COMMENT ON COLUMN stocketl.suspect_cells.level_date IS 'The day of the price that it is compared with.';
+COMMENT ON COLUMN stocketl.suspect_cells.level IS 'The price that it is compared with.';
+COMMENT ON COLUMN stocketl.suspect_cells.swapped_with IS 'The ticker whose price it has, and that has its price.';
+COMMENT ON TABLE stocketl.explained IS 'Which tables beside the wide ones are kept, as --explain said at the last start.';
+COMMENT ON COLUMN stocketl.explained.part IS 'The table, as --explain names it.';
+COMMENT ON COLUMN stocketl.explained.limits IS 'The limits by which it was made.';
+COMMENT ON FUNCTION stocketl.ones(bit varying) IS 'How many bits are set.';
+COMMENT ON FUNCTION stocketl.widened(bit varying, integer) IS 'A bit string with zeros up to a length.';
+COMMENT ON FUNCTION stocketl.places(bit varying) IS 'The places of the bits that are set.';
+COMMENT ON FUNCTION stocketl.expectation(date) IS 'The row of stocketl.expectations of one date, also of one without data.';
+COMMENT ON FUNCTION stocketl.missing(date) IS 'The tickers that were expected on a date and have no price.';
+COMMENT ON VIEW stocketl.priced_sessions IS 'The dates that count as sessions and have a price.';
+COMMENT ON COLUMN stocketl.priced_sessions.date IS 'The day.';
+COMMENT ON COLUMN stocketl.priced_sessions.priced_bits IS 'Which tickers have a price.';
+COMMENT ON COLUMN stocketl.priced_sessions.width IS 'The length of the longest bit string.';
+COMMENT ON VIEW stocketl.expectations IS 'Which tickers were expected on each session, and which are missing.';
+COMMENT ON COLUMN stocketl.expectations.date IS 'The day.';
+COMMENT ON COLUMN stocketl.expectations.expected IS 'Which tickers were expected, as bits.';
+COMMENT ON COLUMN stocketl.expectations.missing IS 'Which of these have no price, as bits.';
+COMMENT ON VIEW stocketl.dates IS 'What each date has and what is missing.';
+COMMENT ON COLUMN stocketl.dates.date IS 'The day.';
+COMMENT ON COLUMN stocketl.dates.state IS 'complete, short, partial, no-data or no-session.';
+COMMENT ON COLUMN stocketl.dates.tickers IS 'How many tickers have a price.';
+COMMENT ON COLUMN stocketl.dates.expected IS 'How many had one in the last six sessions and have not ended.';
+COMMENT ON COLUMN stocketl.dates.missing IS 'How many of the expected ones have no price.';
+COMMENT ON COLUMN stocketl.dates.drops IS 'How many drops gave rows of the date; empty: not known.';
+COMMENT ON COLUMN stocketl.dates.late_cells IS
+    'Prices that came in a later drop than the first price of a later date; empty: not known.';
+COMMENT ON COLUMN stocketl.dates.restated_cells IS
+    'How often a drop gave a cell of the date another price or volume; empty: not known.';
+COMMENT ON COLUMN stocketl.dates.first_load IS 'When the first batch with rows of the date was written.';
+COMMENT ON COLUMN stocketl.dates.last_load IS 'When the last batch with rows of the date was written.';
+COMMENT ON VIEW stocketl.missing_tickers IS 'The tickers that were expected and have no price, of all sessions with data.';
+COMMENT ON COLUMN stocketl.missing_tickers.date IS 'The day.';
+COMMENT ON COLUMN stocketl.missing_tickers.id IS 'The ticker.';
+COMMENT ON VIEW stocketl.suspects IS 'Prices, and whole dates, that are worth a look.';
+COMMENT ON COLUMN stocketl.suspects.date IS 'The day.';
+COMMENT ON COLUMN stocketl.suspects.id IS 'The ticker; empty: the whole date.';
+COMMENT ON COLUMN stocketl.suspects.kind IS
+    'What is odd: jump, unit-slip, split?, spike, swapped, stale, repeated-date or future-date.';
+COMMENT ON COLUMN stocketl.suspects.price IS 'The price.';
+COMMENT ON COLUMN stocketl.suspects.level_date IS 'The day of the price that it is compared with.';
+COMMENT ON COLUMN stocketl.suspects.level IS 'The price that it is compared with.';
+COMMENT ON COLUMN stocketl.suspects.ratio IS 'The price divided by that one.';
+COMMENT ON COLUMN stocketl.suspects.swapped_with IS 'The ticker whose price it has, and that has its price.';
+COMMENT ON COLUMN stocketl.suspects.cells IS 'How many prices it is about.';
