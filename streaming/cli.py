@@ -297,6 +297,27 @@ def database(
         typer.echo(uri)
 
 
+@command(
+    help=(
+        "Serves one live page: job, drops, chart, movers, completeness of dates. It follows each batch, and it only "
+        "reads.\n\n"
+        "It listens on this machine only. If --listen names another address, it asks for a token, which is part of the "
+        "address that it prints."
+    )
+)
+@takes("home", "database", "database_secret", "input", "success", "failed", "checkpoint", "heartbeat")
+def page(
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Where the page is served. Port 0: any free one.")
+    ] = "127.0.0.1:8017",
+    **options: object,
+) -> None:
+    """Serves a live page on 127.0.0.1, until Ctrl-C."""
+    from streaming.page.server import serve
+
+    serve(_of_a_home(options), listen)
+
+
 @command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @takes(*_DATABASE)
 def psql(
