@@ -114,6 +114,9 @@ def run(**options: object) -> None:
 @command()
 def demo(
     home: Annotated[str, typer.Option("--home", metavar="DIR", help="Folder of the demo.")] = "./demo-home",
+    keep: Annotated[
+        bool, typer.Option("--keep", metavar=FLAG, help="Leave the job running, and the page beside it.")
+    ] = False,
 ) -> None:
     """Starts everything, drops the ten files of stocks/, shows what became of them, and ends.
 
@@ -121,7 +124,7 @@ def demo(
     """
     from streaming.commands import demo as the_demo
 
-    raise typer.Exit(the_demo.run(load(environment=False, home=home)))
+    raise typer.Exit(the_demo.run(load(environment=False, home=home), keep=keep))
 
 
 @command(

@@ -111,14 +111,16 @@ def _rows(  # noqa: PLR0917 - where and what
         ).format(tables["prices"], name)
         for name in names
     ]
+    wanted = sql.SQL(" OR ").join(sql.SQL("p.{} IS NOT NULL").format(name) for name in names)
+    within = sql.SQL("p.date BETWEEN %(first)s AND GREATEST(%(last)s::date, {})").format(sql.SQL(", ").join(next_prices))
     query = sql.SQL(
         "SELECT p.date - DATE '1970-01-01', {values} FROM {prices} p JOIN {returns} r USING (date)"
-        " JOIN {volume} v USING (date)"
-        " WHERE (%(first)s::date IS NULL OR p.date BETWEEN %(first)s AND GREATEST(%(last)s::date, {next}))"
-        " ORDER BY p.date"
-        if first is not None
-        else "SELECT p.date - DATE '1970-01-01', {values} FROM {prices} p JOIN {returns} r USING (date)"
-        " JOIN {volume} v USING (date) ORDER BY p.date"
-    ).format(values=sql.SQL(", ").join(values), next=sql.SQL(", ").join(next_prices), **tables)
+        " JOIN {volume} v USING (date) WHERE ({wanted}) AND {within} ORDER BY p.date"
+    ).format(
+        values=sql.SQL(", ").join(values),
+        wanted=wanted,
+        within=sql.SQL("true") if first is None else within,
+        **tables,
+    )
     cur.execute(query, {"first": first, "last": last or first})
     return cur.fetchall()

@@ -122,7 +122,8 @@ function legend(at) {
       el("button", { type: "button", "aria-label": `Remove ${ticker}`, onclick: () => remove(ticker) }, "✕"),
     );
   });
-  const day = at === null ? data.days.at(-1) : data.days[at];
+  const last = Object.values(data.tickers).map(({ price: prices }) => prices.findLastIndex((value) => value !== null));
+  const day = data.days[at ?? Math.max(...last)];
   fill($("legend"), day !== undefined && el("time", {}, dayOf(day)), chips);
 }
 
