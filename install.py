@@ -1,8 +1,8 @@
 """What `make setup` runs: makes .venv, installs the packages, finds a Java. It needs Python's own library alone.
 
 `python install.py` installs what the job needs. `python install.py dev` adds what tests, lint, bench and deployment
-need. `python install.py browser` only looks for the Chromium in which the page is tested, and installs it. Each step shows one line. What venv and pip say goes to .venv/setup.log. If a setup was cut off, the next one
-begins anew.
+need. `python install.py browser` only looks for the Chromium in which the page is tested, and installs it. Each step
+shows one line. What venv and pip say goes to .venv/setup.log. If a setup was cut off, the next one begins anew.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -27,8 +27,8 @@ def found(cur: Any, query: str, *values: object) -> list[tuple[Any, ...]]:
     return list(cur.fetchall())
 
 
-def day_of(number: int) -> datetime.date:
-    return datetime.date(1970, 1, 1) + datetime.timedelta(number)
+def day_of(number: int) -> dt.date:
+    return dt.date(1970, 1, 1) + dt.timedelta(number)
 
 
 def test_the_chart_shows_the_values_of_the_tables(page: PageServer, cur: Any) -> None:
@@ -131,7 +131,8 @@ def test_the_strip_counts_what_the_ledger_counts(page: PageServer, cur: Any) -> 
     told = page.next_event(page.events(), "hello")["strip"]
     ((loaded, failed),) = found(
         cur,
-        "SELECT count(*) FILTER (WHERE status = 'loaded'), count(*) FILTER (WHERE status = 'failed') FROM stocketl.drops",
+        "SELECT count(*) FILTER (WHERE status = 'loaded'), count(*) FILTER (WHERE status = 'failed')"
+        " FROM stocketl.drops",
     )
     ((newest, count),) = found(cur, "SELECT max(date), count(*) FROM stocketl.latest")
     assert (told["counts"]["success"], told["counts"]["failed"]) == (loaded, failed)
@@ -151,7 +152,12 @@ def test_every_answer_forbids_foreign_scripts(page: PageServer) -> None:
     """No inline scripts, no markup made of text, nothing from elsewhere, not within another page."""
     for path in ("/", "/static/main.js", "/api/drops"):
         policy = page.headers(path)["content-security-policy"]
-        for part in ("default-src 'none'", "script-src 'self';", "require-trusted-types-for 'script'", "frame-ancestors"):
+        for part in (
+            "default-src 'none'",
+            "script-src 'self';",
+            "require-trusted-types-for 'script'",
+            "frame-ancestors",
+        ):
             assert part in policy
         assert "unsafe" not in policy
 

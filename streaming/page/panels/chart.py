@@ -112,7 +112,9 @@ def _rows(  # noqa: PLR0917 - where and what
         for name in names
     ]
     wanted = sql.SQL(" OR ").join(sql.SQL("p.{} IS NOT NULL").format(name) for name in names)
-    within = sql.SQL("p.date BETWEEN %(first)s AND GREATEST(%(last)s::date, {})").format(sql.SQL(", ").join(next_prices))
+    within = sql.SQL("p.date BETWEEN %(first)s AND GREATEST(%(last)s::date, {})").format(
+        sql.SQL(", ").join(next_prices)
+    )
     query = sql.SQL(
         "SELECT p.date - DATE '1970-01-01', {values} FROM {prices} p JOIN {returns} r USING (date)"
         " JOIN {volume} v USING (date) WHERE ({wanted}) AND {within} ORDER BY p.date"

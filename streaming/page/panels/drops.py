@@ -10,7 +10,7 @@ from streaming.commands.advice import advice
 from streaming.ledger.fates import FATE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from psycopg2.extensions import cursor
 
@@ -86,7 +86,7 @@ def receipt(cur: cursor, seq: int) -> Facts | None:
     return drop | {"advice": advice(drop["reason"]) if drop["reason"] else None}
 
 
-def _rows(cur: cursor, query: str, values: dict[str, object]) -> list[Facts]:
+def _rows(cur: cursor, query: str, values: Mapping[str, object]) -> list[Facts]:
     with cur.connection.cursor(cursor_factory=RealDictCursor) as named:
         named.execute(query, values)
         return [dict(row) for row in named.fetchall()]

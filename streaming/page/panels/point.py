@@ -57,8 +57,8 @@ def _cell(cur: cursor, place: tuple[str, int], day: dt.date) -> Facts:
     ).format(c=column, p=prices, r=returns, v=volume)
     cur.execute(query, (day,))
     price, back, traded = next(iter(cur.fetchall()), (None, None, None))
-    query = sql.SQL("SELECT date, {c} FROM {p} WHERE date < %s AND {c} IS NOT NULL ORDER BY date DESC LIMIT 1")
-    cur.execute(query.format(c=column, p=prices), (day,))
+    before_it = sql.SQL("SELECT date, {c} FROM {p} WHERE date < %s AND {c} IS NOT NULL ORDER BY date DESC LIMIT 1")
+    cur.execute(before_it.format(c=column, p=prices), (day,))
     before, price_before = next(iter(cur.fetchall()), (None, None))
     return {
         "price": price,

@@ -61,9 +61,12 @@ function draw() {
   ]);
   const open = (at) => receipt(rows[at].seq);
   const last = complete ? null : el("button", { type: "button", class: "further", onclick: further }, "Older drops");
+  const focused = document.activeElement?.closest?.("#drops tr")?.getAttribute("aria-label");
   const kept = document.querySelector("#drops-body .scroll")?.scrollTop ?? 0;
   fill($("drops-body"), table(columns, cells, open, (row) => `Receipt of drop ${row[0]}`), last);
   document.querySelector("#drops-body .scroll").scrollTop = kept;
+  const again = [...document.querySelectorAll("#drops tbody tr")].find((row) => row.getAttribute("aria-label") === focused);
+  again?.focus({ preventScroll: true });
 }
 
 export async function receipt(seq) {
