@@ -11,7 +11,7 @@ from streaming.ledger.tickers import placed
 from streaming.page.panels.tables import has, wide_schema, wide_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
 
     from psycopg2.extensions import cursor
@@ -100,29 +100,29 @@ def corrections(cur: cursor, ids: list[str]) -> dict[str, list[Facts]]:
 
 def _rows(  # noqa: PLR0917 - where and what
     cur: cursor, schema: str, table_no: int, columns: list[str], first: date | None, last: date | None
-) -> list[tuple[int, ...]]:
-    """Days since 1970, then the prices of the columns, their returns, their volumes."""
+) -> Iterator[tuple[int, ...]]:
+    """Days since 1970 on which a column has a price, then the prices of the columns, their returns, their volumes.
+
+    One query a table: to plan a join of three tables of 801 columns takes 5 ms, a query of one 0.2 ms.
+    """
     names = [sql.Identifier(column) for column in columns]
-    tables = {kind: wide_table(schema, kind, table_no) for kind in _KINDS}
-    values = [sql.SQL("{}.{}").format(sql.SQL(kind[0]), name) for kind in _KINDS for name in names]
-    next_prices = [
-        sql.SQL(
-            "(SELECT n.date FROM {} n WHERE n.date > %(last)s AND n.{} IS NOT NULL ORDER BY n.date LIMIT 1)"
-        ).format(tables["prices"], name)
-        for name in names
-    ]
-    wanted = sql.SQL(" OR ").join(sql.SQL("p.{} IS NOT NULL").format(name) for name in names)
-    within = sql.SQL("p.date BETWEEN %(first)s AND GREATEST(%(last)s::date, {})").format(
-        sql.SQL(", ").join(next_prices)
-    )
-    query = sql.SQL(
-        "SELECT p.date - DATE '1970-01-01', {values} FROM {prices} p JOIN {returns} r USING (date)"
-        " JOIN {volume} v USING (date) WHERE ({wanted}) AND {within} ORDER BY p.date"
-    ).format(
-        values=sql.SQL(", ").join(values),
-        wanted=wanted,
-        within=sql.SQL("true") if first is None else within,
-        **tables,
-    )
-    cur.execute(query, {"first": first, "last": last or first})
-    return cur.fetchall()
+    tables = [wide_table(schema, kind, table_no) for kind in _KINDS]
+    if first is not None:
+        last = max([last or first, *_next_prices(cur, tables[0], names, last or first)])
+    query = sql.SQL("SELECT date - DATE '1970-01-01', {} FROM {} WHERE {} ORDER BY date")
+    within = sql.SQL("true") if first is None else sql.SQL("date BETWEEN %(first)s AND %(last)s")
+    read = []
+    for table in tables:
+        cur.execute(query.format(sql.SQL(", ").join(names), table, within), {"first": first, "last": last})
+        read.append({day: values for day, *values in cur.fetchall()})
+    prices, returns, volumes = read
+    for day, found in prices.items():
+        if any(price is not None for price in found):
+            yield (day, *found, *returns[day], *volumes[day])
+
+
+def _next_prices(cur: cursor, prices: sql.Identifier, names: list[sql.Identifier], last: date) -> list[date]:
+    """The first date after this one on which each column has a price, if there is one."""
+    one = sql.SQL("(SELECT date FROM {} WHERE date > %(last)s AND {} IS NOT NULL ORDER BY date LIMIT 1)")
+    cur.execute(sql.SQL(" UNION ALL ").join(one.format(prices, name) for name in names), {"last": last})
+    return [day for (day,) in cur.fetchall()]

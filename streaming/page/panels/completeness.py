@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from psycopg2 import sql
 
-from streaming.page.panels.tables import groups, has, tickers_by_column, wide_schema, wide_table
+from streaming.page.panels.tables import groups, keeps, tickers_by_column, wide_schema, wide_table
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _SESSIONS = 6
 _MOST_MISSING = 2_000
+_FEW = 20
+_ROW_AS_TEXT = sql.SQL("cardinality(array_remove(string_to_array(btrim(p::text, '()'), ','), '')) - 1")
+"""The fields of a row that hold something, but for its date: 0.7 ms a row, whatever the names of its columns."""
 _KEPT = """
     SELECT date, tickers, expected, missing, state, late_cells, restated_cells
       FROM stocketl.dates ORDER BY date
@@ -46,7 +49,7 @@ class Completeness:
 
     def dates(self, cur: cursor) -> Facts:
         """Each date with the tickers that have a price, those expected, those missing."""
-        if has(cur, "stocketl.dates"):
+        if keeps(cur, "dates"):
             cur.execute(_KEPT)
             names = [column.name for column in cur.description or ()]
             return {"kept": True, "dates": [dict(zip(names, row, strict=True)) for row in cur.fetchall()]}
@@ -62,7 +65,7 @@ class Completeness:
 
 def missing(cur: cursor, day: Day) -> Facts:
     """The expected tickers that have no price on this date: how many, and the first ones."""
-    if has(cur, "stocketl.dates"):
+    if keeps(cur, "dates"):
         cur.execute("SELECT stocketl.missing(%s)", (day,))
         found = [str(ticker) for (ticker,) in cur.fetchall()]
     else:
@@ -73,16 +76,29 @@ def missing(cur: cursor, day: Day) -> Facts:
 def _counted(cur: cursor, first: Day, last: Day) -> dict[Day, int]:
     """The tickers with a price, by date."""
     schema = wide_schema(cur)
-    columns: dict[int, list[sql.Identifier]] = {}
-    for table_no, column in tickers_by_column(cur):
-        columns.setdefault(table_no, []).append(sql.Identifier(column))
+    tables = {table_no: wide_table(schema, "prices", table_no) for table_no in groups(cur)}
+    few = last.toordinal() - first.toordinal() < _FEW
+    how = dict.fromkeys(tables, _ROW_AS_TEXT) if few else _columns(cur)
     total: dict[Day, int] = {}
-    for table_no, names in sorted(columns.items()):
-        query = sql.SQL("SELECT date, num_nonnulls(VARIADIC ARRAY[{}]) FROM {} WHERE date BETWEEN %s AND %s")
-        cur.execute(query.format(sql.SQL(", ").join(names), wide_table(schema, "prices", table_no)), (first, last))
+    for table_no, table in tables.items():
+        cur.execute(
+            sql.SQL("SELECT date, {} FROM {} p WHERE date BETWEEN %s AND %s").format(how[table_no], table),
+            (first, last),
+        )
         for day, count in cur.fetchall():
             total[day] = total.get(day, 0) + count
     return total
+
+
+def _columns(cur: cursor) -> dict[int, sql.Composed]:
+    """How to count the columns of each table: ten microseconds a row, but half a second to write it all down."""
+    columns: dict[int, list[sql.Identifier]] = {}
+    for table_no, column in tickers_by_column(cur):
+        columns.setdefault(table_no, []).append(sql.Identifier(column))
+    return {
+        table_no: sql.SQL("num_nonnulls(VARIADIC ARRAY[{}])").format(sql.SQL(", ").join(names))
+        for table_no, names in columns.items()
+    }
 
 
 def _measured(counts: dict[Day, int]) -> list[Facts]:

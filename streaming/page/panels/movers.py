@@ -34,26 +34,30 @@ def movers(cur: cursor, day: dt.date | None) -> Facts:
         return {"date": None, "before": None, "after": None, "count": 0, "up": [], "down": []}
     asked = day or newest
     # the newest date of all is the newest one of each ticker that has it, so one plain table is enough
-    found = list(_of_newest(cur, asked) if asked == newest else _of_wide(cur, asked))
+    found = _of_newest(cur, asked) if asked == newest else _of_wide(cur, asked)
+    before, after = _neighbours(cur, asked)
+    return {"date": asked, "before": before, "after": after, **found}
+
+
+def _of_newest(cur: cursor, day: dt.date) -> Facts:
+    cur.execute("SELECT count(return) FROM stocketl.latest WHERE date = %s", (day,))
+    ((count,),) = cur.fetchall()
+    sides = []
+    for side in ("return > 0 ORDER BY return DESC", "return < 0 ORDER BY return"):
+        query = f'SELECT id, return, price FROM stocketl.latest WHERE date = %s AND {side}, id COLLATE "C" LIMIT %s'  # noqa: S608 (constants)
+        cur.execute(query, (day, EACH))
+        sides.append([_told(mover) for mover in cur.fetchall()])
+    return {"count": count, "up": sides[0], "down": sides[1]}
+
+
+def _of_wide(cur: cursor, day: dt.date) -> Facts:
+    found = list(_returns(cur, day))
     up = heapq.nsmallest(EACH, (mover for mover in found if mover[1] > 0), key=lambda mover: (-mover[1], mover[0]))
     down = heapq.nsmallest(EACH, (mover for mover in found if mover[1] < 0), key=lambda mover: (mover[1], mover[0]))
-    before, after = _neighbours(cur, asked)
-    return {
-        "date": asked,
-        "before": before,
-        "after": after,
-        "count": len(found),
-        "up": [_told(mover) for mover in up],
-        "down": [_told(mover) for mover in down],
-    }
+    return {"count": len(found), "up": [_told(mover) for mover in up], "down": [_told(mover) for mover in down]}
 
 
-def _of_newest(cur: cursor, day: dt.date) -> list[Mover]:
-    cur.execute("SELECT id, return, price FROM stocketl.latest WHERE date = %s AND return IS NOT NULL", (day,))
-    return [(str(ticker), float(back), float(price)) for ticker, back, price in cur.fetchall()]
-
-
-def _of_wide(cur: cursor, day: dt.date) -> Iterator[Mover]:
+def _returns(cur: cursor, day: dt.date) -> Iterator[Mover]:
     schema, names = wide_schema(cur), tickers_by_column(cur)
     for table_no in groups(cur):
         prices = dict(_row(cur, wide_table(schema, "prices", table_no), day))

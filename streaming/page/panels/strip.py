@@ -37,9 +37,11 @@ _COUNTS = """
       FROM stocketl.drops WHERE seq > %s
 """
 _BATCHES = """
-    WITH newest AS (SELECT checkpoint_id FROM stocketl.drops ORDER BY seq DESC LIMIT 1), last AS (
-        SELECT b.* FROM stocketl.batches b, newest n
-         WHERE b.checkpoint_id = n.checkpoint_id AND b.committed_at IS NOT NULL ORDER BY b.batch_id DESC LIMIT %s
+    WITH last AS (
+        SELECT * FROM stocketl.batches
+         WHERE checkpoint_id = (SELECT checkpoint_id FROM stocketl.drops ORDER BY seq DESC LIMIT 1)
+           AND committed_at IS NOT NULL
+         ORDER BY batch_id DESC LIMIT %s
     )
     SELECT l.batch_id, l.committed_at, l.drops, l.cells,
            extract(epoch FROM clock_timestamp() - l.committed_at)::float8 AS age_seconds,
@@ -64,7 +66,7 @@ class Ledger:
         """versions: what lies in the input, None if that is not known."""
         connected = cur.connection
         batches = _rows(cur, _BATCHES, (BATCHES, _COPIED_SECONDS))
-        waiting = None if versions is None else still_waiting(connected, versions)
+        waiting = still_waiting(connected, versions) if versions else versions
         counts = self._counts(cur)
         waits = [max(batch["seconds"], 0.0) for batch in reversed(batches) if batch["seconds"] is not None]
         return {

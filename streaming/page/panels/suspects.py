@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streaming.page.panels.tables import has
+from streaming.page.panels.tables import keeps
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
@@ -16,7 +16,7 @@ MOST = 200
 
 def suspects(cur: cursor) -> Facts:
     """The newest ones, newest first; `kept` is false if the database does not have them."""
-    if not has(cur, "stocketl.suspects"):
+    if not keeps(cur, "suspects"):
         return {"kept": False, "count": 0, "suspects": []}
     cur.execute("SELECT count(*) FROM stocketl.suspects")
     ((count,),) = cur.fetchall()

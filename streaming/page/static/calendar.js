@@ -20,7 +20,7 @@ export const load = calmly(async () => {
   kept = told.kept;
   dates = new Map(told.dates.map((one) => [one.date, one]));
   draw();
-}, 2000);
+}, 5000);
 
 export function batch(told) {
   if (told.dates.first) load();

@@ -9,7 +9,9 @@ import * as movers from "./movers.js";
 import * as strip from "./strip.js";
 import * as suspects from "./suspects.js";
 
-const panels = [chart, drops, movers, calendar, suspects];
+const later = [movers, calendar, suspects];
+const panels = [chart, drops, ...later];
+const LATER_MS = 250;
 
 let lost = null;
 let away = null;
@@ -40,7 +42,9 @@ function follow() {
   });
   on("batch", (told) => {
     strip.show(told.strip);
-    for (const panel of panels) panel.batch(told);
+    drops.batch(told);
+    chart.batch(told);
+    later.forEach((panel) => setTimeout(() => panel.batch(told), LATER_MS)); // the chart comes first
   });
   on("strip", (told) => strip.show(told));
   on("database", (told) => {

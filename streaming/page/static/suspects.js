@@ -30,7 +30,7 @@ export const load = calmly(async () => {
   };
   const shown = told.count > rows.length ? `The newest ${count(rows.length)} of ${count(told.count)}.` : "";
   fill($("suspects-body"), table(columns, rows, open, (row) => `Explain ${row[1]} on ${row[0]}`), shown);
-}, 2000);
+}, 5000);
 
 export function batch() {
   load();
