@@ -46,7 +46,7 @@ _PROXY_HELP = (
 )
 _RUN, _DEV = (
     ("what the job and its page need", ".[page]", "590 MB", "some minutes"),
-    ("what tests, lint, bench and deployment need", ".[dev]", "130 MB", "some minutes"),
+    ("what tests, lint, bench and deployment need", ".[dev]", "180 MB", "some minutes"),
 )
 
 

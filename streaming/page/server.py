@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,13 @@ def serve(settings: Settings, listen: str) -> None:
         )
         url = address.url(listening.getsockname()[1])
         print(f"{url}?token={token}" if token else url, flush=True)  # noqa: T201 (the answer of the command)
+        signal.signal(signal.SIGTERM, _end)  # uvicorn ends the server first, then hands the signal on
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _end(number: int, _: object) -> None:
+    """In order: the embedded server is stopped if nobody else needs it."""
+    raise SystemExit(128 + number)
 
 
 def _bound(address: Address) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import shutil
 import subprocess
@@ -45,7 +46,7 @@ def look(browser: Browser, page: PageServer) -> Iterator[Page]:
     yield from opened(browser, page.url)
 
 
-def opened(browser: Browser, url: str, width: int = 1400) -> Iterator[Page]:
+def opened(browser: Browser, url: str, width: int = 1400, of: str = "AAPL") -> Iterator[Page]:
     context = browser.new_context(viewport={"width": width, "height": 900})
     context.set_default_timeout(MILLISECONDS)
     expect.set_options(timeout=MILLISECONDS)
@@ -55,7 +56,7 @@ def opened(browser: Browser, url: str, width: int = 1400) -> Iterator[Page]:
     window.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
     elsewhere: list[str] = []
     window.on("request", lambda request: None if request.url.startswith(url) else elsewhere.append(request.url))
-    window.goto(f"{url}#t=AAPL&v=price")
+    window.goto(f"{url}#t={of}&v=price")
     expect(window.locator("#plot")).to_have_attribute("data-points", re.compile(r"\d+"))
     yield window
     context.close()
@@ -135,6 +136,38 @@ def test_names_that_are_markup_do_nothing(look: Page) -> None:
         0,
         2,
     ]
+
+
+def many_rows(tickers: int, dates: list[dt.date]) -> str:
+    """Prices that go up and down by turns; one ticker in a hundred lacks the last date."""
+    lines = [HEADER]
+    for at, day in enumerate(dates):
+        for number in range(tickers):
+            if day != dates[-1] or number % 100:
+                price = 50 + number + (number % 7 - 3) * (at % 5) / 10
+                lines.append(f"{day},X{number:03},{price:.2f},{1000 + number * at}\n")
+    return "".join(lines)
+
+
+def test_each_panel_shows_a_year_of_505_tickers(browser: Browser, database: str, tmp_path: Path) -> None:
+    """A set of the shape of the S&P 500: its movers, its dates, what they lack, and each ticker by its name."""
+    dates = [day for n in range(365) if (day := dt.date(2023, 1, 1) + dt.timedelta(n)).weekday() < 5]
+    home = LoadedHome(load(environment=False, home=str(tmp_path / "home"), database=database))
+    home.load("year.csv", many_rows(505, dates))
+    home.close()
+    with PageServer("--home", str(home.settings.home), "--database", database) as server:
+        for window in opened(browser, server.url, of="X500"):
+            expect(window.locator("#plot")).to_have_attribute("data-points", str(len(dates) - 1))
+            expect(window.locator("#movers-body")).to_contain_text("499 tickers have a return on this date.")
+            expect(window.locator("#movers tbody tr")).to_have_count(20)
+            expect(window.locator("#calendar button.day")).to_have_count(len(dates))
+            expect(window.locator("#calendar-note")).to_contain_text("260 dates, 1 date lacks 6 prices")
+            window.locator(f"[data-date='{dates[-1]}']").click()
+            expect(window.locator("#missing .chip")).to_have_text([f"X{number:03}" for number in range(0, 505, 100)])
+            window.keyboard.press("Escape")
+            window.locator("#ticker").press_sequentially("x33")
+            expect(window.locator("#ticker-list li[role=option]")).to_have_count(10)
+            expect(window.locator("#loaded")).to_have_text("1")
 
 
 @pytest.mark.parametrize("width", [380, 1400])

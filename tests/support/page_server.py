@@ -83,9 +83,9 @@ class PageServer:
             assert time.monotonic() < deadline, f"no event {name!r}"
         raise AssertionError(name)
 
-    def stop(self) -> int:
-        """As Ctrl-C; the exit code."""
-        self._process.send_signal(signal.SIGINT)
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """As Ctrl-C, or by another signal; the exit code."""
+        self._process.send_signal(number)
         return self._process.wait(DEADLINE)
 
     def __enter__(self) -> Self:

@@ -55,7 +55,7 @@ function draw() {
   if (focused) document.querySelector(`[data-date="${focused}"]`)?.focus();
   const lacking = ofYear.filter((one) => one.missing > 0);
   const cells = lacking.reduce((sum, one) => sum + one.missing, 0);
-  const told = lacking.length ? `${many(lacking.length, "date")} lack ${many(cells, "price")}` : "none of them lacks a price";
+  const told = lacking.length ? `${many(lacking.length, "date")} ${lacking.length === 1 ? "lacks" : "lack"} ${many(cells, "price")}` : "none of them lacks a price";
   const measure = kept ? "" : " A date is measured by the largest of the six dates before it.";
   fill($("calendar-note"), `${year}: ${many(ofYear.length, "date")}, ${told}.${measure}`);
 }
