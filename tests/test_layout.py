@@ -49,7 +49,6 @@ COVERED: dict[str, tuple[str, str]] = {
     "page/panels/strip.py": ("page/test_app.py", "the first event of the page"),
     "page/panels/tables.py": ("page/test_app.py", "which tables the panels read"),
     "page/guard.py": ("page/test_app.py", "who may ask, by a server as a process"),
-    "page/watch.py": ("page/test_browser.py", "a job that is killed turns the strip red"),
     "publish/binary_copy.py": ("publish/test_wide.py", "PostgreSQL reads what it writes"),
     "publish/latest.py": ("publish/test_wide.py", "kept up with the wide tables"),
     "publish/wide_layout.py": ("publish/test_widening.py", "the columns before and after a widening"),

@@ -92,6 +92,8 @@ class Desk:
 
     def _heard(self, batch_ids: list[int]) -> None:
         """A batch can be seen in the tables."""
+        if self.feed.watched:
+            self._watch.look_again(fresh=True)
         try:
             with self._refreshing:
                 found = self._reader.run(lambda cur: self._of_batches(cur, batch_ids))
@@ -139,7 +141,8 @@ class Desk:
 
     def _catch_up(self) -> None:
         """While no page was open, nobody looked at the home."""
-        self._watch.look_now()
+        if not self.feed.watched:
+            self._watch.look_again()
         if self._said is None:
             try:
                 self._refresh()

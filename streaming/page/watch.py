@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _EVERY_SECONDS = 2.0
 _ELSEWHERE_SECONDS = 10.0
 _REMOTE_SECONDS = 30.0
+_QUICK_SECONDS = 0.02
 _SHARE = 20  # a look at the input may take up to this part of the time
 
 
@@ -37,11 +38,15 @@ class Home:
         self._clock = clock
         self._listed: tuple[list[Version] | None, str | None] = (None, None)
         self._list_again = 0.0
+        self._listing_took = 0.0
         self._beat: running.Job | None = None
         self._beat_again = 0.0
 
-    def look(self) -> Facts:
-        """`job` and `beat` (its sign and its heartbeat), `under_way`, `versions` and `input_trouble` of the input."""
+    def look(self, *, fresh: bool = False) -> Facts:
+        """`job` and `beat` (its sign and its heartbeat), `under_way`, `versions` and `input_trouble` of the input.
+
+        fresh: a batch has just changed the input, so it is listed again if that is quick.
+        """
         job = running.of_home(self._settings.home)
         if job is not None and not job.fills(self._settings):
             job = None
@@ -49,9 +54,9 @@ class Home:
         if now >= self._beat_again:
             self._beat = running.of_heartbeat(self._settings)
             self._beat_again = now + _ELSEWHERE_SECONDS
-        if now >= self._list_again:
+        if now >= self._list_again or (fresh and self._listing_took < _QUICK_SECONDS):
             self._listed = input_versions(self._settings)
-            took = self._clock() - now
+            took = self._listing_took = self._clock() - now
             pause = _REMOTE_SECONDS if is_s3(self._settings.input) else _EVERY_SECONDS
             self._list_again = now + max(pause * 0.9, took * _SHARE)
         alive = any(found is not None and found.alive for found in (job, self._beat))
@@ -81,6 +86,7 @@ class Watch(threading.Thread):
         self._needed = needed
         self._must_ask = must_ask
         self._stop = threading.Event()
+        self._looking = threading.Lock()
         self.seen: Facts = home.look()
 
     def run(self) -> None:
@@ -89,16 +95,17 @@ class Watch(threading.Thread):
         while not self._stop.wait(_EVERY_SECONDS):
             if not self._needed():
                 continue
-            before, self.seen = _signature(self.seen), self._home.look()
+            before = _signature(self.seen)
+            self.look_again()
             due = time.monotonic() - asked >= _ELSEWHERE_SECONDS and self._must_ask()
             if _signature(self.seen) != before or due:
                 asked = time.monotonic()
                 self._changed()
 
-    def look_now(self) -> None:
-        """A look out of turn, for a page that has just been opened."""
-        if not self._needed():
-            self.seen = self._home.look()
+    def look_again(self, *, fresh: bool = False) -> None:
+        """A look now. Out of turn for a page that has just been opened, and `fresh` after a batch."""
+        with self._looking:
+            self.seen = self._home.look(fresh=fresh)
 
     def end(self) -> None:
         """Asks the thread to end."""
