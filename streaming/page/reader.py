@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import psycopg2
 from psycopg2 import errorcodes, sql
 
-from streaming.database.connect import TimeLimits, begin, connect
+from streaming.database.connect import RefusedLoginError, TimeLimits, begin, connect
 from streaming.errors import StockETLError
 from streaming.masking import first_line, masked
 
@@ -75,7 +75,7 @@ class Reader:
         """A connection that can only read. writer: on the server that writes. Raises AwayError or psycopg2's error."""
         try:
             with self._logging_in:
-                opened = connect(self._login.uri(), process="page", read_only=not writer)
+                opened = self._connected(writer=writer)
         except (StockETLError, OSError) as error:
             raise AwayError(masked(str(error))) from error
         opened.autocommit = True
@@ -93,6 +93,15 @@ class Reader:
         with contextlib.suppress(queue.Empty):
             while True:
                 _close(self._places.get_nowait())
+
+    def _connected(self, *, writer: bool) -> connection:
+        try:
+            opened = connect(self._login.uri(), process="page", read_only=not writer)
+        except RefusedLoginError:
+            self._login.renew()  # the password may have been rotated: the next try reads the secret again
+            raise
+        self._login.accepted()
+        return opened
 
     def _take_role(self, cur: cursor) -> None:
         role = sql.Identifier(ROLE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING
 
@@ -74,3 +75,13 @@ def test_a_database_without_a_ledger_is_told_in_plain_words(database: str) -> No
     gone = Reader(Login("postgresql://nobody@127.0.0.1:1/none"), embedded=False)
     with pytest.raises(AwayError):
         gone.run(lambda cur: answer(cur, "SELECT 1"))
+
+
+def test_a_rotated_secret_is_read_again(database: str) -> None:
+    """A login that is refused costs one answer; the next one has the new user and password."""
+    secrets = [json.dumps({"username": user, "password": "p"}) for user in ("postgres", "gone")]
+    reader = Reader(Login(database, "id", read=lambda _: secrets.pop()), embedded=False)
+    with pytest.raises(AwayError, match="gone"):
+        reader.run(lambda cur: answer(cur, "SELECT 1"))
+    assert reader.run(lambda cur: answer(cur, "SELECT 1")) == 1
+    reader.close()
