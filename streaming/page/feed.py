@@ -89,13 +89,13 @@ class Listener(threading.Thread):
         self._reader = reader
         self._heard = heard
         self._away = away
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self.connected = False
 
     def run(self) -> None:
         """Listens until `end`; a connection that breaks is opened again."""
         pause = _FIRST_PAUSE
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             try:
                 with contextlib.closing(self._reader.open(writer=True)) as opened:
                     with opened.cursor() as cur:
@@ -107,15 +107,15 @@ class Listener(threading.Thread):
             except (psycopg2.Error, AwayError) as error:
                 self.connected = False
                 self._away(first_line(error))
-                self._stop.wait(pause)
+                self._ended.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
     def end(self) -> None:
         """Asks the thread to end."""
-        self._stop.set()
+        self._ended.set()
 
     def _listen(self, opened: connection) -> None:
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             if select.select([opened], [], [], _LOOK_SECONDS)[0]:
                 opened.poll()
                 numbers = [int(told.payload) for told in opened.notifies if told.payload.isdecimal()]

@@ -85,14 +85,14 @@ class Watch(threading.Thread):
         self._changed = changed
         self._needed = needed
         self._must_ask = must_ask
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self._looking = threading.Lock()
         self.seen: Facts = home.look()
 
     def run(self) -> None:
         """Looks until `end`."""
         asked = time.monotonic()
-        while not self._stop.wait(_EVERY_SECONDS):
+        while not self._ended.wait(_EVERY_SECONDS):
             if not self._needed():
                 continue
             before = _signature(self.seen)
@@ -109,7 +109,7 @@ class Watch(threading.Thread):
 
     def end(self) -> None:
         """Asks the thread to end."""
-        self._stop.set()
+        self._ended.set()
 
 
 def _signature(seen: Facts) -> tuple[object, ...]:
