@@ -7,6 +7,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -27,6 +28,7 @@ from streaming.page.reader import AwayError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable
+    from types import FrameType
 
     from psycopg2.extensions import cursor
     from starlette.requests import Request
@@ -65,6 +67,19 @@ def app(desk: Desk, address: Address, token: str | None, shown_uri: str) -> Star
         desk.end()
 
     return Starlette(routes=routes, middleware=[Middleware(Guard, address=address, token=token)], lifespan=lifespan)
+
+
+class EndingServer(uvicorn.Server):
+    """A server that ends the streams of the open pages when it is told to end: it would wait for them."""
+
+    def __init__(self, config: uvicorn.Config, desk: Desk) -> None:
+        super().__init__(config)
+        self._desk = desk
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Called for SIGINT and SIGTERM."""
+        self._desk.feed.end()
+        super().handle_exit(sig, frame)
 
 
 class Panels:

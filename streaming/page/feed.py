@@ -31,6 +31,9 @@ Event = tuple[str, str]
 """Its name and its data, as JSON."""
 
 
+_END: Event = ("end", "")
+
+
 class Feed:
     """Hands events to the open pages. `publish` is for any thread, the rest for that of the loop."""
 
@@ -53,6 +56,10 @@ class Feed:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
                 self._loop.call_soon_threadsafe(self._hand_out, (name, data))
 
+    def end(self) -> None:
+        """Ends what each open page hears: the server ends, and would wait for them."""
+        self.publish(*_END)
+
     async def events(self, first: Event, every: float) -> AsyncIterator[Event]:
         """`first`, then what is published; every: after so many seconds without an event, a `still` one."""
         page: asyncio.Queue[Event] = asyncio.Queue(_QUEUE)
@@ -61,9 +68,12 @@ class Feed:
             yield first
             while True:
                 try:
-                    yield await asyncio.wait_for(page.get(), every)
+                    event = await asyncio.wait_for(page.get(), every)
                 except TimeoutError:
-                    yield "still", "{}"
+                    event = ("still", "{}")
+                if event == _END:
+                    return
+                yield event
         finally:
             self._pages.discard(page)
 

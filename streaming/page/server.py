@@ -32,7 +32,7 @@ def serve(settings: Settings, listen: str) -> None:
     try:
         import uvicorn  # noqa: PLC0415 (an extra, as the next)
 
-        from streaming.page.app import app  # noqa: PLC0415
+        from streaming.page.app import EndingServer, app  # noqa: PLC0415
     except ModuleNotFoundError as error:
         msg = f"the page needs the package {error.name!r}: pip install 'stocketl[page]'"
         raise SettingsError(msg) from None
@@ -47,8 +47,9 @@ def serve(settings: Settings, listen: str) -> None:
         stack.callback(reader.close)
         token = None if address.loopback else secrets.token_urlsafe(32)
         shown = masked(login.uri()) if settings.embedded else settings.shown_database
+        desk = Desk(settings, reader)
         config = uvicorn.Config(
-            app(Desk(settings, reader), address, token, shown),
+            app(desk, address, token, shown),
             log_level="warning",
             access_log=False,  # an address may hold the token
             server_header=False,
@@ -57,7 +58,7 @@ def serve(settings: Settings, listen: str) -> None:
         url = address.url(listening.getsockname()[1])
         print(f"{url}?token={token}" if token else url, flush=True)  # noqa: T201 (the answer of the command)
         signal.signal(signal.SIGTERM, _end)  # uvicorn ends the server first, then hands the signal on
-        uvicorn.Server(config).run(sockets=[listening])
+        EndingServer(config, desk).run(sockets=[listening])
 
 
 def _end(number: int, _: object) -> None:

@@ -41,7 +41,10 @@ def test_the_embedded_server_is_up_as_long_as_the_page(home: Path) -> None:
             "waiting": 0,
         }
         assert embedded.running(home / "postgres") is not None
-        assert server.stop(signal.SIGTERM) == 143
+        events = server.events()
+        assert server.next_event(events, "hello")["away"] is None
+        assert server.stop(signal.SIGTERM) == 143, server.rest()
+        assert server.rest() == ""  # though a page was open
     assert embedded.running(home / "postgres") is None
 
 

@@ -88,6 +88,11 @@ class PageServer:
         self._process.send_signal(number)
         return self._process.wait(DEADLINE)
 
+    def rest(self) -> str:
+        """What it has said after its address."""
+        assert self._process.stdout is not None
+        return self._process.stdout.read()
+
     def __enter__(self) -> Self:
         return self
 
