@@ -13,7 +13,7 @@ BROKEN := $(wildcard $(VENV)/.unfinished)$(shell [ ! -s $(READY) ] || [ "$$(cat 
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help broken setup dev demo test check lint quick test-postgres test-aws soak soak-short bench bench-quick build deploy restore undeploy clean
+.PHONY: help broken setup dev browser demo test check lint quick test-postgres test-aws soak soak-short bench bench-quick build deploy restore undeploy clean
 SEEDS ?= 3
 SOAK ?= long
 
@@ -24,8 +24,11 @@ setup: $(READY) ## make .venv with what the job needs, a Java too if the system 
 
 dev: $(READY_DEV) ## add what tests, lint, bench and deployment need; their targets do it by themselves
 
-demo: setup ## start everything, load the ten files of stocks/, show the tables, end
-	@$(BIN)/stocketl demo
+browser: ## install Chromium, in which the tests look at the page, unless it is here; `make dev` does it too
+	@"$(PYTHON)" install.py browser
+
+demo: setup ## start everything, load the ten files of stocks/, show the tables, end; KEEP=1: leave it running
+	@$(BIN)/stocketl demo $(if $(KEEP),--keep)
 
 ifdef T
 test: dev ## the tests (up to 12 minutes; some start Spark and PostgreSQL); T=ticks: those of one package

@@ -1,8 +1,8 @@
 """What `make setup` runs: makes .venv, installs the packages, finds a Java. It needs Python's own library alone.
 
 `python install.py` installs what the job needs. `python install.py dev` adds what tests, lint, bench and deployment
-need. Each step shows one line. What venv and pip say goes to .venv/setup.log. If a setup was cut off, the next one
-begins anew.
+need. `python install.py browser` only looks for the Chromium in which the page is tested, and installs it. Each step
+shows one line. What venv and pip say goes to .venv/setup.log. If a setup was cut off, the next one begins anew.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ READY = VENV / ".ready"
 READY_DEV = VENV / ".ready-dev"
 """The Makefile's stamps. A stamp holds the folder that it was made in: .venv cannot be moved."""
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
 _LOOK_SECONDS = 0.2
 _LAST_LINES = 12
 _LINE = 150
@@ -43,8 +45,8 @@ _PROXY_HELP = (
     "authority, set PIP_CERT to its file. For a mirror, set PIP_INDEX_URL."
 )
 _RUN, _DEV = (
-    ("what the job needs", ".[calendar]", "590 MB", "some minutes"),
-    ("what tests, lint, bench and deployment need", ".[dev]", "130 MB", "some minutes"),
+    ("what the job and its page need", ".[calendar,page]", "590 MB", "some minutes"),
+    ("what tests, lint, bench and deployment need", ".[dev]", "180 MB", "some minutes"),
 )
 
 
@@ -57,7 +59,10 @@ def main(arguments: Sequence[str]) -> int:
     developing = "dev" in arguments
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _setup(developing=developing)
+        if "browser" not in arguments:
+            _setup(developing=developing)
+        if developing or "browser" in arguments:
+            _find_browser()
     except StepError as error:
         print(error, file=sys.stderr)
         return 1
@@ -88,6 +93,22 @@ def _setup(*, developing: bool) -> None:
     for stamp in (READY, READY_DEV) if developing else (READY,):
         stamp.write_text(f"{Path.cwd().resolve()}\n")
     UNFINISHED.unlink()
+
+
+def _find_browser() -> None:
+    """Chromium, for the tests of the page. If it cannot be had, says so: everything else works without it."""
+    if any(map(shutil.which, BROWSERS)):
+        return
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        print("No Chromium is here, so the tests of the page in a browser will fail. Cure: apt-get install chromium")
+        return
+    VENV.mkdir(exist_ok=True)
+    try:
+        _step("Looking for Debian's packages. Usually 10 s.", ["apt-get", "update", "-q"])
+        command = ["apt-get", "install", "-q", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core"]
+        _step("Installing Chromium, for the tests of the page. 100 MB to download, 1 minute.", command)
+    except StepError as error:
+        print(f"{error}\nThere is no Chromium, so the tests of the page in a browser will fail.")
 
 
 def _moved() -> bool:

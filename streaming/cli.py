@@ -130,6 +130,9 @@ def run(**options: object) -> None:
 @command()
 def demo(
     home: Annotated[str, typer.Option("--home", metavar="DIR", help="Folder of the demo.")] = "./demo-home",
+    keep: Annotated[
+        bool, typer.Option("--keep", metavar=FLAG, help="Leave the job running, and the page beside it.")
+    ] = False,
 ) -> None:
     """Starts everything, drops the ten files of stocks/, shows what became of them, and ends.
 
@@ -137,7 +140,7 @@ def demo(
     """
     from streaming.commands import demo as the_demo
 
-    raise typer.Exit(the_demo.run(load(environment=False, home=home)))
+    raise typer.Exit(the_demo.run(load(environment=False, home=home), keep=keep))
 
 
 @command(
@@ -467,6 +470,27 @@ def database(
         if made:
             typer.echo(f"made a new PostgreSQL in {settings.postgres_data}", err=True)
         typer.echo(uri)
+
+
+@command(
+    help=(
+        "Serves one live page: job, drops, chart, movers, completeness of dates. It follows each batch, and it only "
+        "reads.\n\n"
+        "It listens on this machine only. If --listen names another address, it asks for a token, which is part of the "
+        "address that it prints."
+    )
+)
+@takes("home", "database", "database_secret", "input", "success", "failed", "checkpoint", "heartbeat")
+def page(
+    listen: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Where the page is served. Port 0: any free one.")
+    ] = "127.0.0.1:8017",
+    **options: object,
+) -> None:
+    """Serves a live page on 127.0.0.1, until Ctrl-C."""
+    from streaming.page.server import serve
+
+    serve(_of_a_home(options), listen)
 
 
 @command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

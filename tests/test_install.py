@@ -87,7 +87,7 @@ class Clone:
         return made.returncode, told
 
     def asked(self) -> list[str]:
-        """What venv and pip were asked for since the last look: `venv`, `.` or `.[dev]`."""
+        """What venv and pip were asked for since the last look: `venv`, `.[calendar,page]` or `.[dev]`."""
         log = self.folder / "pip.log"
         lines = log.read_text().splitlines() if log.exists() else []
         log.unlink(missing_ok=True)
@@ -103,20 +103,20 @@ def clone(tmp_path: Path) -> Clone:
 def test_a_setup_installs_what_the_job_needs_once(clone: Clone) -> None:
     """The second `make setup` does nothing, and a newer list of packages is installed into the same .venv."""
     code, told = clone.make("setup")
-    assert (code, clone.asked()) == (0, ["venv", ".[calendar]"]), told
+    assert (code, clone.asked()) == (0, ["venv", ".[calendar,page]"]), told
     assert told.splitlines()[-1] == "Java: /opt/java"
     assert len(told.splitlines()) <= 5
     assert clone.make("setup")[0] == 0
     assert clone.asked() == []
     (clone.folder / "constraints.txt").touch()
     assert clone.make("setup")[0] == 0
-    assert clone.asked() == [".[calendar]"]
+    assert clone.asked() == [".[calendar,page]"]
 
 
 def test_a_target_that_needs_more_installs_more_once(clone: Clone) -> None:
     """`make dev` stands for tests, lint, bench and deployment; the job's own packages are not asked for again."""
     assert clone.make("dev")[0] == 0
-    assert clone.asked() == ["venv", ".[calendar]", ".[dev]"]
+    assert clone.asked() == ["venv", ".[calendar,page]", ".[dev]"]
     assert clone.make("dev", "setup")[0] == 0
     assert clone.asked() == []
 
@@ -146,7 +146,7 @@ def test_a_pip_that_fails_halfway_leaves_nothing_that_is_used(clone: Clone) -> N
     assert (code != 0, "No space left on device" in told) == (True, True)
     clone.asked()
     assert clone.make("setup")[0] == 0
-    assert clone.asked() == ["venv", ".[calendar]"]
+    assert clone.asked() == ["venv", ".[calendar,page]"]
 
 
 def test_a_setup_that_was_stopped_begins_anew(clone: Clone) -> None:
@@ -161,7 +161,7 @@ def test_a_setup_that_was_stopped_begins_anew(clone: Clone) -> None:
     assert "Traceback" not in told
     clone.asked()
     assert clone.make("setup")[0] == 0
-    assert clone.asked() == ["venv", ".[calendar]"]
+    assert clone.asked() == ["venv", ".[calendar,page]"]
 
 
 def test_a_clone_that_was_moved_is_set_up_anew(clone: Clone) -> None:
@@ -170,7 +170,7 @@ def test_a_clone_that_was_moved_is_set_up_anew(clone: Clone) -> None:
     clone.asked()
     clone.folder = clone.folder.rename(clone.folder.with_name("moved"))
     assert clone.make("setup")[0] == 0
-    assert clone.asked() == ["venv", ".[calendar]"]
+    assert clone.asked() == ["venv", ".[calendar,page]"]
 
 
 def test_an_older_python_is_refused(clone: Clone) -> None:
@@ -190,9 +190,10 @@ COMES_WITH = {"botocore": "boto3", "s3transfer": "boto3", "py4j": "pyspark"}
 
 
 def test_all_that_the_job_imports_is_in_the_plain_install() -> None:
-    """`make demo` needs no package of an extra."""
+    """`make demo` needs no package of an extra but that of the page, which `make setup` installs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    asked = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in project["dependencies"]}
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["page"]]
+    asked = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in wanted}
     own = set(sys.stdlib_module_names) | {"streaming", "__future__"}
     sources = (path for folder in ("streaming", "stocks") for path in (ROOT / folder).rglob("*.py"))
     imported = {name for path in sources for name in imports(ast.parse(path.read_text()))} - own

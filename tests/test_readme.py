@@ -45,7 +45,7 @@ COMMANDS: dict[str, Any] = GROUP.commands
 
 OTHERS_OPTIONS = {"--py-files", "--jars", "--conf", "--files", "--master", "--deploy-mode", "--archives"}
 """Of spark-submit."""
-SLOW_OR_FAR = ("make", "aws", "stocketl run", "stocketl demo", "stocketl rebuild", "stocketl database")
+SLOW_OR_FAR = ("make", "aws", "stocketl run", "stocketl demo", "stocketl rebuild", "stocketl database", "stocketl page")
 """What needs Spark, a network or a home of its own; each has tests of its own."""
 HEADER = b"date,id,price,trade_volume\n"
 ROW = b"2024-01-03,AAPL,101.5,900\n"

@@ -46,8 +46,11 @@ _NARROW = 64
 _DATES = 6
 
 
-def run(settings: Settings) -> int:
-    """Shows the whole way of ten files in the home of `settings`. Ends by itself and leaves nothing running."""
+def run(settings: Settings, *, keep: bool = False) -> int:
+    """Shows the whole way of ten files in the home of `settings`, and ends by itself.
+
+    keep: leaves the job running, and the page beside it. Otherwise nothing is left running.
+    """
     out = screen()
     files = sorted(STOCKS.glob("input_*.csv"), key=lambda path: int(path.stem.partition("_")[2]))
     if not files:
@@ -62,18 +65,21 @@ def run(settings: Settings) -> int:
         steps.begin(f"Looking for Delta's jars in {cache_folder()}. The first time: 13 MB to download, 5 to 20 s.")
         jars(lake=settings.lake is not None, s3=False, folders=True)
         steps.end("They are there")
-        with _job(settings, out, steps) as job:
+        with _job(settings, out, steps, keep=keep) as job:
             steps.begin(
                 f"Dropping the {len(files)} files of stocks/ into {settings.input}, one after the other. "
                 "Usually 2 to 5 s each; 5 to 20 s for the first one."
             )
             for path in files:
                 _drop(path, settings, job, out)
-            steps.begin("Ending the job. Usually 2 to 10 s.")
-        steps.end("It has ended")
+            steps.begin("Starting the page. Usually 2 s." if keep else "Ending the job. Usually 2 to 10 s.")
+            page = _page(settings, out) if keep else None
+        steps.end("It has begun" if keep else "It has ended")
         steps.begin(f"Reading the last {_DATES} dates of a few tickers. Usually less than 1 s.")
         _show_tables(uri, out)
-    _show_next_steps(settings, out)
+    _show_next_steps(settings, out, f"kill {job.pid} {page[0]}" if page else None)
+    if page:
+        out.print(f"page: {page[1]}", style="bold", soft_wrap=True)
     return 0
 
 
@@ -95,8 +101,8 @@ class _Steps:
 
 
 @contextlib.contextmanager
-def _job(settings: Settings, out: Console, steps: _Steps) -> Iterator[subprocess.Popen[bytes]]:
-    """`stocketl run` as a process of its own, from its first look at the input to its end."""
+def _job(settings: Settings, out: Console, steps: _Steps, *, keep: bool) -> Iterator[subprocess.Popen[bytes]]:
+    """`stocketl run` as a process of its own, from its first look at the input to its end. keep: it does not end."""
     command = [str(Path(sys.executable).with_name("stocketl")), "run", "--home", str(settings.home)]
     told = settings.home / "logs" / "demo.log"
     told.parent.mkdir(parents=True, exist_ok=True)
@@ -111,14 +117,35 @@ def _job(settings: Settings, out: Console, steps: _Steps) -> Iterator[subprocess
             _wait(lambda: b"watching" in told.read_bytes(), job, told, _START_SECONDS)
         steps.end("It watches its input")
         yield job
-    finally:
-        with out.status("stopping the job …"), contextlib.suppress(ProcessLookupError):
-            job.send_signal(signal.SIGTERM)
-            try:
-                job.wait(timeout=_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(job.pid, signal.SIGKILL)
-                job.wait()
+    except BaseException:
+        _end(job, out)
+        raise
+    if not keep:
+        _end(job, out)
+
+
+def _end(job: subprocess.Popen[bytes], out: Console) -> None:
+    with out.status("stopping the job …"), contextlib.suppress(ProcessLookupError):
+        job.send_signal(signal.SIGTERM)
+        try:
+            job.wait(timeout=_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(job.pid, signal.SIGKILL)
+            job.wait()
+
+
+def _page(settings: Settings, out: Console) -> tuple[int, str]:
+    """The page as a process of its own, on a free port: its process id and its address."""
+    told = settings.home / "logs" / "page.log"
+    command = [str(Path(sys.executable).with_name("stocketl")), "page", "--home", str(settings.home)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("STOCKETL_")}
+    with told.open("wb") as sink:
+        page = subprocess.Popen(  # noqa: S603 (ours)
+            [*command, "--listen", "127.0.0.1:0"], env=environment, stdout=sink, stderr=sink, start_new_session=True
+        )
+    with out.status("waiting for the page …"):
+        _wait(lambda: told.read_bytes().startswith(b"http"), page, told, _START_SECONDS)
+    return page.pid, told.read_text().splitlines()[0]
 
 
 def _drop(path: Path, settings: Settings, job: subprocess.Popen[bytes], out: Console) -> None:
@@ -176,15 +203,18 @@ def _shown(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
-def _show_next_steps(settings: Settings, out: Console) -> None:
+def _show_next_steps(settings: Settings, out: Console, ends: str | None = None) -> None:
+    """ends: the command that ends what is left running, if anything is."""
     command = shlex.quote(str(Path(sys.executable).with_name("stocketl")))
     home = f"--home {shlex.quote(str(settings.home))}"
-    out.print("Nothing is left running. To look at what is there:", style="bold")
+    left = "Nothing is left running." if ends is None else f"Job and page are left running; they end by: {ends}."
+    out.print(f"{left} To look at what is there:", style="bold", soft_wrap=True)
     for line in (
         f'{command} psql {home} -c "TABLE stocketl.latest"',
         f"{command} status {home}",
         f"{command} receipts {home} input_3.csv",
         f"{command} verify {home}",
+        f"{command} page {home}",
     ):
         out.print(f"  {line}", soft_wrap=True)
     own = settings.home.with_name(Path(DEFAULT_HOME).name)

@@ -89,7 +89,7 @@ def status(settings: Settings) -> Facts:
     `verdict` and `exit_code` say how the job is, and `look_at` says why.
     """
     found: Facts = {"home": str(settings.home), "database": settings.shown_database, "input": settings.input}
-    versions, trouble = _versions(settings)
+    versions, trouble = input_versions(settings)
     at_home = running.of_home(settings.home)
     if at_home is not None and not at_home.fills(settings):
         at_home = None  # its job fills another database
@@ -102,7 +102,7 @@ def status(settings: Settings) -> Facts:
             with connected.cursor() as cur:
                 seen.append(running.of_ledger(cur))
             facts["last_drops"] = last_drops(connected, settings)
-            waiting = None if versions is None else _waiting(connected, versions)
+            waiting = None if versions is None else still_waiting(connected, versions)
     except NoDatabaseError as error:
         facts |= {"state": "no-database", "said": str(error)}
     except (DatabaseError, OSError) as error:
@@ -110,11 +110,11 @@ def status(settings: Settings) -> Facts:
         waiting = None
     facts["drops"] = {"waiting": None if waiting is None else len(waiting)} | facts["drops"]
     found |= _passed_over(settings, trouble)
-    facts["oldest_waiting_seconds"] = _oldest(settings, waiting)
+    facts["oldest_waiting_seconds"] = oldest_waiting(settings, waiting)
     facts["input_trouble"] = trouble
     job = running.most_alive(*seen)
     facts["under_way"] = batch_under_way(settings) if job is not None and job.alive else None
-    return judged(found | {"job": _told(job, settings)} | facts)
+    return judged(found | {"job": told_job(job, settings)} | facts)
 
 
 def last_drops(connected: connection, settings: Settings, count: int = LAST_DROPS) -> list[Facts]:
@@ -129,7 +129,18 @@ def moved_to(drop: Facts, settings: Settings) -> str | None:
     return None if drop["moved_to"] is None else f"{place}/{drop['moved_to']}"
 
 
-def _told(job: Job | None, settings: Settings) -> Facts:
+def failed_lately(connected: connection) -> Facts:
+    """How many drops have failed within a day, with no later one of the same key loaded: `count` and `first`."""
+    return _rows(connected, _FAILED_LATELY)[0]
+
+
+def loading_drops(connected: connection) -> list[Facts]:
+    """The drops that go on over several batches: bytes done and in all, and the seconds left."""
+    return [_progress(drop) for drop in _rows(connected, _LOADING)]
+
+
+def told_job(job: Job | None, settings: Settings) -> Facts:
+    """What is known of the job, and the command that starts one."""
     start = f"stocketl run --home {shlex.quote(str(settings.home))}"
     if not settings.embedded or is_s3(settings.input):
         start += " … (with the same options as before)"
@@ -147,11 +158,11 @@ def _ledger(connected: connection) -> Facts:
     return {
         "state": "ready" if batch else "no-batch",
         "last_batch": batch,
-        "audit": _audit(connected),
+        "audit": newest_audit(connected),
         "overdue": _overdue(connected),
         "drops": {name: totals[name] for name in ("loading", "success", "failed")},
-        "failed_lately": _rows(connected, _FAILED_LATELY)[0],
-        "loading": [_progress(drop) for drop in _rows(connected, _LOADING)],
+        "failed_lately": failed_lately(connected),
+        "loading": loading_drops(connected),
         "rows": {name: totals[f"rows_{name}"] for name in ("read", "loaded", "duplicate", "rejected")},
         "cells": _cells(connected),
         "tickers": _rows(connected, "SELECT count(*) AS n FROM stocketl.tickers")[0]["n"],
@@ -167,7 +178,7 @@ def _cells(connected: connection) -> Facts | None:
     return _rows(connected, _CELLS)[0]
 
 
-def _audit(connected: connection) -> Facts | None:
+def newest_audit(connected: connection) -> Facts | None:
     """The newest audit; None before the first, and in a ledger that is older than audits."""
     if _rows(connected, "SELECT to_regclass('stocketl.audits') IS NULL AS missing")[0]["missing"]:
         return None
@@ -215,7 +226,8 @@ def _dates(connected: connection, tables: list[Facts]) -> Facts:
     return _rows(connected, query)[0]
 
 
-def _versions(settings: Settings) -> tuple[list[Version] | None, str | None]:
+def input_versions(settings: Settings) -> tuple[list[Version] | None, str | None]:
+    """What lies in the input, or None and why it cannot be listed."""
     try:
         if not is_s3(settings.input) and not Path(settings.input).exists():
             if settings.home.exists():
@@ -235,14 +247,14 @@ def _passed_over(settings: Settings, trouble: str | None) -> Facts:
     return {"passed_over": {"count": len(keys), "first": keys[:_FIRST_KEYS]}}
 
 
-def _waiting(connected: connection, versions: list[Version]) -> list[Version]:
+def still_waiting(connected: connection, versions: list[Version]) -> list[Version]:
     """Versions in the input that the ledger does not know. A file that was moved away and put back is new."""
     keys = sorted({version.key for version in versions})
     known = {(row["key"], row["etag"], row["version_id"]) for row in _rows(connected, _STILL_LYING, (keys,))}
     return [version for version in versions if (version.key, version.etag, version.version) not in known]
 
 
-def _oldest(settings: Settings, waiting: list[Version] | None) -> float | None:
+def oldest_waiting(settings: Settings, waiting: list[Version] | None) -> float | None:
     """For how many seconds the oldest drop has waited. In a folder its arrival counts: the file may be older."""
     if not waiting:
         return None

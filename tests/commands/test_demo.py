@@ -22,7 +22,7 @@ def test_the_last_commands_can_be_pasted(tmp_path: Path) -> None:
     demo._show_next_steps(load(environment=False, home=str(home)), out)  # noqa: SLF001 - the part without a job
     lines = out.export_text().splitlines()
     commands = [shlex.split(line) for line in lines if line.startswith("  ")]
-    assert [command[1] for command in commands] == ["psql", "status", "receipts", "verify"]
+    assert [command[1] for command in commands] == ["psql", "status", "receipts", "verify", "page"]
     assert all(command[2:4] == ["--home", str(home)] for command in commands)
     title, stocketl, *words = shlex.split(lines[-1])
     assert (title, Path(stocketl).name, words) == ("next:", "stocketl", ["run", "--home", f"{tmp_path}/stocketl-home"])

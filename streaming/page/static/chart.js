@@ -1,0 +1,160 @@
+// The chart panel: which tickers, what of them, which dates. `plot.js` draws.
+
+import { $, choice, close, el, facts, fill, show, table } from "./dom.js";
+import { compact, count, dayOf, daysOf, moment, none, percent, price } from "./format.js";
+import { Asker } from "./ask.js";
+import { Plot } from "./plot.js";
+import { receipt } from "./drops.js";
+import { tickerBox } from "./ticker-box.js";
+
+const MOST = 5;
+const VIEWS = [["price", "Price"], ["return", "Return"], ["indexed", "Indexed"]];
+const RANGES = [["1M", 31], ["6M", 183], ["1Y", 366], ["5Y", 1827], ["All", null]];
+const [whole, part] = [new Asker(), new Asker()];
+
+let tickers = [];
+let view = "price";
+let range = "All";
+let data = { days: [], tickers: {}, corrections: {} };
+
+const plot = new Plot($("plot"), { hover: legend, pick: explain, zoomed: () => { range = null; controls(); } });
+
+function remember() {
+  const query = new URLSearchParams(tickers.map((ticker) => ["t", ticker]));
+  query.set("v", view);
+  history.replaceState(null, "", `#${query}`);
+}
+
+function recall() {
+  const query = new URLSearchParams(location.hash.slice(1));
+  tickers = [...new Set(query.getAll("t"))].slice(0, MOST);
+  if (VIEWS.some(([name]) => name === query.get("v"))) view = query.get("v");
+}
+
+/** Adds a ticker; with five there, it takes the place of the last one. date: explains its value there too. */
+export async function add(ticker, date = null) {
+  close();
+  if (!tickers.includes(ticker)) tickers = [...tickers.slice(0, MOST - 1), ticker];
+  remember();
+  await load();
+  $("chart").scrollIntoView({ block: "nearest" });
+  if (date) explain(ticker, daysOf(date));
+}
+
+function remove(ticker) {
+  tickers = tickers.filter((other) => other !== ticker);
+  remember();
+  load();
+}
+
+export async function load() {
+  controls();
+  if (!tickers.length && !location.hash) {
+    const first = await whole.ask("first-ticker");
+    if (first?.id) tickers = [first.id];
+  }
+  const told = await whole.ask("series", { id: tickers });
+  if (!told) return;
+  data = told;
+  const unknown = tickers.filter((ticker) => !(ticker in told.tickers));
+  fill($("chart-note"), unknown.length ? `No such ticker: ${unknown.join(", ")}` : tickers.length ? "" : "Type a ticker above.");
+  draw();
+}
+
+/** What a batch may have changed is asked for and put in its place. */
+export async function batch(told) {
+  if (!told.dates.first) return;
+  if (!tickers.length) return load();
+  const fresh = await part.ask("series", { id: tickers, first: told.dates.first, last: told.dates.last });
+  if (!fresh) return;
+  if (Object.keys(fresh.tickers).join("\n") !== Object.keys(data.tickers).join("\n")) return load();
+  data = merged(data, fresh);
+  draw();
+}
+
+function merged(old, fresh) {
+  const days = [...new Set([...old.days, ...fresh.days])].sort((a, b) => a - b);
+  const place = (list) => new Map(list.map((day, at) => [day, at]));
+  const [before, now] = [place(old.days), place(fresh.days)];
+  const joined = {};
+  for (const [ticker, values] of Object.entries(fresh.tickers)) {
+    joined[ticker] = {};
+    for (const kind of Object.keys(values)) {
+      const earlier = old.tickers[ticker][kind];
+      joined[ticker][kind] = days.map((day) => (now.has(day) ? values[kind][now.get(day)] : (earlier[before.get(day)] ?? null)));
+    }
+  }
+  return { days, tickers: joined, corrections: fresh.corrections };
+}
+
+function controls() {
+  choice($("view"), VIEWS, view, (chosen) => {
+    view = chosen;
+    remember();
+    controls();
+    draw();
+  });
+  choice($("range"), RANGES.map(([name]) => [name, name]), range, (chosen) => {
+    range = chosen;
+    controls();
+    plot.showLast(RANGES.find(([name]) => name === chosen)[1]);
+  });
+}
+
+function draw() {
+  plot.draw(data, view);
+  legend(null);
+}
+
+/** at: where the pointer is, null: the last value of each ticker. */
+function legend(at) {
+  const chips = Object.entries(data.tickers).map(([ticker, values], number) => {
+    let where = at;
+    if (where === null) where = values.price.findLastIndex((value) => value !== null);
+    const [value, back, volume] = ["price", "return", "volume"].map((kind) => values[kind][where]);
+    return el(
+      "span",
+      { class: `ticker series-${number}` },
+      el("b", {}, ticker),
+      el("span", {}, price(value)),
+      el("span", { class: back > 0 ? "up" : back < 0 ? "down" : "" }, percent(back)),
+      el("span", { class: "more" }, `vol ${compact(volume)}`),
+      el("button", { type: "button", "aria-label": `Remove ${ticker}`, onclick: () => remove(ticker) }, "✕"),
+    );
+  });
+  const last = Object.values(data.tickers).map(({ price: prices }) => prices.findLastIndex((value) => value !== null));
+  const day = data.days[at ?? Math.max(...last)];
+  fill($("legend"), day !== undefined && el("time", {}, dayOf(day)), chips);
+}
+
+async function explain(ticker, day) {
+  const told = await new Asker().ask("point", { id: ticker, date: dayOf(day) });
+  if (!told) return;
+  const changes = told.corrections ?? [];
+  show(
+    `${told.id} on ${told.date}`,
+    facts([
+      ["price", price(told.price)],
+      ["return", percent(told.return, 4)],
+      ["volume", count(told.volume)],
+      ["price before", told.previous_date ? `${price(told.previous_price)} on ${told.previous_date}` : none],
+    ]),
+    changes.length > 0 && el("h3", {}, "Corrected by"),
+    changes.length > 0 &&
+      table(
+        [["drop", "number"], ["file", "file"], ["before", "number"], ["after", "number"], ["at", "moment"]],
+        changes.map((one) => [count(one.seq), one.key, price(one.price_before), price(one.price_after), moment(one.at)]),
+        (at) => receipt(changes[at].seq),
+      ),
+    el("h3", {}, "Drops with this date, newest first"),
+    table(
+      [["drop", "number"], ["file", "file"], ["rows", "number"], ["at", "moment"]],
+      told.drops.map((drop) => [count(drop.seq), drop.key, count(drop.rows_loaded), moment(drop.ended_at)]),
+      (at) => receipt(told.drops[at].seq),
+    ),
+    el("p", { class: "note" }, "In a terminal: ", el("code", {}, `stocketl receipts`), " lists the lines that were rejected."),
+  );
+}
+
+recall();
+tickerBox(add);
