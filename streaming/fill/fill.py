@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from streaming.database.transactions import Transactions
 from streaming.errors import StockETLError
 from streaming.fill.past import EndedDrop, Past
-from streaming.fill.tables import TABLES
+from streaming.fill.tables import tables_of
 from streaming.home.database import database, reading, refuse_missing_database
 from streaming.ledger import writer
 from streaming.screen import many
@@ -37,7 +37,7 @@ def fill(settings: Settings, told: Callable[[str], object]) -> None:
 
     Raises StockETLError if the lake does not have every drop that is needed; nothing is written then.
     """
-    tables = [table for name, table in TABLES.items() if name is None or name in settings.explain]
+    tables = tables_of(settings.explain)
     refuse_missing_database(settings)
     with database(settings) as login:
         drops = _drops_to_work_out(settings, tables, told)

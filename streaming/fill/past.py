@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from streaming.corrections import Did
+    from streaming.packets import Dated
 
 _ROWS_AT_ONCE = 1_000_000
 _CHUNK_CELLS = 1 << 16
@@ -42,11 +43,17 @@ class EndedDrop:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Some drops in a row, and what they did. corrections: with the columns of `corrections.SCHEMA`."""
+    """Some drops in a row, and what they did.
+
+    corrections: with the columns of `corrections.SCHEMA`; dated: what they did on each date; is_last: whether these are
+    the last drops of the past.
+    """
 
     seqs: list[int]
     did: dict[int, Did]
     corrections: pa.Table
+    dated: Dated
+    is_last: bool
 
 
 class Past:
@@ -70,7 +77,13 @@ class Past:
             first, last = drops[0].seq, drops[-1].seq
             rows = read_rows(self._lake, TICKS, where=(pc.field("seq") >= first) & (pc.field("seq") <= last))
             applied = history.apply(_packets(rows))
-            yield Stretch([drop.seq for drop in drops], applied.did, applied.corrections.to_table())
+            yield Stretch(
+                [drop.seq for drop in drops],
+                applied.did,
+                applied.corrections.to_table(),
+                applied.dated,
+                is_last=last == self._drops[-1].seq,
+            )
 
     def _cut(self) -> Iterator[list[EndedDrop]]:
         """Drops that are worked out together, so that a stretch fits into memory."""

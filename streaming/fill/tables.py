@@ -11,9 +11,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Protocol
 
 from streaming.corrections import NAMES, Did
+from streaming.dates import filling
 from streaming.errors import StockETLError
 from streaming.ledger import corrections
-from streaming.settings import CORRECTIONS
+from streaming.settings import CORRECTIONS, DATES
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
     from streaming.fill.past import Stretch
+    from streaming.packets import Dated
 
 _COUNT = f"""
     UPDATE stocketl.drops d SET ({", ".join(NAMES)}) = ({", ".join(f"f.{name}" for name in NAMES)})
@@ -89,10 +91,35 @@ class FilledCorrections:
         corrections.fill(cur, stretch.corrections, seqs)
 
 
+class FilledDates:
+    """What drops did on each date, for dates that `stocketl.dates` has from the wide tables.
+
+    A date is counted as a whole, so nothing is written before the last stretch.
+    """
+
+    name = DATES
+
+    def __init__(self) -> None:
+        self._dated: dict[int, Dated] = {}
+
+    def lacks(self, cur: cursor) -> set[int]:
+        """All, if any date is not counted."""
+        return _ended(cur, "EXISTS (SELECT FROM stocketl.date_facts WHERE NOT counted)")
+
+    def take(self, cur: cursor, stretch: Stretch, seqs: Collection[int]) -> None:
+        """A date to which a job has added a later drop in the meantime is left to the next fill."""
+        if seqs:
+            self._dated[stretch.seqs[0]] = stretch.dated
+            if stretch.is_last:
+                filling.count(cur, list(self._dated.values()), up_to=stretch.seqs[-1])
+
+
 def _ended(cur: cursor, condition: str) -> set[int]:
     cur.execute(f"SELECT seq FROM stocketl.drops WHERE status <> 'loading' AND {condition}")  # noqa: S608 (constants)
     return {seq for (seq,) in cur.fetchall()}
 
 
-TABLES: dict[str | None, FilledTable] = {None: FilledCounts(), CORRECTIONS: FilledCorrections()}
-"""By what the setting `explain` calls them; None: always."""
+def tables_of(names: Collection[str]) -> list[FilledTable]:
+    """Those that are always filled, and those of these names of the setting `explain`."""
+    named: dict[str, FilledTable] = {CORRECTIONS: FilledCorrections(), DATES: FilledDates()}
+    return [FilledCounts(), *(table for name, table in named.items() if name in names)]

@@ -11,6 +11,7 @@ import pytest
 from drops_oracle import history
 from ledger_drops import load
 from ledger_rows import Run, fact, query, record
+from loaded_home import LoadedHome
 
 import streaming.settings
 from streaming.database.transactions import Transactions
@@ -41,6 +42,11 @@ _FORGET = """
     DELETE FROM stocketl.corrections WHERE seq = ANY(%(seqs)s);
     UPDATE stocketl.drops SET cells_new = NULL, cells_changed = NULL, cells_same = NULL, returns_rewritten = NULL,
            tickers_new = NULL, corrections = NULL WHERE seq = ANY(%(seqs)s)
+"""
+
+_AS_MADE = """
+    UPDATE stocketl.date_facts SET drops = 0, first_seq = 0, last_seq = 0, late_cells = 0, restated_cells = 0,
+           counted = false, first_load = NULL, last_load = NULL
 """
 
 
@@ -90,7 +96,26 @@ def test_the_past_is_filled_as_if_it_had_been_kept(
     assert {others for seq, (*_, others) in enumerate(query(run, _ALL), 1) if seq in gap} <= {0, None}
     lines = []
     fill(settings, lines.append)
-    assert lines == ["counts of drops: nothing is missing", "corrections: nothing is missing"]
+    assert lines == [f"{name}: nothing is missing" for name in ("counts of drops", "corrections", "dates")]
+
+
+def test_what_drops_did_on_each_date_is_filled_as_if_it_had_been_counted(database: str, tmp_path: Path) -> None:
+    """Dates that were made from the tables; one with a later drop than the lake has is left for the next time."""
+    settings = streaming.settings.load(environment=False, home=str(tmp_path / "home"), database=database)
+    home = LoadedHome(settings, lake=True)
+    for number, days in enumerate(([4, 5, 6], [5], [8], [6, 7, 5], [6])):
+        rows = "".join(f"2024-03-{day:02d},{ticker},{number + 1},9\n" for day in days for ticker in ("A", "B"))
+        home.load(f"{number}.csv", f"date,id,price,trade_volume\n{rows}2024-03-04,A,{number // 2 + 1},\n")
+    counted = "SELECT date, tickers, drops, first_seq, last_seq, late_cells, restated_cells, counted"
+    expected = home.ask(f"{counted} FROM stocketl.date_facts ORDER BY date")
+    assert [(row[2], row[5], row[6]) for row in expected] == [(5, 0, 2), (3, 0, 4), (3, 0, 4), (1, 2, 0), (1, 0, 0)]
+    home.change(_AS_MADE)
+    home.change("UPDATE stocketl.date_facts SET last_seq = 6 WHERE date = '2024-03-08'")
+    fill(settings, lambda _line: None)
+    assert home.ask(f"{counted} FROM stocketl.date_facts ORDER BY date")[:4] == expected[:4]
+    assert home.ask("SELECT date::text FROM stocketl.date_facts WHERE NOT counted") == [("2024-03-08",)]
+    assert home.ask("SELECT count(*) FROM stocketl.date_facts WHERE first_load <= last_load") == [(4,)]
+    home.close()
 
 
 def test_a_table_that_is_switched_off_is_not_filled(run: Run, settings: Settings, tmp_path: Path) -> None:
