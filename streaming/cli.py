@@ -69,7 +69,8 @@ _READ = ("unpacked_limit", "text_ids")
 _LOOKS_BACK = (*_HOME, *_READ)
 _KEPT = ("lake_retention", "keep_receipts")
 _WATCHED = ("heartbeat", "heartbeat_every", "audit_every", "metrics")
-_EXPLAINED = ("explain", "suspect_factor", "suspect_spike", "suspect_stale", "calendar", "expect_by", "webhook")
+_DOUBTS = ("suspect_factor", "suspect_spike", "suspect_stale")
+_EXPLAINED = ("explain", *_DOUBTS, "calendar", "expect_by", "webhook")
 _CUT = ("max_batch_bytes", "split_bytes", "unpacked_limit", "text_ids")
 
 AsJson = Annotated[bool, typer.Option("--json", metavar=FLAG, help="The same facts as JSON.")]
@@ -344,7 +345,7 @@ def asof(  # noqa: PLR0917 (one option each)
 
 
 @command()
-@takes("home", "database", "database_secret", "input", "checkpoint", "profiles", "split_bytes", *_READ)
+@takes("home", "database", "database_secret", "input", "checkpoint", "profiles", "split_bytes", *_READ, *_DOUBTS)
 def plan(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A file on this machine.")],
     key: Annotated[

@@ -10,6 +10,7 @@ import numpy as np
 
 from streaming.drops.readings import Readings
 from streaming.errors import StockETLError
+from streaming.explain.doubts import Doubts, doubts
 from streaming.explain.foreseen import Foreseen, foresee
 from streaming.explain.present import present_cells
 from streaming.home.database import NoDatabaseError, reading
@@ -18,6 +19,7 @@ from streaming.ledger import tickers as placement
 from streaming.packets import PRICE_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Ticks
 from streaming.storage.locations import is_s3
 from streaming.storage.place import is_drop_name
+from streaming.suspects.moves import SuspectLimits
 from streaming.ticks.fields import iso_of
 from streaming.ticks.how import How, splittable, wrong_name
 from streaming.ticks.located import located
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from streaming.packets import Int64
     from streaming.settings import Settings
+    from streaming.suspects.watch import Suspect
 
 _KINDS = ("prices", "returns", "volume")
 
@@ -53,13 +56,27 @@ class PlannedCell:
 
 
 @dataclass(frozen=True)
+class PlannedSuspect:
+    """A price that would be worth a look. line: of the file, None if the file does not give it; beside: its level."""
+
+    date: str
+    ticker: str
+    line: int | None
+    kind: str
+    price: float
+    beside: float
+    beside_date: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """What would become of a file.
 
     key: the name that it would have below the input; profile: that would read it, None: none; parsed: its rows;
     foreseen: what would change; first: the first new and changed cells; moves: the largest returns that would be
     written; replaced: the first rows that a later one of their cell replaces, (line, date, ticker, price);
-    tickers_new, tables_new: that would be made; alike: new tickers, each with another that differs only in case.
+    tickers_new, tables_new: that would be made; alike: new tickers, each with another that differs only in case;
+    suspects: the first ones that there would be, settled: the first ones that would be none any more; doubts: how many.
     """
 
     file: str
@@ -73,6 +90,9 @@ class Plan:
     tickers_new: Sequence[str] = ()
     tables_new: Sequence[str] = ()
     alike: Sequence[tuple[str, str]] = ()
+    suspects: Sequence[PlannedSuspect] = ()
+    settled: Sequence[PlannedSuspect] = ()
+    doubts: tuple[int, int] = (0, 0)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -100,11 +120,11 @@ def plan(settings: Settings, file: str, key: str | None) -> Plan:
     data = _content(file)
     parsed = _parsed(data, key, how, settings)
     tables = _tables_now(settings, parsed.ticks)
-    found = foresee(tables.present, parsed.ticks)
+    found, raised, settled = tables.foreseen, tables.doubts.raised[:FIRST], tables.doubts.settled[:FIRST]
     new = sorted(set(parsed.ticks.ids) - tables.known)
     numbers = {number for _, number in placement.plan(new, tables.used).values()} - tables.used.keys()
     own, moves = _own_first(found)[:FIRST], _moves(found)[:FIRST]
-    lines = _lines(data, key, how, found, np.concatenate([own, moves]))
+    lines = _lines(data, key, how, found, np.concatenate([own, moves, _places(found, raised)]))
     return Plan(
         file,
         key,
@@ -117,28 +137,35 @@ def plan(settings: Settings, file: str, key: str | None) -> Plan:
         tickers_new=new,
         tables_new=[placement.wide_name(kind, number) for number in sorted(numbers) for kind in _KINDS],
         alike=tables.alike,
+        suspects=[_suspect(one, lines) for one in raised],
+        settled=[_suspect(one, {}) for one in settled],
+        doubts=(len(tables.doubts.raised), len(tables.doubts.settled)),
     )
 
 
 @dataclass(frozen=True)
 class _TablesNow:
-    """present, known: as `present_cells` gives them; used: tickers of each table; alike: as `Plan` has them."""
+    """What the drop would do to them; known: their tickers; used: tickers of each table; alike: as `Plan` has them."""
 
-    present: Ticks
+    foreseen: Foreseen
+    doubts: Doubts
     known: set[str]
     used: dict[int, int]
     alike: list[tuple[str, str]]
 
 
 def _tables_now(settings: Settings, given: Ticks) -> _TablesNow:
+    limits = SuspectLimits(settings.suspect_factor, settings.suspect_spike, settings.suspect_stale)
     try:
         with reading(settings) as connected, connected.cursor() as cur:
             present, known = present_cells(cur, given)
+            found = foresee(present, given)
             new = set(given.ids) - known
             alike = placement.alike(cur, new) if new else []
-            return _TablesNow(present, known, placement.used_tables(cur), alike)
+            return _TablesNow(found, doubts(cur, found.changes, limits), known, placement.used_tables(cur), alike)
     except NoDatabaseError:  # the first drop of all
-        return _TablesNow(Ticks.empty(), set(), {}, [])
+        found = foresee(Ticks.empty(), given)
+        return _TablesNow(found, doubts(None, found.changes, limits), set(), {}, [])
 
 
 def _own_first(found: Foreseen) -> Int64:
@@ -170,6 +197,19 @@ def _cell(found: Foreseen, place: int, lines: dict[tuple[str, int], int]) -> Pla
         _volume(int(changes.volume[place])) if kind != "return" else None,
         None if np.isnan(change) else change,
     )
+
+
+def _suspect(one: Suspect, lines: dict[tuple[str, int], int]) -> PlannedSuspect:
+    line = lines.get((one.id, one.date))
+    return PlannedSuspect(iso_of(one.date), one.id, line, one.kind, one.price, one.level, iso_of(one.level_date))
+
+
+def _places(found: Foreseen, suspects: Sequence[Suspect]) -> Int64:
+    """Where these cells are among those that would get another price or volume."""
+    changes, wanted = found.changes, {(one.id, one.date) for one in suspects}
+    own = np.flatnonzero(np.isin(changes.date, [day for _, day in wanted]) & (found.new | found.changed))
+    cells = ((place, (changes.ids[changes.code[place]], int(changes.date[place]))) for place in own.tolist())
+    return np.array([place for place, cell in cells if cell in wanted], np.int64)
 
 
 def _volume(volume: int) -> int | None:
@@ -262,6 +302,10 @@ def facts_of(found: Plan) -> dict[str, object]:
         "tables": list(found.tables_new),
         "first_cells": [vars(cell) for cell in found.first],
         "largest_moves": [vars(cell) for cell in found.moves],
+        "suspects": found.doubts[0],
+        "first_suspects": [vars(one) for one in found.suspects],
+        "no_longer_suspect": found.doubts[1],
+        "first_no_longer_suspect": [vars(one) for one in found.settled],
     }
 
 

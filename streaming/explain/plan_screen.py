@@ -16,7 +16,7 @@ from streaming.ticks.told import CONFLICT, UNREADABLE_VOLUME, said
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streaming.explain.plan import Plan, PlannedCell
+    from streaming.explain.plan import Plan, PlannedCell, PlannedSuspect
     from streaming.packets import Note
 
 ROWS = 10
@@ -33,6 +33,8 @@ def show(found: Plan) -> bool:
         ("the first cells that would change", _cells([c for c in found.first if c.kind == "changed"], narrow=narrow)),
         ("the first new cells", _cells([c for c in found.first if c.kind == "new"], narrow=narrow)),
         ("the largest moves that would be written", _cells(found.moves, narrow=narrow)),
+        ("the first prices that would be suspect", _suspects(found.suspects)),
+        ("the first suspects that would be none any more", _suspects(found.settled)),
         ("the first rejected rows", _rejects(found)),
         ("the first rows that a later one of their date and ticker replaces", _replaced(found)),
         ("the first of these that say something else", _conflicts(_of_kind(found, CONFLICT))),
@@ -59,6 +61,9 @@ def _lines(found: Plan) -> list[tuple[str, str]]:
     nothing = "" if len(found.foreseen.changes) else ": nothing would change"
     lines.append(("cells", ", ".join(told) + nothing))
     lines.append(("returns", f"{counts['returns_rewritten']:,} that are there already would be rewritten"))
+    if any(found.doubts):
+        raised, settled = found.doubts
+        lines.append(("suspects", f"{raised:,} more, {settled:,} that would be none any more"))
     if (dates := found.foreseen.dates) is not None:
         lines.append(("dates", f"{iso_of(dates[0])} to {iso_of(dates[1])}"))
     if found.tickers_new:
@@ -91,7 +96,7 @@ def _of_kind(found: Plan, kind: str) -> list[Note]:
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
-    numbers = {"line", "price", "price now", "price then", "return then", "volume now", "volume then"}
+    numbers = {"line", "price", "beside", "price now", "price then", "return then", "volume now", "volume then"}
     for name in columns:
         table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
     return table
@@ -114,6 +119,16 @@ def _cells(cells: Sequence[PlannedCell], *, narrow: bool) -> Table | None:
             "" if cell.volume is None else f"{cell.volume:,}",
         )
         table.add_row(*(values[:-2] if narrow else values))
+    return table
+
+
+def _suspects(suspects: Sequence[PlannedSuspect]) -> Table | None:
+    if not suspects:
+        return None
+    table = _table("date", "ticker", "line", "kind", "price", "beside")
+    for one in suspects[:ROWS]:
+        line = "" if one.line is None else str(one.line)
+        table.add_row(one.date, escape(shown(one.ticker)), line, one.kind, f"{one.price:.12g}", f"{one.beside:.12g}")
     return table
 
 

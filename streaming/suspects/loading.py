@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
     from streaming.ledger.tickers import Place
-    from streaming.packets import Int32
+    from streaming.packets import Int32, Int64
     from streaming.suspects.moves import Bool
 
 _WIDER = 4
@@ -32,6 +32,24 @@ class Stretch(NamedTuple):
     ticker: str
     first: int
     last: int
+
+
+def stretches_of(
+    tickers: Sequence[str], code: Int32 | Int64, date: Int32, *, apart: int
+) -> tuple[list[Stretch], Int32]:
+    """Stretches that hold all of these cells, and in which of them each cell lies.
+
+    The cells, at least one, come in the order of (code, date); codes are places in `tickers`. apart: days between two
+    cells of a ticker from which on they are in different stretches.
+    """
+    begins = (np.diff(code, prepend=-1) != 0) | (np.diff(date, prepend=date[0]) > apart)
+    starts = np.flatnonzero(begins)
+    ends = np.append(starts[1:], len(date)) - 1
+    found = [
+        Stretch(tickers[int(code[start])], int(date[start]), int(date[end]))
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+    ]
+    return found, (np.cumsum(begins) - 1).astype(np.int32)
 
 
 def by_group(tickers: Sequence[str], places: Mapping[str, Place]) -> dict[int, dict[str, str]]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streaming.suspects import loading
-from streaming.suspects.loading import Stretch
 from streaming.suspects.moves import AFTER, KINDS, Series, SuspectLimits, examine, touched
 from streaming.suspects.recent import Recent, merged
 
@@ -148,15 +147,9 @@ class Watch:
     ) -> None:
         order = np.lexsort((date, code))
         code, date = code[order], date[order]
-        begins = (np.diff(code, prepend=-1) != 0) | (np.diff(date, prepend=date[0]) > 2 * self._reach)
-        starts = np.flatnonzero(begins)
-        ends = np.append(starts[1:], len(date)) - 1
-        stretches = [
-            Stretch(ids[int(code[start])], int(date[start]), int(date[end]))
-            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-        ]
+        stretches, of = loading.stretches_of(ids, code, date, apart=2 * self._reach)
         series = loading.around(cur, stretches, places, self._reach)
         key = (series.code.astype(np.int64) << 32) + series.date
-        wanted = ((np.cumsum(begins) - 1).astype(np.int64) << 32) + date
+        wanted = (of.astype(np.int64) << 32) + date
         changed = np.isin(key, wanted)
         found.add([one.ticker for one in stretches], series, touched(series, changed, self._limits), self._limits)
