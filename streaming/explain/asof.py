@@ -51,7 +51,7 @@ class AsOf:
 def as_of(settings: Settings, when: str, wanted: Wanted, *, wait: float, tell: Callable[[str], None]) -> AsOf:
     """Reads the lake, once it has what was known then. wait: seconds; tell: gets a line if that takes a while.
 
-    Raises NoSuchMomentError, NotInLakeError, UnknownTickerError, DatabaseError, StorageError, SettingsError.
+    Raises NoSuchMomentError, NotInLakeError, NoSuchTickerError, DatabaseError, StorageError, SettingsError.
     """
     if settings.lake is None:
         msg = "there is no lake (--lake none), and only the lake keeps what was known before"

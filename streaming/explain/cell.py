@@ -34,7 +34,7 @@ _SHOWN_REJECTS = """
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedCell:
     """A cell and where it comes from.
 
     given, given_before: what drops gave for it and for the ticker's date before, in the order in which it counts;
@@ -51,10 +51,10 @@ class Explained:
     notes: Sequence[str] = ()
 
 
-def explain(settings: Settings, day: int, written: str) -> Explained:
+def explain(settings: Settings, day: int, written: str) -> ExplainedCell:
     """Asks the tables, the ledger, the lake if there is one, and the files of the drops. Changes nothing.
 
-    Raises UnknownTickerError, DatabaseError, StorageError, SettingsError.
+    Raises NoSuchTickerError, DatabaseError, StorageError, SettingsError.
     """
     with reading(settings) as connected:
         with connected.cursor() as cur:
@@ -71,7 +71,9 @@ def explain(settings: Settings, day: int, written: str) -> Explained:
         drops |= {drop.seq: drop for drop in drops_named(connected, settings, others)} if others else {}
     given = search.given.get(day, [])
     before = search.given.get(now.days[0], []) if len(now.days) > 1 else []
-    return Explained(now, given, before, drops, search.gone, rejects, [*search.notes, *_differs(now, given, before)])
+    return ExplainedCell(
+        now, given, before, drops, search.gone, rejects, [*search.notes, *_differs(now, given, before)]
+    )
 
 
 class _Search:
@@ -173,7 +175,7 @@ def _differs(now: CellNow, given: Sequence[GivenValue], before: Sequence[GivenVa
     return notes
 
 
-def facts_of(found: Explained) -> dict[str, object]:
+def facts_of(found: ExplainedCell) -> dict[str, object]:
     """As `--json` prints it."""
     now = found.now
 

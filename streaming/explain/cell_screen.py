@@ -16,7 +16,7 @@ from streaming.screen import many, moment, screen, shown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streaming.explain.cell import Explained
+    from streaming.explain.cell import ExplainedCell
     from streaming.explain.given import GivenValue
 
 REJECTS = 20
@@ -24,7 +24,7 @@ WIDE = 90
 """Columns from which on values stand in a table."""
 
 
-def show(found: Explained) -> bool:
+def show(found: ExplainedCell) -> bool:
     """Prints it; True if the tables hold a price."""
     console, now = screen(), found.now
     console.print(f"[bold]{escape(shown(now.ticker))} on {now.date}[/]", soft_wrap=True)
@@ -44,7 +44,7 @@ def show(found: Explained) -> bool:
     return now.price is not None
 
 
-def _lines(found: Explained) -> list[tuple[str, str]]:
+def _lines(found: ExplainedCell) -> list[tuple[str, str]]:
     now = found.now
     if now.price is None:
         nearest = f"before it {now.before_date or 'none'}, after it {now.next_date or 'none'}"
@@ -70,7 +70,7 @@ def _lines(found: Explained) -> list[tuple[str, str]]:
     return lines
 
 
-def _from(found: Explained, values: Sequence[GivenValue], place: int | None) -> str:
+def _from(found: ExplainedCell, values: Sequence[GivenValue], place: int | None) -> str:
     """`, from drop 3, a.csv line 12, loaded …`."""
     if place is None:
         return ""
@@ -78,13 +78,13 @@ def _from(found: Explained, values: Sequence[GivenValue], place: int | None) -> 
     return f", from drop {value.seq}, {_where(found, value)}"
 
 
-def _where(found: Explained, value: GivenValue) -> str:
+def _where(found: ExplainedCell, value: GivenValue) -> str:
     drop = found.drops.get(value.seq)
     line = "" if value.line is None else f" line {value.line}"
     return f"{drop.key if drop else 'a file'}{line}, loaded {_loaded(found, value)}"
 
 
-def _loaded(found: Explained, value: GivenValue) -> str:
+def _loaded(found: ExplainedCell, value: GivenValue) -> str:
     drop = found.drops.get(value.seq)
     return moment(drop.committed_at) if drop and isinstance(drop.committed_at, datetime) else "at a time unknown"
 
@@ -99,7 +99,7 @@ def _counts(values: Sequence[GivenValue]) -> list[str]:
     return [name or "replaced" for name in named]
 
 
-def _given_lines(found: Explained, values: Sequence[GivenValue]) -> list[tuple[str, str]]:
+def _given_lines(found: ExplainedCell, values: Sequence[GivenValue]) -> list[tuple[str, str]]:
     lines = []
     for value, counts in zip(values, _counts(values), strict=True):
         volume = "" if value.volume == UNKNOWN_VOLUME else f", volume {value.volume:,}"
@@ -107,7 +107,7 @@ def _given_lines(found: Explained, values: Sequence[GivenValue]) -> list[tuple[s
     return lines
 
 
-def _given(found: Explained, values: Sequence[GivenValue]) -> Table:
+def _given(found: ExplainedCell, values: Sequence[GivenValue]) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
     for name in ("drop", "line", "price", "volume"):
         table.add_column(name, justify="right", overflow="fold")
@@ -133,7 +133,7 @@ def _title_of_rejects(count: int) -> str:
     return f"[bold]{many(count, 'rejected row')}[/] that may have been meant for it{more}"
 
 
-def _rejects(found: Explained) -> Table:
+def _rejects(found: ExplainedCell) -> Table:
     table = Table(box=None, padding=(0, 1), header_style="bold", pad_edge=False)
     for name in ("drop", "line"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
 
-class UnknownTickerError(StockETLError):
+class NoSuchTickerError(StockETLError):
     """The tables have no such ticker; the message names similar ones."""
 
 
 def find_ticker(cur: cursor, written: str) -> str:
     """The ticker that is meant: as it is written, as a number of three digits, or in other letters if it alone fits.
 
-    Raises UnknownTickerError.
+    Raises NoSuchTickerError.
     """
     text = written.strip()
     padded = id_of(text, text_ids=False)
@@ -37,4 +37,4 @@ def find_ticker(cur: cursor, written: str) -> str:
         found = [known[near] for near in difflib.get_close_matches(text.lower(), known, 3, 0.6)]
     hint = f"did you mean {' or '.join(map(shown, found))}?" if found else "stocketl.tickers lists them."
     msg = f"no ticker {written!r}; {hint}"
-    raise UnknownTickerError(msg)
+    raise NoSuchTickerError(msg)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor
 
-    from streaming.fill.past import Stretch
+    from streaming.fill.past import PastStretch
     from streaming.fill.tables import FilledTable
     from streaming.settings import Settings
 
@@ -69,7 +69,7 @@ def _drops_to_work_out(settings: Settings, tables: list[FilledTable], told: Call
     return drops
 
 
-def _take(cur: cursor, tables: list[FilledTable], stretch: Stretch) -> None:
+def _take(cur: cursor, tables: list[FilledTable], stretch: PastStretch) -> None:
     writer.alone_in_the_past(cur)
     lacking: Mapping[str, set[int]] = {table.name: table.lacks(cur).intersection(stretch.seqs) for table in tables}
     for table in tables:

@@ -42,7 +42,7 @@ class EndedDrop:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class PastStretch:
     """Some drops in a row, and what they did.
 
     corrections: with the columns of `corrections.SCHEMA`; dated: what they did on each date; is_last: whether these are
@@ -70,14 +70,14 @@ class Past:
         self._drops = drops
         self._refuse_gaps()
 
-    def stretches(self) -> Iterator[Stretch]:
+    def stretches(self) -> Iterator[PastStretch]:
         """Stretch by stretch, from the first drop to the last."""
         history = History(None, _Chunks(), chunk_cells=_CHUNK_CELLS)
         for drops in self._cut():
             first, last = drops[0].seq, drops[-1].seq
             rows = read_rows(self._lake, TICKS, where=(pc.field("seq") >= first) & (pc.field("seq") <= last))
             applied = history.apply(_packets(rows))
-            yield Stretch(
+            yield PastStretch(
                 [drop.seq for drop in drops],
                 applied.did,
                 applied.corrections.to_table(),

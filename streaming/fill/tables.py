@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor
 
-    from streaming.fill.past import Stretch
+    from streaming.fill.past import PastStretch
     from streaming.packets import Dated
 
 _COUNT = f"""
@@ -40,7 +40,7 @@ class FilledTable(Protocol):
     def lacks(self, cur: cursor) -> set[int]:
         """The drops that have ended and are not in it."""
 
-    def take(self, cur: cursor, stretch: Stretch, seqs: Collection[int]) -> None:
+    def take(self, cur: cursor, stretch: PastStretch, seqs: Collection[int]) -> None:
         """Writes what these drops of the stretch did."""
 
 
@@ -53,13 +53,13 @@ class FilledCounts:
         """Those that are older than the counts."""
         return _ended(cur, "cells_new IS NULL")
 
-    def take(self, cur: cursor, stretch: Stretch, seqs: Collection[int]) -> None:
+    def take(self, cur: cursor, stretch: PastStretch, seqs: Collection[int]) -> None:
         """Refuses a lake that tells of another past than the drops that are counted already."""
         self._compare(cur, stretch, seqs)
         rows = [{"seq": seq} | asdict(stretch.did.get(seq, Did())) for seq in sorted(seqs)]
         cur.execute(_COUNT, (json.dumps(rows),))
 
-    def _compare(self, cur: cursor, stretch: Stretch, seqs: Collection[int]) -> None:
+    def _compare(self, cur: cursor, stretch: PastStretch, seqs: Collection[int]) -> None:
         others = sorted(set(stretch.seqs) - set(seqs))
         cur.execute(
             f"SELECT seq, {', '.join(NAMES)} FROM stocketl.drops"  # noqa: S608 (constants)
@@ -86,7 +86,7 @@ class FilledCorrections:
         """Those that came before there was the table, or while it was off."""
         return _ended(cur, "corrections IS NULL")
 
-    def take(self, cur: cursor, stretch: Stretch, seqs: Collection[int]) -> None:
+    def take(self, cur: cursor, stretch: PastStretch, seqs: Collection[int]) -> None:
         """A row is as old as the end of its drop."""
         corrections.fill(cur, stretch.corrections, seqs)
 
@@ -106,7 +106,7 @@ class FilledDates:
         """All, if any date is not counted."""
         return _ended(cur, "EXISTS (SELECT FROM stocketl.date_facts WHERE NOT counted)")
 
-    def take(self, cur: cursor, stretch: Stretch, seqs: Collection[int]) -> None:
+    def take(self, cur: cursor, stretch: PastStretch, seqs: Collection[int]) -> None:
         """A date to which a job has added a later drop in the meantime is left to the next fill."""
         if seqs:
             self._dated[stretch.seqs[0]] = stretch.dated

@@ -13,14 +13,14 @@ DEFAULT = "127.0.0.1:8017"
 
 
 @dataclass(frozen=True)
-class Address:
+class PageAddress:
     """A host name or an IP address, and a port (0: any free one)."""
 
     host: str
     port: int
 
     @classmethod
-    def read(cls, text: str) -> Address:
+    def read(cls, text: str) -> PageAddress:
         """`HOST:PORT`, `[::1]:PORT`, or a port alone, which stands for 127.0.0.1. Raises SettingsError."""
         found = re.fullmatch(r"(?:(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]+)):)?(\d{1,5})", text.strip(), re.ASCII)
         if found is None or int(found[3]) > 65_535:

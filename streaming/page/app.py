@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor
     from starlette.requests import Request
 
-    from streaming.page.address import Address
+    from streaming.page.address import PageAddress
     from streaming.page.desk import Desk
     from streaming.screen import Facts
 
 STATIC = Path(__file__).parent / "static"
 
 
-def app(desk: Desk, address: Address, token: str | None, shown_uri: str) -> Starlette:
+def app(desk: Desk, address: PageAddress, token: str | None, shown_uri: str) -> Starlette:
     """The whole application. shown_uri: the database as it may be shown, without a password."""
     panels = Panels(desk, shown_uri)
     routes = [

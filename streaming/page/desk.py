@@ -9,11 +9,11 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from streaming.page.feed import Feed, Listener
-from streaming.page.panels.completeness import Completeness
+from streaming.page.panels.completeness import CountedDates
 from streaming.page.panels.drops import dates_of_batches, drops_of_batches
 from streaming.page.panels.strip import Ledger, strip
 from streaming.page.reader import AwayError
-from streaming.page.watch import Home, Watch
+from streaming.page.watch import Home, HomeWatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Hashable
@@ -43,14 +43,14 @@ class Desk:
         self._settings = settings
         self._reader = reader
         self.feed = Feed()
-        self.completeness = Completeness()
+        self.completeness = CountedDates()
         self._ledger = Ledger(settings)
         self._ledger_facts: Facts | None = None
         self._refreshing = threading.Lock()
         self._said: str | None = "not connected yet"
         self._version = 0
         self._answers: dict[Hashable, tuple[int, asyncio.Future[str]]] = {}
-        self._watch = Watch(Home(settings), self._home_changed, lambda: self.feed.watched, self._must_ask)
+        self._watch = HomeWatch(Home(settings), self._home_changed, lambda: self.feed.watched, self._must_ask)
         self._listener = Listener(reader, self._heard, self._away)
 
     def begin(self) -> None:

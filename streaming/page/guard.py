@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from streaming.page.address import Address
+    from streaming.page.address import PageAddress
 
 COOKIE = "stocketl"
 
@@ -36,7 +36,7 @@ _HEADERS = {
 class Guard:
     """Refuses strangers, then hands on to the app. token: None if none is asked for."""
 
-    def __init__(self, app: ASGIApp, address: Address, token: str | None) -> None:
+    def __init__(self, app: ASGIApp, address: PageAddress, token: str | None) -> None:
         self._app = app
         self._address = address
         self._token = token

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from streaming.errors import SettingsError
 from streaming.home.database import database, refuse_missing_database
 from streaming.masking import masked
-from streaming.page.address import Address
+from streaming.page.address import PageAddress
 
 if TYPE_CHECKING:
     from streaming.settings import Settings
@@ -28,7 +28,7 @@ def serve(settings: Settings, listen: str) -> None:
     Raises SettingsError if the address cannot be used or the extra is not installed, DatabaseError if there is no
     database yet.
     """
-    address = Address.read(listen)
+    address = PageAddress.read(listen)
     try:
         import uvicorn  # noqa: PLC0415 (an extra, as the next)
 
@@ -66,7 +66,7 @@ def _end(number: int, _: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _bound(address: Address) -> socket.socket:
+def _bound(address: PageAddress) -> socket.socket:
     """Raises SettingsError."""
     try:
         family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]

@@ -71,7 +71,7 @@ class Home:
         }
 
 
-class Watch(threading.Thread):
+class HomeWatch(threading.Thread):
     """Calls `changed` when a look at the home differs from the one before. needed: whether any page is open.
 
     must_ask: whether the database must be asked now and then, since the home does not show its job.

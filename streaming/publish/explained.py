@@ -16,7 +16,7 @@ from streaming.settings import DATES, SUSPECTS
 from streaming.suspects import filling as suspect_filling
 from streaming.suspects.kept import keep as keep_suspects
 from streaming.suspects.moves import SuspectLimits
-from streaming.suspects.watch import Watch
+from streaming.suspects.watch import SuspectWatch
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -39,7 +39,7 @@ class Explained:
         self._parts = settings.explain
         self._limits = SuspectLimits(settings.suspect_factor, settings.suspect_spike, settings.suspect_stale)
         self._dates = DateFacts()
-        self._watch = Watch(self._limits)
+        self._watch = SuspectWatch(self._limits)
 
     def prepare(self, cur: cursor, epoch: int) -> None:
         """At the start of a job: fills what was off before or had other limits, and empties what is off now."""

@@ -68,7 +68,7 @@ class Examined:
                 )
 
 
-class Watch:
+class SuspectWatch:
     """Follows the batches of one job, each in its transaction, after the wide tables were written."""
 
     def __init__(self, limits: SuspectLimits) -> None:

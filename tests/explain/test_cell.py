@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from streaming.explain.cell import Explained
+    from streaming.explain.cell import ExplainedCell
     from streaming.settings import Settings
 
 Value = tuple[int, int, float, int | None]  # drop, line, price, volume
@@ -77,7 +77,7 @@ def rejected(drops: dict[int, str], day: dt.date, ticker: str) -> list[tuple[int
     ]
 
 
-def plain(found: Explained) -> tuple[list[Value], list[Value]]:
+def plain(found: ExplainedCell) -> tuple[list[Value], list[Value]]:
     both = []
     for values in (found.given, found.given_before):
         volumes = [None if value.volume == UNKNOWN_VOLUME else value.volume for value in values]

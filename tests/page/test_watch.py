@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from conditions import until
 
 from streaming.home.sign import sign_of_life
-from streaming.page.watch import Home, Watch
+from streaming.page.watch import Home, HomeWatch
 from streaming.settings import load
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def test_the_input_is_listed_now_and_then_and_after_a_batch(tmp_path: Path) -> N
 def test_what_has_changed_is_told_only_while_somebody_looks(tmp_path: Path) -> None:
     """A new file is told once; without an open page nothing is looked at."""
     settings, told, needed = at(tmp_path), [], [False]
-    watch = Watch(Home(settings), lambda: told.append(1), lambda: needed[0], lambda: False)
+    watch = HomeWatch(Home(settings), lambda: told.append(1), lambda: needed[0], lambda: False)
     watch.start()
     try:
         dropped(settings, "a.csv")

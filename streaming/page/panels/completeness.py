@@ -33,7 +33,7 @@ _KEPT = """
 Day = dt.date
 
 
-class Completeness:
+class CountedDates:
     """The dates, counted once and kept; `touched` says which of them must be counted again. For threads."""
 
     def __init__(self) -> None:

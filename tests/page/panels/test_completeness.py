@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg2
 from loaded_home import LoadedHome
 
-from streaming.page.panels.completeness import Completeness, missing
+from streaming.page.panels.completeness import CountedDates, missing
 from streaming.settings import load
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def test_what_the_job_keeps_is_shown_as_it_is(database: str) -> None:
     """Its dates, and its missing tickers."""
     with contextlib.closing(psycopg2.connect(database)) as connection, connection.cursor() as cur:
         cur.execute(KEPT)
-        told = Completeness().dates(cur)
+        told = CountedDates().dates(cur)
         assert told["kept"]
         assert [(one["date"], one["expected"], one["restated_cells"]) for one in told["dates"]] == [(DAY, 3, 4)]
         assert missing(cur, DAY) == {"date": DAY, "count": 1, "tickers": ["MSFT"]}
@@ -42,7 +42,7 @@ def test_without_it_dates_are_counted_and_after_a_batch_only_those_it_touched(da
     """A date that was not touched keeps its count, right or wrong; a touched one is counted again."""
     home = LoadedHome(load(environment=False, home=str(tmp_path / "home"), database=database))
     home.load("a.csv", HEADER + "2024-03-04,A,1,1\n2024-03-04,B,1,1\n2024-03-05,A,1,1\n")
-    counted = Completeness()
+    counted = CountedDates()
     with contextlib.closing(psycopg2.connect(database)) as connection, connection.cursor() as cur:
         cur.execute("DELETE FROM stocketl.explained" if _has_explained(cur) else "SELECT 1")
         shown = [(one["tickers"], one["missing"]) for one in counted.dates(cur)["dates"]]
