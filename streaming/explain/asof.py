@@ -14,7 +14,8 @@ from streaming.explain.arrival import NotInLakeError, wait_for_batch
 from streaming.explain.known import Known, as_known
 from streaming.explain.moment import Moment, find_moment
 from streaming.explain.open_drop import as_it_was
-from streaming.explain.tickers import find_ticker
+from streaming.frames.names import resolved
+from streaming.frames.tables import tickers as all_tickers
 from streaming.home.database import reading
 from streaming.lake.reading import read_rows
 from streaming.lake.rows import TICKS
@@ -51,14 +52,14 @@ class AsOf:
 def as_of(settings: Settings, when: str, wanted: Wanted, *, wait: float, tell: Callable[[str], None]) -> AsOf:
     """Reads the lake, once it has what was known then. wait: seconds; tell: gets a line if that takes a while.
 
-    Raises NoSuchMomentError, NotInLakeError, NoSuchTickerError, DatabaseError, StorageError, SettingsError.
+    Raises NoSuchMomentError, NotInLakeError, UnknownTickerError, DatabaseError, StorageError, SettingsError.
     """
     if settings.lake is None:
         msg = "there is no lake (--lake none), and only the lake keeps what was known before"
         raise SettingsError(msg)
     with reading(settings) as connected, connected.cursor() as cur:
         moment = find_moment(cur, when)
-        tickers = [find_ticker(cur, ticker) for ticker in wanted.tickers]
+        tickers = resolved(wanted.tickers, all_tickers(cur)) if wanted.tickers else []
     wait_for_batch(settings, moment.last_batch, wait, tell=tell)
     by_then = _by_then(moment)
     chosen = by_then

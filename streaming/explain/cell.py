@@ -12,7 +12,8 @@ from streaming.explain.given import GivenValue, rows_in_file, stands_for
 from streaming.explain.lake_cells import LakeCells, cells_in_lake, lacking, rejects_in_lake
 from streaming.explain.near import NearReject, is_near, texts_of
 from streaming.explain.now import CellNow, cell_now
-from streaming.explain.tickers import find_ticker
+from streaming.frames.names import resolved
+from streaming.frames.tables import tickers as all_tickers
 from streaming.home.database import reading
 from streaming.packets import UNKNOWN_VOLUME
 
@@ -54,11 +55,11 @@ class ExplainedCell:
 def explain(settings: Settings, day: int, written: str) -> ExplainedCell:
     """Asks the tables, the ledger, the lake if there is one, and the files of the drops. Changes nothing.
 
-    Raises NoSuchTickerError, DatabaseError, StorageError, SettingsError.
+    Raises UnknownTickerError, DatabaseError, StorageError, SettingsError.
     """
     with reading(settings) as connected:
         with connected.cursor() as cur:
-            ticker = find_ticker(cur, written)
+            (ticker,) = resolved([written], all_tickers(cur))
             now = cell_now(cur, ticker, day)
         first = now.before_date if now.before_date is not None else now.date
         covering = drops_covering(connected, settings, first, now.date)

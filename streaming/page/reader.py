@@ -15,6 +15,7 @@ import psycopg2
 from psycopg2 import errorcodes, sql
 
 from streaming.database.connect import RefusedLoginError, TimeLimits, begin, connect
+from streaming.database.listening import ROLE
 from streaming.errors import StockETLError
 from streaming.masking import first_line, masked
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ROLE = "stocketl_reader"
 _CONNECTIONS = 3
 _LIMITS = TimeLimits(lock_timeout=5, idle_in_transaction_session_timeout=30, statement_timeout=30)
 _NO_LEDGER = {errorcodes.UNDEFINED_TABLE, errorcodes.INVALID_SCHEMA_NAME}

@@ -64,8 +64,8 @@ def account(  # noqa: PLR0917 (what was, what came, what it did)
     tally = _Tally(given.seq)
     new = np.isnan(old.price[at])
     first = given.seq[given.starts][new]
-    restated = (met.given & changed).astype(np.int64) - (gave_before & had_changed)
-    dated = count_by_date(given, given.starts[new], (met.seq, key, restated))
+    more = (changed.astype(np.int64) - (gave_before & had_changed))[met.given]
+    dated = count_by_date(given, given.starts[new], (met.seq[met.given], key[met.given], more))
     did = tally.did(
         cells_new=tally.count(first),
         cells_changed=tally.count(met.seq[met.given & changed]) - tally.count(met.seq[gave_before & had_changed]),

@@ -64,10 +64,20 @@ def test_each_panel_shows_what_was_loaded(home: AskedHome) -> None:
     assert [(row["key"], row["fate"]) for row in shown(home, "Last drops")] == [
         ("3.csv", "failed"), ("2.csv", "success"), ("1.csv", "success")
     ]  # fmt: skip
-    assert [row["tickers"] for row in shown(home, "Completeness")] == [1, 2, 1]
+    assert [(row["tickers"], row["missing"]) for row in shown(home, "Completeness")] == [(1, 0), (2, 0), (1, 1)]
     assert [row["id"] for row in shown(home, "Movers")] == ["MSFT"]
     assert [(row["metric"], row["value"]) for row in shown(home, "Price of $ticker", "AAPL", "MSFT")] == [
         ("AAPL", 128.0), ("AAPL", 130.0), ("MSFT", 370.1), ("MSFT", 380.0)
+    ]  # fmt: skip
+
+
+def test_the_panel_of_suspects_names_a_slip(home: AskedHome) -> None:
+    """With the price beside it."""
+    prices = enumerate([10, 10.1, 1010, 10.2, 10.1], 2)
+    home.drop("date,id,price\n" + "".join(f"2024-01-0{day},AAPL,{price}\n" for day, price in prices))
+    (found,) = shown(home, "Suspects")
+    assert [found[name] for name in ("date", "ticker", "kind", "price", "beside")] == [
+        "2024-01-04", "AAPL", "unit-slip", 1010.0, 10.1
     ]  # fmt: skip
 
 

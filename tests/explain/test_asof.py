@@ -24,7 +24,7 @@ from streaming.explain import asof_screen
 from streaming.explain.arrival import NotInLakeError
 from streaming.explain.asof import AsOf, Wanted, as_of, facts_of
 from streaming.explain.moment import NoSuchMomentError
-from streaming.explain.tickers import NoSuchTickerError
+from streaming.frames.names import UnknownTickerError
 from streaming.settings import load
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def test_a_ticker_that_is_not_there_is_named_with_similar_ones(home: LoadedHome)
     """A ticker may be written in other letters if it alone fits."""
     home.load("first.csv", FIRST)
     assert at(home.settings, "seq 1", Wanted(["brk.b"])).known.ids == ["BRK.B"]
-    with pytest.raises(NoSuchTickerError, match=r"no ticker 'BRKB'; did you mean BRK.B\?"):
+    with pytest.raises(UnknownTickerError, match=r"no ticker 'BRKB'; the nearest are BRK\.B"):
         at(home.settings, "seq 1", Wanted(["BRKB"]))
 
 

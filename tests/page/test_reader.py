@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import psycopg2
 import pytest
 
+from streaming.database.listening import ROLE
 from streaming.database.login import Login
 from streaming.database.transactions import Transactions
 from streaming.ledger import writer
-from streaming.page.reader import ROLE, AwayError, Reader
+from streaming.page.reader import AwayError, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
