@@ -187,16 +187,19 @@ def test_an_older_python_is_refused(clone: Clone) -> None:
 
 COMES_WITH = {"botocore": "boto3", "s3transfer": "boto3", "py4j": "pyspark"}
 """What the job imports and another package brings along, at the version that it needs."""
+OF_READERS = {"polars"}
+"""What `streaming.client` imports for those who ask for such frames, and says so if it is not there."""
 
 
 def test_all_that_the_job_imports_is_in_the_plain_install() -> None:
-    """`make demo` needs no package of an extra but that of the page, which `make setup` installs."""
+    """`make demo` needs no package of an extra but those that `make setup` installs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["page"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["calendar"], *extras["page"]]
     asked = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in wanted}
     own = set(sys.stdlib_module_names) | {"streaming", "__future__"}
     sources = (path for folder in ("streaming", "stocks") for path in (ROOT / folder).rglob("*.py"))
-    imported = {name for path in sources for name in imports(ast.parse(path.read_text()))} - own
+    imported = {name for path in sources for name in imports(ast.parse(path.read_text()))} - own - OF_READERS
     distributions = packages_distributions()
     names = {name: COMES_WITH.get(name, distributions.get(name, [name])[0]).lower() for name in imported}
     assert {name: package for name, package in names.items() if package.replace("_", "-") not in asked} == {}

@@ -136,8 +136,8 @@ def give_password(data: pathlib.Path, uri: str) -> str:
             cur.execute("SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", (ROLE,))
             if cur.fetchall() == [(True,)]:
                 cur.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(ROLE)))
-            made = "ALTER ROLE {role} LOGIN PASSWORD {digest}; GRANT pg_read_all_data, pg_read_all_stats TO {role}"
-            cur.execute(sql.SQL(made).format(role=sql.Identifier(ROLE), digest=sql.Literal(digest)))
+            readable = "ALTER ROLE {role} LOGIN PASSWORD {digest}; GRANT pg_read_all_data, pg_read_all_stats TO {role}"
+            cur.execute(sql.SQL(readable).format(role=sql.Identifier(ROLE), digest=sql.Literal(digest)))
     except psycopg2.Error as error:
         msg = f"the role {ROLE} could not be made: {error}"
         raise DatabaseError(msg) from None
