@@ -196,7 +196,7 @@ def test_all_that_the_job_imports_is_in_the_plain_install() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras["calendar"], *extras["page"]]
-    asked = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in wanted}
+    asked = {re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-") for requirement in wanted}
     own = set(sys.stdlib_module_names) | {"streaming", "__future__"}
     sources = (path for folder in ("streaming", "stocks") for path in (ROOT / folder).rglob("*.py"))
     imported = {name for path in sources for name in imports(ast.parse(path.read_text()))} - own - OF_READERS
