@@ -76,12 +76,12 @@ class Values(NamedTuple):
 
     def given_differs(self, other: Values) -> Bool:
         """Whether price or volume is another one, to the bit."""
-        differs: Bool = (_bits(self.price) != _bits(other.price)) | (self.volume != other.volume)
+        differs: Bool = (bits(self.price) != bits(other.price)) | (self.volume != other.volume)
         return differs
 
     def return_differs(self, other: Values) -> Bool:
         """Whether the return is another one, to the bit."""
-        differs: Bool = _bits(self.returns) != _bits(other.returns)
+        differs: Bool = bits(self.returns) != bits(other.returns)
         return differs
 
 
@@ -131,5 +131,6 @@ def _nullable(values: Float64 | Int64) -> pa.Array:
     return pa.array(values, mask=missing)
 
 
-def _bits(column: Float64) -> Int64:
+def bits(column: Float64) -> Int64:
+    """The bits of each number, so that a NaN is equal to itself."""
     return column.view(np.int64)

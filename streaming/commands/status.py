@@ -173,14 +173,18 @@ def _ledger(connected: connection) -> Facts:
 
 def _cells(connected: connection) -> Facts | None:
     """What all drops did, and of how many that is not known; None in a ledger that is older than these counts."""
-    if _rows(connected, "SELECT to_regclass('stocketl.corrections') IS NULL AS missing")[0]["missing"]:
+    if _lacks(connected, "stocketl.corrections"):
         return None
     return _rows(connected, _CELLS)[0]
 
 
+def _lacks(connected: connection, table: str) -> bool:
+    return bool(_rows(connected, f"SELECT to_regclass('{table}') IS NULL AS missing")[0]["missing"])
+
+
 def newest_audit(connected: connection) -> Facts | None:
     """The newest audit; None before the first, and in a ledger that is older than audits."""
-    if _rows(connected, "SELECT to_regclass('stocketl.audits') IS NULL AS missing")[0]["missing"]:
+    if _lacks(connected, "stocketl.audits"):
         return None
     query = "SELECT audited_at, cells, problem FROM stocketl.audits ORDER BY audited_at DESC LIMIT 1"
     return next(iter(_rows(connected, query)), None)

@@ -88,10 +88,12 @@ class Past:
     def _cut(self) -> Iterator[list[EndedDrop]]:
         """Drops that are worked out together, so that a stretch fits into memory."""
         some: list[EndedDrop] = []
+        rows = 0
         for drop in self._drops:
-            if some and sum(one.rows for one in some) + drop.rows > _ROWS_AT_ONCE:
+            rows += drop.rows
+            if some and rows > _ROWS_AT_ONCE:
                 yield some
-                some = []
+                some, rows = [], drop.rows
             some.append(drop)
         if some:
             yield some

@@ -84,8 +84,7 @@ class Earlier:
 
     def holds(self, key: Int64) -> npt.NDArray[np.bool_]:
         """Whether each key is among them."""
-        found: npt.NDArray[np.bool_] = np.append(self.key, -1)[np.searchsorted(self.key, key)] == key
-        return found
+        return holds(self.key, key)
 
     def instead_of(self, values: Values, places: Int64, key: Int64) -> Values:
         """The values, but for those of these places whose key is among them. key: of all values."""
@@ -114,6 +113,12 @@ class Earlier:
             np.concatenate([old.returns, values.returns]),
         )
         return Earlier(keys[order], joined.take(order))
+
+
+def holds(ascending: Int64, numbers: Int64) -> npt.NDArray[np.bool_]:
+    """Whether each number is among the ascending ones; none is below zero."""
+    found: npt.NDArray[np.bool_] = np.append(ascending, -1)[np.searchsorted(ascending, numbers)] == numbers
+    return found
 
 
 def cell_key(code: Int32, date: Int32) -> Int64:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streaming.corrections import Corrections, Did, Values
+from streaming.corrections import Corrections, Did, Values, bits
 from streaming.distinct import distinct
 from streaming.fingerprint import NOTHING, Fingerprint, of_cells
 from streaming.packets import (
@@ -142,7 +142,7 @@ class History:
 
     def _changes(self, key: Int64, was: Values, stands: Values) -> tuple[Changes, Bool]:
         """The cells that differ; and for each cell, whether its price or volume does."""
-        changed = np.where(_bits(was.price) != _bits(stands.price), PRICE_CHANGED, 0)
+        changed = np.where(bits(was.price) != bits(stands.price), PRICE_CHANGED, 0)
         changed |= np.where(was.return_differs(stands), RETURN_CHANGED, 0)
         changed |= np.where(was.volume != stands.volume, VOLUME_CHANGED, 0)
         some = np.flatnonzero(changed)
@@ -201,7 +201,3 @@ def _mark(mark: Int8, old: Cells, given: Given, at: Int64, open_seq: int | None)
     mark[at[given.cell[opened]]] |= gave.astype(np.uint8)
     brought = np.isnan(old.price[at]) & (given.seq[given.starts] == open_seq)
     mark[at[brought]] |= MARK_NEW
-
-
-def _bits(column: Float64) -> Int64:
-    return column.view(np.int64)

@@ -17,7 +17,7 @@ import numpy as np
 from streaming.corrections import Values
 from streaming.distinct import distinct
 from streaming.packets import UNKNOWN_VOLUME
-from streaming.returns.chunks import key_code
+from streaming.returns.chunks import holds, key_code
 
 if TYPE_CHECKING:
     from streaming.packets import Float64, Int64
@@ -96,7 +96,7 @@ class _Moments:
         moved = np.flatnonzero(before.view(np.int64) != self._price.view(np.int64))
         following, cause = self._following(self._place[moved], self._moment[moved])
         moment = self._moment[moved[cause]]
-        alone = ~_holds(self._ticks, following * self._count + moment)
+        alone = ~holds(self._ticks, following * self._count + moment)
         given = np.flatnonzero(existed)
         return (
             np.concatenate([self._place[given], following[alone]]),
@@ -141,11 +141,6 @@ def _known_so_far(given: Given, before: Int64) -> Int64:
     known = np.where(given.volume == UNKNOWN_VOLUME, -1, np.arange(len(given.volume)))
     last = np.maximum.accumulate(known)
     return np.where(last >= given.starts[given.cell], given.volume[last], before)
-
-
-def _holds(ascending: Int64, numbers: Int64) -> Bool:
-    found: Bool = np.append(ascending, -1)[np.searchsorted(ascending, numbers)] == numbers
-    return found
 
 
 def _next_at_most(value: Int64, place: Int64, limit: Int64) -> Int64:

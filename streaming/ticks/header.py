@@ -40,8 +40,9 @@ _OTHER_FORMATS = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"7z\xbc\xaf": "a 7z archive",
 }
-# Blank lines, as `by_line` knows them, and blanks before the first name.
-_BEGINNING = re.compile(rb"(?:[ \t\n]|\r\n|\xc2\xa0|\xef\xbb\xbf)*+")
+# Blank lines, as `by_line` knows them, and blanks before the first name. A tab there may part a column without a name.
+_BLANKS = rb"(?:[ \t]|\xc2\xa0|\xef\xbb\xbf)*+"
+_BEGINNING = re.compile(rb"(?:%b\r?\n)*+(?:%b\r?\Z|(?: |\xc2\xa0|\xef\xbb\xbf)*+)" % (_BLANKS, _BLANKS))
 
 
 # `<TICKER>,<PER>,<DATE>` and the like: names, and no tags

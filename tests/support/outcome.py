@@ -93,8 +93,8 @@ def folders(home: Path, *names: str) -> dict[str, bytes]:
     A running job may move one while this looks: that one is not among them, or at both places.
     """
     found: dict[str, bytes] = {}
-    for path in (path for name in names or _FOLDERS for path in (home / name).rglob("*")):
-        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+    for path in (path for name in names or _FOLDERS for path in (home / name).rglob("*") if path.is_file()):
+        with contextlib.suppress(FileNotFoundError):
             found[path.relative_to(home).as_posix()] = path.read_bytes()
     return found
 

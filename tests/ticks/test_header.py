@@ -15,6 +15,15 @@ ROW = b"2020-01-01,A,1,1\n"
 TICKS = Ticks.empty()
 
 
+@pytest.mark.parametrize("sign", ["\t", ",", ";", "|"])
+def test_a_first_column_without_a_name_stays_a_column(sign: str) -> None:
+    """Many programs write the number of the row there, also with blank lines and a byte order mark before it."""
+    lines = [sign.join(fields) for fields in (["", "date", "symbol", "close"], ["0", "2020-03-04", "A", "2.5"])]
+    for before in ("", "\ufeff", "\n \t\n", "\ufeff\r\n"):
+        parsed = read((before + "\n".join(lines)).encode())
+        assert (parsed.failure, parsed.ticks.ids, parsed.ticks.price.tolist()) == (None, ["A"], [2.5])
+
+
 def read(data: bytes, key: str = "a.csv") -> Parsed:
     return parse(data, key, How(text_ids=False, unpacked_limit=1 << 20))
 
