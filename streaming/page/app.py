@@ -22,12 +22,11 @@ from streaming.page.panels.chart import MOST_TICKERS, first_ticker, matches, ser
 from streaming.page.panels.completeness import missing
 from streaming.page.panels.drops import drops, receipt
 from streaming.page.panels.movers import movers
-from streaming.page.panels.point import explained
 from streaming.page.panels.suspects import suspects
 from streaming.page.reader import AwayError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Hashable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
     from types import FrameType
 
     from psycopg2.extensions import cursor
@@ -120,7 +119,7 @@ class Panels:
     async def point(self, request: Request) -> Response:
         """Where one value comes from."""
         day, ticker = _needed_day(request), _text(request, "id")
-        return await self._answer(("point", day, ticker), lambda cur: explained(cur, day, ticker))
+        return await self._told(self._desk.explained(day, ticker))
 
     async def movers(self, request: Request) -> Response:
         """Of a day, or of the newest one."""
@@ -159,8 +158,12 @@ class Panels:
         return _json(text_of(ways_in(self._shown_uri)))
 
     async def _answer(self, key: Hashable, work: Callable[[cursor], Facts | list[Facts] | None]) -> Response:
+        return await self._told(self._desk.answer(key, work))
+
+    @staticmethod
+    async def _told(answer: Awaitable[str]) -> Response:
         try:
-            told = await self._desk.answer(key, work)
+            told = await answer
         except AwayError as error:
             return PlainTextResponse(str(error), 503)
         return _json(told, 404 if told == "null" else 200)

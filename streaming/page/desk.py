@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from streaming.page.feed import Feed, Listener
 from streaming.page.panels.completeness import CountedDates
 from streaming.page.panels.drops import dates_of_batches, drops_of_batches
+from streaming.page.panels.point import explained
 from streaming.page.panels.strip import Ledger, strip
 from streaming.page.reader import AwayError
 from streaming.page.watch import Home, HomeWatch
@@ -73,11 +74,18 @@ class Desk:
 
     async def answer(self, key: Hashable, work: Callable[[cursor], Facts | list[Facts] | None]) -> str:
         """The JSON of what `work` reads. Until the next batch the same key has the same answer. Raises AwayError."""
+        return await self._once(key, lambda: self._reader.run(work))
+
+    async def explained(self, day: dt.date, ticker: str) -> str:
+        """The JSON of where a value comes from. Raises AwayError."""
+        return await self._once(("explained", day, ticker), lambda: explained(self._settings, day, ticker))
+
+    async def _once(self, key: Hashable, ask: Callable[[], object]) -> str:
         known = self._answers.get(key)
         if known is None or known[0] != self._version:
             while len(self._answers) >= _ANSWERS:
                 del self._answers[next(iter(self._answers))]
-            task = asyncio.ensure_future(asyncio.to_thread(self._read, work))
+            task = asyncio.ensure_future(asyncio.to_thread(lambda: text_of(ask())))
             known = (self._version, task)
             self._answers[key] = known
         try:
@@ -86,9 +94,6 @@ class Desk:
             if self._answers.get(key) is known:
                 del self._answers[key]
             raise
-
-    def _read(self, work: Callable[[cursor], object]) -> str:
-        return text_of(self._reader.run(work))
 
     def _heard(self, batch_ids: list[int]) -> None:
         """A batch can be seen in the tables."""

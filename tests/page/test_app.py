@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -110,20 +111,37 @@ def test_a_drop_opens_its_receipt_with_the_rejected_lines(page: PageServer, cur:
     assert {name: told[name] for name in ("rejects", "reasons", "rows_read", "rows_rejected")} == {
         name: body[name] for name in ("rejects", "reasons", "rows_read", "rows_rejected")
     }
+    assert [told[f"cells_{name}"] for name in ("new", "changed", "same")] == [2, 0, 0]
     assert page.ask("receipt", seq=4)["advice"]
     assert page.get("/api/receipt", seq=99)[0] == 404
 
 
 def test_a_point_of_the_chart_is_explained(page: PageServer, cur: Any) -> None:
-    """Its values, the price before, the drops with its date."""
+    """Its values, the price before, and for both what each drop gave, with the line of its file."""
     told = page.ask("point", id="AAPL", date="2024-03-06")
     ((price, back, volume),) = found(
         cur, "SELECT price, return, volume FROM stocketl.series('AAPL') WHERE date = '2024-03-06'"
     )
     assert (told["price"], told["return"], told["volume"]) == (price, back, volume)
     assert (told["previous_date"], told["previous_price"]) == ("2024-03-05", 200.0)
-    assert [drop["key"] for drop in told["drops"]] == ["a.csv"]
+    assert [(one["key"], one["line"], one["price"]) for one in told["given"]] == [("a.csv", 8, 106.0)]
+    assert [(one["key"], one["line"], one["price"]) for one in told["given_previous"]] == [
+        ("a.csv", 5, 105.0),
+        ("late/corrected.csv", 2, 200.0),
+    ]
     assert page.get("/api/point", id="NONE", date="2024-03-06")[0] == 404
+
+
+def test_a_value_that_cannot_be_explained_says_so(page: PageServer, loaded: LoadedHome) -> None:
+    """If the file of a drop is gone, the rest is told."""
+    file = Path(loaded.settings.success) / "late/corrected.csv"
+    hidden = file.rename(file.with_suffix(".hidden"))
+    try:
+        told = page.ask("point", id="MSFT", date="2024-03-06")
+    finally:
+        hidden.rename(file)
+    assert [one["key"] for one in told["given"]] == ["a.csv"]
+    assert "its file is gone" in told["gone"]["3"]
 
 
 def test_the_strip_counts_what_the_ledger_counts(page: PageServer, cur: Any) -> None:

@@ -74,7 +74,7 @@ def test_each_panel_shows_something(look: Page) -> None:
     expect(look.locator("#movers tbody tr").first).to_be_visible()
     expect(look.locator("#calendar button.day").first).to_be_visible()
     expect(look.locator("#legend")).to_contain_text("AAPL")
-    expect(look.locator("#suspects")).to_be_hidden()
+    expect(look.locator("#suspects")).to_contain_text("Nothing is worth a look.")
 
 
 def test_a_drop_changes_chart_drops_and_strip_without_a_reload(look: Page, loaded: LoadedHome) -> None:
@@ -102,6 +102,7 @@ def test_a_ticker_is_added_by_keyboard_and_a_point_is_explained(look: Page) -> N
     look.keyboard.press("ArrowLeft")
     look.keyboard.press("Enter")
     expect(look.locator("#dialog-title")).to_have_text(re.compile(r"^(AAPL|BRK\.B) on 2024-03-\d\d$"))
+    expect(look.locator("#dialog-body table").first).to_contain_text(".csv")
     look.keyboard.press("Escape")
     expect(look.locator("#dialog")).to_be_hidden()
     for view in ("Return", "Indexed"):
@@ -120,6 +121,18 @@ def test_a_date_opens_what_is_missing_and_a_drop_its_receipt(look: Page) -> None
     expect(look.locator("#drops tbody tr")).to_have_text([re.compile("onerror")])
     look.locator("#drops tbody tr").press("Enter")
     expect(look.locator("#dialog td.code")).to_have_text(["nope,<b>x</b>,1,1"])
+
+
+def test_a_suspect_opens_its_chart_and_its_explanation(look: Page, loaded: LoadedHome) -> None:
+    """A price that is ten times the one before it appears by itself; its ticker is added and its value explained."""
+    loaded.load("slip.csv", HEADER + "2024-03-13,BRK.B,1090,7\n")
+    slip = look.locator("#suspects tbody tr").filter(has_text="unit-slip")
+    expect(slip).to_contain_text("BRK.B")
+    slip.press("Enter")
+    expect(look.locator("#dialog-title")).to_have_text("BRK.B on 2024-03-13")
+    expect(look.locator("#dialog-body table").first).to_contain_text("slip.csv")
+    look.keyboard.press("Escape")
+    expect(look.locator("#legend")).to_contain_text("BRK.B")
 
 
 def test_names_that_are_markup_do_nothing(look: Page) -> None:

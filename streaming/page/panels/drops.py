@@ -23,6 +23,7 @@ _COLUMNS = f"""
     d.first_date, d.last_date, d.loaded_at AS ended_at,
     GREATEST(extract(epoch FROM d.loaded_at - d.last_modified), 0)::float8 AS seconds
 """
+_DID = ("cells_new", "cells_changed", "cells_same", "returns_rewritten", "tickers_new")
 _NEWEST = "(SELECT checkpoint_id FROM stocketl.drops ORDER BY seq DESC LIMIT 1)"
 _FROM_BODY = ("ignored", "reasons", "rejects", "unreadable_volumes", "first_conflicts")
 
@@ -72,7 +73,7 @@ def receipt(cur: cursor, seq: int) -> Facts | None:
     found = _rows(
         cur,
         f"""
-        SELECT {_COLUMNS}, d.last_modified, d.batch_id, r.body, r.written_at, r.moved_to, r.moved_at
+        SELECT {_COLUMNS}, {", ".join(_DID)}, d.last_modified, d.batch_id, r.body, r.written_at, r.moved_to, r.moved_at
           FROM stocketl.drops d LEFT JOIN stocketl.receipts r USING (seq) WHERE d.seq = %(seq)s
         """,  # noqa: S608 (constants)
         {"seq": seq},

@@ -1,75 +1,57 @@
-"""A click on the chart: where the value of a date and ticker comes from, by the ledger."""
+"""A click on the chart: where the value of a date and ticker comes from, as `stocketl explain --json` tells it.
+
+Each question has a process of its own: the files of the drops may be large, and what was read of them goes with it.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+import shlex
+import threading
+from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-from psycopg2 import sql
-from psycopg2.extras import RealDictCursor
-
-from streaming.ledger.fates import FATE
-from streaming.ledger.tickers import placed
-from streaming.page.panels.tables import has, wide_schema, wide_table
+from streaming.errors import StockETLError
+from streaming.page.reader import AwayError
 
 if TYPE_CHECKING:
-    import datetime as dt
-
-    from psycopg2.extensions import cursor
+    from multiprocessing.connection import Connection
 
     from streaming.screen import Facts
+    from streaming.settings import Settings
 
-_MOST_DROPS = 20
-_DROPS = f"""
-    SELECT d.seq, d.key, {FATE}, d.loaded_at AS ended_at, d.rows_loaded, d.first_date, d.last_date
-      FROM stocketl.drops d
-     WHERE d.rows_loaded > 0 AND %(day)s BETWEEN d.first_date AND d.last_date ORDER BY d.seq DESC LIMIT %(most)s
-"""  # noqa: S608 (constants)
-_CORRECTIONS = """
-    SELECT c.seq, d.key, c.price_before, c.price_after, c.volume_before, c.volume_after,
-           c.return_before, c.return_after, c.at
-      FROM stocketl.corrections c LEFT JOIN stocketl.drops d USING (seq)
-     WHERE c.id = %(ticker)s AND c.date = %(day)s ORDER BY c.seq DESC LIMIT %(most)s
-"""
+_LONGEST = 60.0
+_one_at_a_time = threading.Lock()
 
 
-def explained(cur: cursor, day: dt.date, ticker: str) -> Facts | None:
-    """The cell, the price before it, what corrected it, and the drops that may have given it; None: no such ticker."""
-    places = placed(cur, [ticker])
-    if ticker not in places:
-        return None
-    values = {"day": day, "ticker": ticker, "most": _MOST_DROPS}
-    changed = _rows(cur, _CORRECTIONS, values) if has(cur, "stocketl.corrections") else None
-    return {
-        "date": day,
-        "id": ticker,
-        **_cell(cur, places[ticker], day),
-        "corrections": changed,
-        "drops": _rows(cur, _DROPS, values),
-    }
+def explained(settings: Settings, day: dt.date, ticker: str) -> Facts | None:
+    """Both prices, the return, what drops gave for each and in which line; None: no such ticker. Raises AwayError."""
+    context = get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    with _one_at_a_time, here:
+        process = context.Process(target=_explain, args=(there, settings, day, ticker), daemon=True)
+        process.start()
+        there.close()
+        try:
+            told: Facts | str | None = here.recv() if here.poll(_LONGEST) else f"it takes longer than {_LONGEST:.0f} s"
+        except EOFError:
+            told = "it ended without an answer"
+        finally:
+            process.kill()
+            process.join()
+    if isinstance(told, str):
+        msg = f"this value could not be explained: {told}. In a terminal: stocketl explain {day} {shlex.quote(ticker)}"
+        raise AwayError(msg)
+    return told
 
 
-def _cell(cur: cursor, place: tuple[str, int], day: dt.date) -> Facts:
-    column, table_no = sql.Identifier(place[0]), place[1]
-    schema = wide_schema(cur)
-    prices, returns, volume = (wide_table(schema, kind, table_no) for kind in ("prices", "returns", "volume"))
-    query = sql.SQL(
-        "SELECT p.{c}, r.{c}, v.{c} FROM {p} p JOIN {r} r USING (date) JOIN {v} v USING (date) WHERE p.date = %s"
-    ).format(c=column, p=prices, r=returns, v=volume)
-    cur.execute(query, (day,))
-    price, back, traded = next(iter(cur.fetchall()), (None, None, None))
-    before_it = sql.SQL("SELECT date, {c} FROM {p} WHERE date < %s AND {c} IS NOT NULL ORDER BY date DESC LIMIT 1")
-    cur.execute(before_it.format(c=column, p=prices), (day,))
-    before, price_before = next(iter(cur.fetchall()), (None, None))
-    return {
-        "price": price,
-        "return": back,
-        "volume": traded,
-        "previous_date": before,
-        "previous_price": price_before,
-    }
+def _explain(answer: Connection, settings: Settings, day: dt.date, ticker: str) -> None:
+    from streaming.explain.cell import explain, facts_of  # noqa: PLC0415 (only here: it brings pyarrow)
+    from streaming.frames.names import UnknownTickerError  # noqa: PLC0415
 
-
-def _rows(cur: cursor, query: str, values: dict[str, object]) -> list[Facts]:
-    with cur.connection.cursor(cursor_factory=RealDictCursor) as named:
-        named.execute(query, values)
-        return [dict(row) for row in named.fetchall()]
+    try:
+        answer.send(facts_of(explain(settings, (day - dt.date(1970, 1, 1)).days, ticker)))
+    except UnknownTickerError:
+        answer.send(None)
+    except StockETLError as error:
+        answer.send(str(error))

@@ -3,8 +3,11 @@
 export class Asker {
   #under = null;
 
-  /** The answer; null if a newer question has taken its place, or if the server cannot answer now. */
-  async ask(path, values = {}) {
+  /**
+   * The answer; null if a newer question has taken its place, or if the server cannot answer now. failed: is then given
+   * what the server says.
+   */
+  async ask(path, values = {}, failed = () => {}) {
     this.#under?.abort();
     const control = new AbortController();
     this.#under = control;
@@ -16,7 +19,9 @@ export class Asker {
     }
     try {
       const answer = await fetch(`/api/${path}?${query}`, { signal: control.signal });
-      return answer.ok ? await answer.json() : null;
+      if (answer.ok) return await answer.json();
+      failed(await answer.text());
+      return null;
     } catch {
       return null;
     } finally {

@@ -128,33 +128,41 @@ function legend(at) {
 }
 
 async function explain(ticker, day) {
-  const told = await new Asker().ask("point", { id: ticker, date: dayOf(day) });
+  const title = `${ticker} on ${dayOf(day)}`;
+  show(title, el("p", { class: "note" }, "Looking into the files of the drops …"));
+  const told = await new Asker().ask("point", { id: ticker, date: dayOf(day) }, (why) => show(title, el("p", {}, why)));
   if (!told) return;
-  const changes = told.corrections ?? [];
+  const before = told.previous_date;
   show(
-    `${told.id} on ${told.date}`,
+    title,
     facts([
       ["price", price(told.price)],
       ["return", percent(told.return, 4)],
       ["volume", count(told.volume)],
-      ["price before", told.previous_date ? `${price(told.previous_price)} on ${told.previous_date}` : none],
+      ["price before", before ? `${price(told.previous_price)} on ${before}` : none],
     ]),
-    changes.length > 0 && el("h3", {}, "Corrected by"),
-    changes.length > 0 &&
+    told.notes.map((note) => el("p", { class: "note" }, note)),
+    el("h3", {}, "What drops gave for it; the last one counts"),
+    given(told.given),
+    before && el("h3", {}, `The same for ${before}`),
+    before && given(told.given_previous),
+    Object.entries(told.gone).map(([drop, why]) => el("p", { class: "note" }, `Of drop ${drop} the lines are not known: ${why}.`)),
+    told.rejects.length > 0 && el("h3", {}, "Rejected rows that may have been meant for it"),
+    told.rejects.length > 0 &&
       table(
-        [["drop", "number"], ["file", "file"], ["before", "number"], ["after", "number"], ["at", "moment"]],
-        changes.map((one) => [count(one.seq), one.key, price(one.price_before), price(one.price_after), moment(one.at)]),
-        (at) => receipt(changes[at].seq),
+        [["drop", "number"], ["line", "number"], ["row", "file"], ["reason", ""]],
+        told.rejects.map((one) => [count(one.drop), count(one.line), one.text, one.reason]),
+        (at) => receipt(told.rejects[at].drop),
       ),
-    el("h3", {}, "Drops with this date, newest first"),
-    table(
-      [["drop", "number"], ["file", "file"], ["rows", "number"], ["at", "moment"]],
-      told.drops.map((drop) => [count(drop.seq), drop.key, count(drop.rows_loaded), moment(drop.ended_at)]),
-      (at) => receipt(told.drops[at].seq),
-    ),
-    el("p", { class: "note" }, "In a terminal: ", el("code", {}, `stocketl receipts`), " lists the lines that were rejected."),
   );
 }
+
+const given = (values) =>
+  table(
+    [["drop", "number"], ["file", "file"], ["line", "number"], ["price", "number"], ["volume", "number"], ["loaded", "moment"]],
+    values.map((one) => [count(one.drop), one.key, count(one.line), price(one.price), count(one.volume), moment(one.committed_at)]),
+    (at) => receipt(values[at].drop),
+  );
 
 recall();
 tickerBox(add);

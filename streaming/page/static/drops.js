@@ -69,6 +69,8 @@ function draw() {
   again?.focus({ preventScroll: true });
 }
 
+const cells = ["new", "changed", "same"];
+
 export async function receipt(seq) {
   const drop = await new Asker().ask("receipt", { seq });
   if (!drop) return;
@@ -83,6 +85,9 @@ export async function receipt(seq) {
       ["what to do", drop.advice],
       ["size", `${bytes(drop.size)}, modified ${moment(drop.last_modified)}`],
       ["rows", `${count(drop.rows_read)} read = ${fates.join(" + ")}`],
+      ["cells", drop.cells_new !== null && cells.map((name) => `${count(drop[`cells_${name}`])} ${name}`).join(", ")],
+      ["returns rewritten", drop.returns_rewritten && count(drop.returns_rewritten)],
+      ["new tickers", drop.tickers_new && count(drop.tickers_new)],
       ["dates", drop.first_date && `${drop.first_date} to ${drop.last_date}`],
       ["rejected for", reasons.join(", ")],
       ["conflicts", drop.conflicts ? many(drop.conflicts, "row") : null],

@@ -9,7 +9,6 @@ import psycopg2
 from loaded_home import LoadedHome
 
 from streaming.page.panels.chart import corrections, first_ticker
-from streaming.page.panels.point import explained
 from streaming.settings import load
 
 if TYPE_CHECKING:
@@ -36,12 +35,4 @@ def test_a_corrected_price_is_told_with_what_it_was(database: str, tmp_path: Pat
         cur.execute(TABLE)
         assert first_ticker(cur) == "AAPL"
         assert corrections(cur, ["AAPL"]) == {"AAPL": [{"day": 2, "seq": 2, "before": 1.0, "after": 2.0}]}
-        cur.execute("SELECT DATE '1970-01-04'")
-        ((day,),) = cur.fetchall()
-        told = explained(cur, day, "AAPL")
-    assert told is not None
-    assert [(one["key"], one["return_before"], one["return_after"]) for one in told["corrections"]] == [
-        ("b.csv", 2, 0.5)
-    ]
-    assert [drop["key"] for drop in told["drops"]] == ["a.csv"]
     home.close()
