@@ -26,6 +26,12 @@ def _no_wait_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "_registry", WeakSet())
 
 
+@pytest.fixture(autouse=True)
+def _no_width_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal of the tests is none of theirs. Workers have its width in their environment, by readline."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _programs_of_the_tests_hear_signals() -> None:
     """Behind nohup or in the background of a script SIGHUP or SIGINT is ignored, and programs would inherit that.

@@ -91,6 +91,7 @@ def test_the_facts_of_a_home_in_use(home: LoadedHome) -> None:
         "database": home.settings.database,
         "input": home.settings.input,
         "input_trouble": None,
+        "overdue": [],
         "passed_over": {"count": 0, "first": []},
         "state": "ready",
         "said": None,
