@@ -541,7 +541,7 @@ def _refuse_unless(good: bool, option: str, expected: str, got: str | None) -> N
 
 
 def _seconds(option: str, text: str) -> float:
-    from streaming.settings import seconds
+    from streaming.setting_values import seconds
 
     try:
         return seconds(text)

@@ -28,7 +28,7 @@ from streaming.receipts.destinations import destinations
 from streaming.receipts.retention import Retention
 from streaming.receipts.writer import ReceiptWriter
 from streaming.returns import processor as returns
-from streaming.settings import CORRECTIONS, DATES
+from streaming.setting_values import CORRECTIONS, DATES
 from streaming.spark.class_sharing import ClassSharing
 from streaming.spark.properties import partitions, under_spark_submit
 from streaming.spark.session import parse_tasks, session

@@ -10,15 +10,32 @@ import itertools
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from streaming.deadline import ExpectBy
 from streaming.errors import SettingsError
 from streaming.masking import masked
-from streaming.storage.locations import is_s3, location
+from streaming.setting_values import (
+    EXPLAIN,
+    AboveOne,
+    Bytes,
+    Database,
+    Deadline,
+    Home,
+    KeptFor,
+    Location,
+    OptionalLocation,
+    OptionalName,
+    Seconds,
+    Sessions,
+    Share,
+    Tables,
+    Webhook,
+    size,
+)
+from streaming.storage.locations import is_s3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,131 +47,11 @@ LOCATIONS = ("input", "success", "failed", "receipts", "checkpoint", "lake")
 EMBEDDED = "embedded in"
 DEFAULT_HOME = "./stocketl-home"
 WEBHOOK_SECRET = "STOCKETL_WEBHOOK_SECRET"  # noqa: S105 (the name of a variable)
-CORRECTIONS, DATES, SUSPECTS = EXPLAIN = ("corrections", "dates", "suspects")
-"""The tables that are kept beside the wide ones, unless the setting `explain` leaves one out."""
 
 _INTERNAL = {"STOCKETL_FAULT"}  # streaming.faults
 # streaming.spark.maven reads its mirror before there are settings; the secret is in no object that could be printed
 _BESIDE = {"STOCKETL_MAVEN_MIRROR", "STOCKETL_WEBHOOK_SECRET"}
-_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
-_BYTES = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _MIB = 1 << 20
-
-
-def seconds(value: object) -> float:
-    """`200ms`, `1s`, `0.2`, `2m` or `24h` in seconds; raises ValueError."""
-    found = re.fullmatch(r"(\d+\.?\d*|\.\d+) ?(ms|s|m|h|)", str(value).strip())
-    if found is None:
-        msg = "expected a time such as 200ms, 1s or 0.5"
-        raise ValueError(msg)
-    return float(found[1]) * _SECONDS[found[2]]
-
-
-def kept_for(value: object) -> float | None:
-    """`7d` or `36h` in seconds, `none` for ever; raises ValueError for less than an hour."""
-    if isinstance(value, float):  # a default
-        return value
-    text = str(value).strip().lower()
-    if value is None or text == "none":
-        return None
-    found = re.fullmatch(r"(\d{1,6}) ?([hd])", text)
-    if found is None or int(found[1]) == 0:
-        msg = "expected a time such as 7d or 36h, or none (for ever)"
-        raise ValueError(msg)
-    return int(found[1]) * {"h": 3600.0, "d": 86_400.0}[found[2]]
-
-
-def size(value: object) -> int:
-    """`64M`, `1G`, `512 KiB` or a plain number in bytes (K, M, G are powers of 1024); raises ValueError."""
-    found = re.fullmatch(r"(\d+) ?(?:([KMG])(?:i?B)?|B?)", str(value).strip(), re.IGNORECASE)
-    if found is None or int(found[1]) == 0:
-        msg = "expected a size above zero such as 64M, 1G or a number of bytes"
-        raise ValueError(msg)
-    return int(found[1]) * _BYTES[(found[2] or "").upper()]
-
-
-def tables(value: object) -> tuple[str, ...]:
-    """`corrections,dates` as (corrections, dates), `none` as nothing; raises ValueError."""
-    if isinstance(value, tuple):  # a default
-        return value
-    named = [name.strip().lower() for name in str(value).split(",")]
-    if named == ["none"]:
-        return ()
-    if not named or not set(named) <= set(EXPLAIN):
-        msg = f"expected some of {', '.join(EXPLAIN)}, with commas between them, or none"
-        raise ValueError(msg)
-    return tuple(name for name in EXPLAIN if name in named)
-
-
-def _database(value: object) -> str | None:
-    if value is None:
-        return None
-    if re.fullmatch(r"postgres(ql)?://\S*", str(value)) is None:
-        msg = "expected a PostgreSQL URI such as postgresql://user:password@host:5432/stocks"
-        raise ValueError(msg)
-    return str(value)
-
-
-def _location_or_none(value: object) -> str | None:
-    return None if value is None or str(value).strip().lower() == "none" else location(value)
-
-
-def _home(value: object) -> Path:
-    if is_s3(str(value)) or "://" in str(value):
-        msg = "expected a folder on this machine"
-        raise ValueError(msg)
-    return Path(location(value))
-
-
-Location = Annotated[str, BeforeValidator(location)]
-OptionalLocation = Annotated[str | None, BeforeValidator(_location_or_none)]
-Seconds = Annotated[float, BeforeValidator(seconds)]
-KeptFor = Annotated[float | None, BeforeValidator(kept_for)]
-Bytes = Annotated[int, BeforeValidator(size)]
-Tables = Annotated[tuple[str, ...], NoDecode, BeforeValidator(tables)]
-
-
-def _above_one(value: object) -> float:
-    found = re.fullmatch(r"\d{1,6}(\.\d{1,6})?", str(value).strip())
-    if found is None or float(found[0]) < 1.5:
-        msg = "expected a number of at least 1.5, such as 5"
-        raise ValueError(msg)
-    return float(found[0])
-
-
-def _share(value: object) -> float:
-    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?) ?(%?)", str(value).strip())
-    share = float(found[1]) / (100 if found[2] else 1) if found else 0.0
-    if share < 0.05:
-        msg = "expected a share of at least 5%, such as 30%"
-        raise ValueError(msg)
-    return share
-
-
-def _sessions(value: object) -> int:
-    text = str(value).strip()
-    if not re.fullmatch(r"\d{1,3}", text) or int(text) < 3:
-        msg = "expected a number of sessions from 3 to 999"
-        raise ValueError(msg)
-    return int(text)
-
-
-def _name_or_none(value: object) -> str | None:
-    text = "" if value is None else str(value).strip()
-    return None if text.lower() in {"", "none"} else text
-
-
-def _expect_by(value: object) -> str | None:
-    text = _name_or_none(value)
-    return None if text is None else ExpectBy.of(text).given
-
-
-def _webhook(value: object) -> str | None:
-    text = _name_or_none(value)
-    if text is not None and re.fullmatch(r"https?://[^/\s]+(/\S*)?", text) is None:
-        msg = "expected an address such as https://example.com/hooks/prices"
-        raise ValueError(msg)
-    return text
 
 
 class Settings(BaseSettings):
@@ -166,14 +63,14 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
-    home: Annotated[Path, BeforeValidator(_home)] = Field(description="folder for every place that is not given")
+    home: Home = Field(description="folder for every place that is not given")
     input: Location = Field(description="where drops arrive")
     success: Location = Field(description="where loaded drops go")
     failed: Location = Field(description="where failed drops go")
     receipts: Location = Field(description="where receipts are written, one JSON object per drop")
     checkpoint: Location = Field(description="where Spark keeps its state and offsets")
     lake: OptionalLocation = Field(description="where the Delta tables go, or none")
-    database: Annotated[str | None, BeforeValidator(_database)] = Field(
+    database: Database = Field(
         default=None, description="PostgreSQL URI; without it, the embedded server of the home is used"
     )
     database_secret: str | None = Field(
@@ -217,23 +114,21 @@ class Settings(BaseSettings):
         default=EXPLAIN,
         description="which tables are kept beside the wide ones, with commas between them, or none",
     )
-    suspect_factor: Annotated[float, BeforeValidator(_above_one)] = Field(
-        default=5.0, description="from which ratio to its neighbour on a price is suspect"
-    )
-    suspect_spike: Annotated[float, BeforeValidator(_share)] = Field(
+    suspect_factor: AboveOne = Field(default=5.0, description="from which ratio to its neighbour on a price is suspect")
+    suspect_spike: Share = Field(
         default=0.3, description="from which move on a price that comes back the next day is suspect (30%)"
     )
-    suspect_stale: Annotated[int, BeforeValidator(_sessions)] = Field(
+    suspect_stale: Sessions = Field(
         default=20, description="for how many sessions with volume a price may be unchanged until it is suspect"
     )
-    calendar: Annotated[str | None, BeforeValidator(_name_or_none)] = Field(
+    calendar: OptionalName = Field(
         default=None, description="exchange whose sessions are expected, by its code (XNYS, XLON), or none"
     )
-    expect_by: Annotated[str | None, BeforeValidator(_expect_by)] = Field(
+    expect_by: Deadline = Field(
         default=None,
         description="when the date of a session is to be complete ('18:30 America/New_York'), or none",
     )
-    webhook: Annotated[str | None, BeforeValidator(_webhook)] = Field(
+    webhook: Webhook = Field(
         default=None, description="address that is told of a date that is not complete by then, or none"
     )
     metrics: Literal["none", "cloudwatch"] = Field(

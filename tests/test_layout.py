@@ -77,6 +77,7 @@ COVERED: dict[str, tuple[str, str]] = {
     "returns/window.py": ("returns/test_history.py", "the part of a history that a batch touches"),
     "s3_codes.py": ("storage/test_refusals.py", "codes by what they mean for a drop"),
     "screen.py": ("commands/test_status.py", "prints what the commands tell"),
+    "setting_values.py": ("test_settings.py", "what the settings are written as"),
     "sniff/columns.py": ("sniff/test_proposal.py", "a part of the proposal"),
     "sniff/names.py": ("sniff/test_proposal.py", "a part of the proposal"),
     "sniff/sample.py": ("sniff/test_proposal.py", "a part of the proposal"),

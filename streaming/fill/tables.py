@@ -14,7 +14,7 @@ from streaming.corrections import NAMES, Did
 from streaming.dates import filling
 from streaming.errors import StockETLError
 from streaming.ledger import corrections
-from streaming.settings import CORRECTIONS, DATES
+from streaming.setting_values import CORRECTIONS, DATES
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from streaming.dates import filling as date_filling
 from streaming.dates.kept import DateFacts
 from streaming.ledger.writer import check_epoch
-from streaming.settings import DATES, SUSPECTS
+from streaming.setting_values import DATES, SUSPECTS
 from streaming.suspects import filling as suspect_filling
 from streaming.suspects.kept import keep as keep_suspects
 from streaming.suspects.moves import SuspectLimits

@@ -32,7 +32,7 @@ from streaming.publish.batch import (
 )
 from streaming.publish.upkeep import Upkeep
 from streaming.publish.widening import Widening
-from streaming.settings import CORRECTIONS, EXPLAIN
+from streaming.setting_values import CORRECTIONS, EXPLAIN
 from streaming.telemetry.observer import Published, Written
 from streaming.ticks.rules import BEFORE, BUILT_IN
 
