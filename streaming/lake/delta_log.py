@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _CONFIGURATION = {"delta.checkpointInterval": "100"}
 _CHECKPOINTS = PostCommitHookProperties(create_checkpoint=True)
 _LONGEST_BOUND = 32  # characters of a string in the statistics of a file, as Delta's own writers have it
+_LAST = "\U0010ffff"  # of all characters
 
 
 class DeltaLog:
@@ -107,18 +108,21 @@ def statistics(footer: pq.FileMetaData) -> dict[str, object]:
             continue
         bounded = [one for one in found if one.has_min_max]  # a group of nulls only has no bounds, and needs none
         low = _bound(min((one.min for one in bounded), default=None))
-        high = _bound(max((one.max for one in bounded), default=None))
+        high = _bound(max((one.max for one in bounded), default=None), above=True)
         if low is not None and high is not None:
             least[name], greatest[name] = low, high
     return {"numRecords": footer.num_rows, "minValues": least, "maxValues": greatest, "nullCount": nulls}
 
 
-def _bound(value: float | str | dt.date | None) -> object:
-    """As JSON. None: one that cannot be told."""
+def _bound(value: float | str | dt.date | None, *, above: bool = False) -> object:
+    """As JSON. A long text is cut, so that all that it bounded stays within. None: one that cannot be told."""
     if value is None:
         return None
     if isinstance(value, str):
-        return value if len(value) <= _LONGEST_BOUND else None
+        begin, rest = value[:_LONGEST_BOUND], value[_LONGEST_BOUND:]
+        if not rest or not above:
+            return begin
+        return begin + _LAST if rest < _LAST else value
     if isinstance(value, int | float):
         return value if math.isfinite(value) else None
     return value.isoformat()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -20,6 +24,9 @@ from streaming.storage.locations import is_s3, open_place
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_PRUNED = ("seq", "date", "id", "batch_id")
+"""The columns by which files are left out."""
+_ANY_ROW = ds.scalar(True)  # noqa: FBT003 (a value)
 _AT_ONCE = 8  # files of S3 that are fetched beside each other
 
 
@@ -37,18 +44,11 @@ def read_rows(
     try:
         names = None if columns is None else list(columns)
         with contextlib.suppress(FileNotFoundError):
-            return _chosen(location, name, names, where)
-        return _chosen(location, name, names, where)  # files were joined meanwhile, and the old ones removed
+            return _rows(location, name, names, where)
+        return _rows(location, name, names, where)  # files were joined meanwhile, and the old ones removed
     except (DeltaError, pa.ArrowException, OSError) as error:
         msg = f"the lake's table {location}/{name} cannot be read: {error}"
         raise StorageError(msg) from error
-
-
-def _chosen(location: str, name: str, columns: list[str] | None, where: ds.Expression | None) -> pa.Table:
-    try:
-        return _rows(location, name, columns, where)
-    except pa.ArrowNotImplementedError:  # deltalake has rewritten a file, with statistics that pyarrow cannot compare
-        return _of_columns(_rows(location, name, None, None).filter(where), columns)
 
 
 def _rows(location: str, name: str, columns: list[str] | None, where: ds.Expression | None) -> pa.Table:
@@ -58,7 +58,7 @@ def _rows(location: str, name: str, columns: list[str] | None, where: ds.Express
         return _of_columns(SCHEMAS[name].empty_table(), columns)
     # pyarrow's own file system: with the one that calls back into Python, a process may be aborted at its end
     files = SubTreeFileSystem("/" if is_s3(location) else f"{location}/{name}", LocalFileSystem())
-    every = table.to_pyarrow_dataset(filesystem=files)
+    every = _dataset(table, SCHEMAS[name], files)
     if not is_s3(location):
         return every.to_table(columns=columns, filter=where)
     paths = [fragment.path for fragment in every.get_fragments(where)]
@@ -72,6 +72,44 @@ def _rows(location: str, name: str, columns: list[str] | None, where: ds.Express
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return pa.concat_tables([_of_columns(every.schema.empty_table(), columns), *pool.map(part, paths)])
+
+
+def _dataset(table: DeltaTable, schema: pa.Schema, files: SubTreeFileSystem) -> ds.FileSystemDataset:
+    """The files, each with what the log tells of its rows.
+
+    That of deltalake takes a bound that the log does not tell for null, and then leaves such a file out.
+    """
+    log = pa.table(table.get_add_actions(flatten=True))
+    told = [_Bounds.of(log, schema.field(name)) for name in _PRUNED if f"min.{name}" in log.column_names]
+    form = ds.ParquetFileFormat()
+    fragments = [
+        form.make_fragment(unquote(path), files, reduce(and_, (one.of_file(at) for one in told), _ANY_ROW))
+        for at, path in enumerate(log.column("path").to_pylist())
+    ]
+    return ds.FileSystemDataset(fragments, schema, form, files)
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """The least and the greatest value of a column in each file, null where they are not told."""
+
+    column: ds.Expression
+    least: pa.ChunkedArray
+    greatest: pa.ChunkedArray
+    nulls: pa.ChunkedArray
+
+    @classmethod
+    def of(cls, log: pa.Table, field: pa.Field) -> _Bounds:
+        least, greatest = (log.column(f"{end}.{field.name}").cast(field.type) for end in ("min", "max"))
+        return cls(ds.field(field.name), least, greatest, log.column(f"null_count.{field.name}"))
+
+    def of_file(self, at: int) -> ds.Expression:
+        """What holds for each row of a file."""
+        least, greatest = self.least[at], self.greatest[at]
+        if not (least.is_valid and greatest.is_valid):
+            return _ANY_ROW
+        within = (self.column >= least) & (self.column <= greatest)
+        return within if self.nulls[at].as_py() == 0 else within | self.column.is_null()
 
 
 def _of_columns(table: pa.Table, columns: list[str] | None) -> pa.Table:

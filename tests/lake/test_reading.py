@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import subprocess
 import sys
+from json import dumps
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -76,6 +77,25 @@ def test_only_files_that_can_hold_the_rows_are_read(tmp_path: Path) -> None:
     assert found(str(tmp_path / "lake"), ds.field("seq") == 1) == [(1, "A", 1.5, 7), (1, "B", 2.5, None)]
     with pytest.raises(StorageError, match=r"the lake's table .* cannot be read"):
         found(str(tmp_path / "lake"))
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("long", ["W" * 59, "B" * 32 + "\U0010ffff" * 6, "A" * 40])
+def test_a_file_with_a_long_id_is_read_too(tmp_path: Path, long: str, told: bool) -> None:  # noqa: FBT001
+    """For each of its ids, by this reader and by deltalake's; also if the log tells no bounds of it."""
+    location = str(tmp_path / "lake")
+    two_batches(location, tmp_path)
+    with pytest.MonkeyPatch.context() as patched:
+        if not told:
+            patched.setattr("streaming.lake.delta_log._bound", lambda value, **_: None if value == long else value)
+            patched.setattr("streaming.lake.delta_log.json.dumps", lambda facts: dumps(facts, default=str))
+        bring(Lake(NO_SPARK, location, "abc"), tmp_path, 2, (4, "A", 3.5, 1), (4, long, 4.5, 1), (4, "Z", 5.5, 1))
+    for ticker, wanted in (("A", [1.5, 1.75, 3.5]), (long, [4.5]), ("Z", [5.5]), ("C", [])):
+        where = ds.field("id") == ticker
+        assert [price for _, _, price, _ in found(location, where)] == wanted
+        if told:
+            rows = DeltaTable(f"{location}/{TICKS}").to_pyarrow_table(filters=where)
+            assert sorted(rows.column("price").to_pylist()) == wanted
 
 
 def test_files_that_deltalake_has_rewritten_are_read_too(tmp_path: Path) -> None:
