@@ -41,6 +41,7 @@ COVERED: dict[str, tuple[str, str]] = {
     "explain/lake_cells.py": ("explain/test_cell.py", "the part of the explanation that the lake gives"),
     "explain/moment.py": ("explain/test_asof.py", "the moments that are asked for"),
     "explain/now.py": ("explain/test_cell.py", "the cell that is explained"),
+    "explain/odd_dates.py": ("explain/test_doubts.py", "the whole dates among what would be suspect"),
     "explain/plan_screen.py": ("explain/test_plan.py", "prints what the command tells"),
     "explain/present.py": ("explain/test_plan.py", "the cells from which a plan is made"),
     "faults.py": ("publish/test_widening.py", "places at which tests kill a job"),

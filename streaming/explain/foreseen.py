@@ -44,12 +44,6 @@ class Foreseen:
         """Cells that exist and would get another return."""
         return ~self.new & (self.changes.changed & RETURN_CHANGED > 0)
 
-    @property
-    def dates(self) -> tuple[int, int] | None:
-        """First and last day of what would be written; None: nothing would."""
-        date = self.changes.date
-        return (int(date.min()), int(date.max())) if len(date) else None
-
 
 def foresee(present: Ticks, given: Ticks) -> Foreseen:
     """What the ticks of a drop would change.

@@ -12,6 +12,7 @@ from streaming.drops.readings import Readings
 from streaming.errors import StockETLError
 from streaming.explain.doubts import Doubts, doubts
 from streaming.explain.foreseen import Foreseen, foresee
+from streaming.explain.odd_dates import OddDate, odd_dates
 from streaming.explain.present import present_cells
 from streaming.home.database import NoDatabaseError, reading
 from streaming.home.rebuild_journal import text_ids_of
@@ -57,15 +58,19 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class PlannedSuspect:
-    """A price that would be worth a look. line: of the file, None if the file does not give it; beside: its level."""
+    """A price that would be worth a look, or a whole date: then there is no ticker, and cells counts its prices.
+
+    line: of the file, None if the file does not give it; beside: the price that it does not fit.
+    """
 
     date: str
-    ticker: str
+    ticker: str | None
     line: int | None
     kind: str
-    price: float
-    beside: float
-    beside_date: str
+    price: float | None = None
+    beside: float | None = None
+    beside_date: str | None = None
+    cells: int = 1
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,7 @@ def plan(settings: Settings, file: str, key: str | None) -> Plan:
     parsed = _parsed(data, key, how, settings)
     tables = _tables_now(settings, parsed.ticks)
     found, raised, settled = tables.foreseen, tables.doubts.raised[:FIRST], tables.doubts.settled[:FIRST]
+    odd, odd_no_more = tables.odd_dates
     new = sorted(set(parsed.ticks.ids) - tables.known)
     numbers = {number for _, number in placement.plan(new, tables.used).values()} - tables.used.keys()
     own, moves = _own_first(found)[:FIRST], _moves(found)[:FIRST]
@@ -137,18 +143,22 @@ def plan(settings: Settings, file: str, key: str | None) -> Plan:
         tickers_new=new,
         tables_new=[placement.wide_name(kind, number) for number in sorted(numbers) for kind in _KINDS],
         alike=tables.alike,
-        suspects=[_suspect(one, lines) for one in raised],
-        settled=[_suspect(one, {}) for one in settled],
-        doubts=(len(tables.doubts.raised), len(tables.doubts.settled)),
+        suspects=[*map(_odd, odd[:FIRST]), *(_suspect(one, lines) for one in raised)],
+        settled=[*map(_odd, odd_no_more[:FIRST]), *(_suspect(one, {}) for one in settled)],
+        doubts=(len(odd) + len(tables.doubts.raised), len(odd_no_more) + len(tables.doubts.settled)),
     )
 
 
 @dataclass(frozen=True)
 class _TablesNow:
-    """What the drop would do to them; known: their tickers; used: tickers of each table; alike: as `Plan` has them."""
+    """What the drop would do to them; known: their tickers; used: tickers of each table; alike: as `Plan` has them.
+
+    odd_dates: those that would be suspect, and those that would be so no more.
+    """
 
     foreseen: Foreseen
     doubts: Doubts
+    odd_dates: tuple[list[OddDate], list[OddDate]]
     known: set[str]
     used: dict[int, int]
     alike: list[tuple[str, str]]
@@ -162,10 +172,11 @@ def _tables_now(settings: Settings, given: Ticks) -> _TablesNow:
             found = foresee(present, given)
             new = set(given.ids) - known
             alike = placement.alike(cur, new) if new else []
-            return _TablesNow(found, doubts(cur, found.changes, limits), known, placement.used_tables(cur), alike)
+            judged = doubts(cur, found.changes, limits), odd_dates(cur, found)
+            return _TablesNow(found, *judged, known, placement.used_tables(cur), alike)
     except NoDatabaseError:  # the first drop of all
         found = foresee(Ticks.empty(), given)
-        return _TablesNow(found, doubts(None, found.changes, limits), set(), {}, [])
+        return _TablesNow(found, doubts(None, found.changes, limits), odd_dates(None, found), set(), {}, [])
 
 
 def _own_first(found: Foreseen) -> Int64:
@@ -202,6 +213,10 @@ def _cell(found: Foreseen, place: int, lines: dict[tuple[str, int], int]) -> Pla
 def _suspect(one: Suspect, lines: dict[tuple[str, int], int]) -> PlannedSuspect:
     line = lines.get((one.id, one.date))
     return PlannedSuspect(iso_of(one.date), one.id, line, one.kind, one.price, one.level, iso_of(one.level_date))
+
+
+def _odd(one: OddDate) -> PlannedSuspect:
+    return PlannedSuspect(iso_of(one.date), None, None, one.kind, cells=one.cells)
 
 
 def _places(found: Foreseen, suspects: Sequence[Suspect]) -> Int64:
@@ -275,7 +290,7 @@ def _parsed(data: bytes, key: str, how: How, settings: Settings) -> Parsed:
 
 def facts_of(found: Plan) -> dict[str, object]:
     """As `--json` prints it."""
-    parsed, dates = found.parsed, found.foreseen.dates
+    parsed = found.parsed
     rejects = zip(parsed.rejects.line, parsed.rejects.text, parsed.rejects.reason, strict=True)
     return {
         "file": found.file,
@@ -295,8 +310,8 @@ def facts_of(found: Plan) -> dict[str, object]:
         "unreadable_volumes": _notes(parsed, UNREADABLE_VOLUME),
         "first_conflicts": _notes(parsed, CONFLICT),
         "ignored": parsed.ignored,
-        "first_date": None if dates is None else iso_of(dates[0]),
-        "last_date": None if dates is None else iso_of(dates[1]),
+        "first_date": parsed.first_date,
+        "last_date": parsed.last_date,
         **found.counts,
         "tickers": list(found.tickers_new),
         "tables": list(found.tables_new),

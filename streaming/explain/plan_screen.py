@@ -10,7 +10,6 @@ from rich.table import Table
 from streaming.commands.advice import advice
 from streaming.commands.status_screen import named_lines
 from streaming.screen import many, screen, shown
-from streaming.ticks.fields import iso_of
 from streaming.ticks.told import CONFLICT, UNREADABLE_VOLUME, said
 
 if TYPE_CHECKING:
@@ -64,8 +63,8 @@ def _lines(found: Plan) -> list[tuple[str, str]]:
     if any(found.doubts):
         raised, settled = found.doubts
         lines.append(("suspects", f"{raised:,} more, {settled:,} that would be none any more"))
-    if (dates := found.foreseen.dates) is not None:
-        lines.append(("dates", f"{iso_of(dates[0])} to {iso_of(dates[1])}"))
+    if found.parsed.first_date is not None:
+        lines.append(("dates", f"{found.parsed.first_date} to {found.parsed.last_date}"))
     if found.tickers_new:
         first = ", ".join(found.tickers_new[:ROWS]) + (" …" if len(found.tickers_new) > ROWS else "")
         lines.append(("new tickers", f"{len(found.tickers_new):,}: {first}"))
@@ -128,7 +127,9 @@ def _suspects(suspects: Sequence[PlannedSuspect]) -> Table | None:
     table = _table("date", "ticker", "line", "kind", "price", "beside")
     for one in suspects[:ROWS]:
         line = "" if one.line is None else str(one.line)
-        table.add_row(one.date, escape(shown(one.ticker)), line, one.kind, f"{one.price:.12g}", f"{one.beside:.12g}")
+        ticker = f"{one.cells:,} prices" if one.ticker is None else escape(shown(one.ticker))
+        numbers = ("" if value is None else f"{value:.12g}" for value in (one.price, one.beside))
+        table.add_row(one.date, ticker, line, one.kind, *numbers)
     return table
 
 

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from streaming.suspects.watch import Examined
 
 _DAY = "date - DATE '1970-01-01'"
-_PAIRED = [KINDS[kind] for kind in (JUMP, UNIT_SLIP, SPIKE)]  # a new level and a stale price are nobody else's
+_CELLS = f"SELECT {_DAY}, id, kind, price, level_date - DATE '1970-01-01', level FROM stocketl.suspect_cells"  # noqa: S608 (a constant)
+PAIRED = [KINDS[kind] for kind in (JUMP, UNIT_SLIP, SPIKE)]
+"""The kinds of which two may be swapped: a new level and a stale price are nobody else's."""
+SWAPPED = "swapped"
+"""What the view calls them then."""
 
 
 def keep(cur: cursor, examined: Examined) -> tuple[int, int]:
@@ -53,12 +57,20 @@ def _known(cur: cursor, dates: dict[str, np.ndarray]) -> set[Suspect]:
     """The suspects so far among these cells."""
     low, high = min(int(some[0]) for some in dates.values()), max(int(some[-1]) for some in dates.values())
     cur.execute(
-        f"SELECT {_DAY}, id, kind, price, level_date - DATE '1970-01-01', level FROM stocketl.suspect_cells"  # noqa: S608 (a constant)
-        " WHERE date BETWEEN DATE '1970-01-01' + %s AND DATE '1970-01-01' + %s",
+        _CELLS + " WHERE date BETWEEN DATE '1970-01-01' + %s AND DATE '1970-01-01' + %s",
         (low, high),
     )
     found = (Suspect(*row) for row in cur.fetchall())
     return {one for one in found if one.id in dates and _holds(dates[one.id], one.date)}
+
+
+def known_on(cur: cursor, days: set[int]) -> list[Suspect]:
+    """The suspects of these dates, days since 1970-01-01."""
+    cur.execute(
+        _CELLS + " WHERE date = ANY(ARRAY(SELECT DATE '1970-01-01' + day FROM unnest(%s::integer[]) day))",  # noqa: S608 (as above)
+        (sorted(days),),
+    )
+    return [Suspect(*row) for row in cur.fetchall()]
 
 
 def _holds(ordered: np.ndarray, date: int) -> bool:
@@ -84,7 +96,7 @@ def pair(cur: cursor, days: set[int] | None) -> None:
         f"SELECT {_DAY}, id, price, level, swapped_with FROM stocketl.suspect_cells"  # noqa: S608 (a constant)
         " WHERE (%s OR date = ANY(ARRAY(SELECT DATE '1970-01-01' + day FROM unnest(%s::integer[]) day)))"
         ' AND kind = ANY(%s) ORDER BY date, id COLLATE "C"',
-        (days is None, sorted(days or ()), _PAIRED),
+        (days is None, sorted(days or ()), PAIRED),
     )
     rows = cur.fetchall()
     if not rows:

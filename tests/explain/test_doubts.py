@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streaming.explain.plan import Plan
 
 HEADER = "date,id,price,trade_volume\n"
-SUSPECTS = "SELECT date::text, id, kind, price, level_date::text, level FROM stocketl.suspect_cells"
+SUSPECTS = "SELECT date::text, id, kind, price, level_date::text, level, cells FROM stocketl.suspects"
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def planned(home: LoadedHome, folder: Path, content: str) -> Plan:
 
 
 def told(found: Any) -> set[tuple[object, ...]]:
-    return {(one.date, one.ticker, one.kind, one.price, one.beside_date, one.beside) for one in found}
+    return {(one.date, one.ticker, one.kind, one.price, one.beside_date, one.beside, one.cells) for one in found}
 
 
 def days(chance: random.Random, first: int, count: int) -> list[str]:
@@ -65,6 +65,34 @@ def test_a_drop_opens_and_closes_what_was_foreseen(home: LoadedHome, tmp_path: P
         assert {one[:2] for one in told(found.settled)} == {one[:2] for one in before} - {one[:2] for one in after}
         opened += len(after - before)
     assert opened > 5
+
+
+def test_swapped_tickers_and_odd_dates_are_foreseen_too(home: LoadedHome, tmp_path: Path) -> None:
+    """Two that have each other's price, a date that repeats the one before, one to come; and their corrections."""
+    levels = {f"T{number:02d}": 200 + 25 * number for number in range(12)}
+
+    def rows(date: str, prices: dict[str, int]) -> str:
+        return "".join(f"{date},{name},{price},5\n" for name, price in prices.items())
+
+    for day in range(1, 11):
+        home.load(f"{day}.csv", HEADER + rows(f"2024-07-{day:02d}", {name: one + day for name, one in levels.items()}))
+    swap = {**levels, "T00": levels["T11"], "T11": levels["T00"]}
+    drops = (
+        rows("2024-07-11", swap) + rows("2024-07-12", levels),
+        rows("2024-07-13", levels) + "2199-01-01,T03,175,5\n",
+        rows("2024-07-13", dict.fromkeys(["T01", "T02", "T03"], 99)) + "2199-01-01,T04,199,5\n",
+        rows("2024-07-11", {name: price + 1 for name, price in levels.items()}),
+        rows("2024-07-12", {name: price - 1 for name, price in levels.items()}),
+    )
+    kinds = set()
+    for number, content in enumerate(drops):
+        found, before = planned(home, tmp_path, HEADER + content), set(home.ask(SUSPECTS))
+        home.load(f"more-{number}.csv", HEADER + content)
+        after = set(home.ask(SUSPECTS))
+        assert told(found.suspects) == after - before
+        assert {one[:2] for one in told(found.settled)} == {one[:2] for one in before} - {one[:2] for one in after}
+        kinds |= {one.kind for one in found.suspects}
+    assert kinds >= {"swapped", "repeated-date", "future-date"}
 
 
 def test_before_the_first_job_a_file_is_judged_by_itself(tmp_path: Path) -> None:

@@ -86,6 +86,8 @@ def test_each_drop_does_what_was_planned(home: LoadedHome, tmp_path: Path) -> No
             "rows_rejected",
             "conflicts",
             "reasons",
+            "first_date",
+            "last_date",
         )
         assert {name: facts[name] for name in names} == {name: body[name] for name in names}
         shown = [{name: reject[name] for name in ("line", "text", "reason")} for reject in body["rejects"]]
