@@ -141,7 +141,8 @@ def test_a_file_that_is_gone_or_changed_is_named(empty: Loads, tmp_path: Path) -
     }
     assert found.notes == []
     without = explain(empty.settings.model_copy(update={"lake": None}), 19_724, "A")
-    assert without.gone.keys() == {1, 3}
+    assert without.gone.keys() == {1, 2, 3}
+    assert (list(without.given), without.now.price) == ([], 3.0)
     assert without.notes[0].startswith("the tables hold 3.0 for 2024-01-02, but what the drops that can still be read")
 
 
