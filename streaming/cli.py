@@ -327,11 +327,11 @@ def asof(  # noqa: PLR0917 (one option each)
     """Shows the tables as they were known at a time, or after a drop; the returns as they were then."""
     from streaming.explain import asof as back
     from streaming.explain import asof_screen
-    from streaming.explain.moment import day_named
+    from streaming.explain.moment import days_named
 
     _refuse_unless(bool(when), "WHEN", "a time, or seq and a number", "")
     asof_screen.refuse_other_files(out)
-    wanted = back.Wanted(ticker or (), day_named("--from", first), day_named("--to", last))
+    wanted = back.Wanted(ticker or (), *days_named(first, last))
     limit = _seconds("--wait", wait)
     settings = _of_a_home(options)
     tell = partial(typer.echo, err=True)

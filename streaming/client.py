@@ -133,8 +133,11 @@ class Client(Generic[Frame]):
 
     def _wide(self, kind: str, tickers: Iterable[str] | str | None, start: Day | None, end: Day | None) -> Frame:
         asked = [tickers] if isinstance(tickers, str) else tickers
-        limits = [None if limit is None else _day(limit) for limit in (start, end)]
-        return self._made(self._read(lambda cur: tables.wide(cur, kind, asked, *limits)), tables.DATE)
+        first, last = (None if limit is None else _day(limit) for limit in (start, end))
+        if first is not None and last is not None and first > last:
+            msg = f"start: expected a date that is not after end, {last}, got {first}"
+            raise SettingsError(msg)
+        return self._made(self._read(lambda cur: tables.wide(cur, kind, asked, first, last)), tables.DATE)
 
     def _long(self, query: sql.Composable, types: dict[str, pa.DataType]) -> Frame:
         return self._made(self._read(lambda cur: tables.copied(cur, query, types)), "id")

@@ -47,7 +47,8 @@ class ExpectBy:
     @property
     def text(self) -> str:
         """As it is told."""
-        return f"{self.time:%H:%M} {self.zone.key}" + (f", {self.later} days after" if self.later else "")
+        after = {0: "", 1: ", the day after"}.get(self.later, f", {self.later} days after")
+        return f"{self.time:%H:%M} {self.zone.key}{after}"
 
     def due(self, session: dt.date) -> dt.datetime:
         """The deadline of a session, in UTC. In the hour that a change of the clock leaves out, it is an hour later."""

@@ -9,6 +9,7 @@ import difflib
 import itertools
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -51,6 +52,8 @@ WEBHOOK_SECRET = "STOCKETL_WEBHOOK_SECRET"  # noqa: S105 (the name of a variable
 _INTERNAL = {"STOCKETL_FAULT"}  # streaming.faults
 # streaming.spark.maven reads its mirror before there are settings; the secret is in no object that could be printed
 _BESIDE = {"STOCKETL_MAVEN_MIRROR", "STOCKETL_WEBHOOK_SECRET"}
+_SECRETS = {"database", "database_secret", "webhook"}
+_ONE_START = {"home", "once", "take_over"}  # of one start only
 _MIB = 1 << 20
 
 
@@ -216,6 +219,24 @@ def _with_defaults(given: dict[str, object]) -> dict[str, object]:
 def option_name(field: str) -> str:
     """The command-line option of a setting."""
     return "--" + field.replace("_", "-")
+
+
+def given_options(settings: Settings) -> list[str]:
+    """The options of `stocketl run` that give these settings, beside the home: to start the same job again.
+
+    Of what may hold a secret, and of numbers, the value is `…`.
+    """
+    usual = load(environment=False, home=str(settings.home))
+    names = (name for name in Settings.model_fields if name not in _ONE_START)
+    return [_option(name, getattr(settings, name)) for name in names if getattr(settings, name) != getattr(usual, name)]
+
+
+def _option(name: str, value: object) -> str:
+    if value is True:
+        return option_name(name)
+    told = "none" if value in {None, ()} else ",".join(value) if isinstance(value, tuple) else value
+    shown = shlex.quote(told) if isinstance(told, str) and name not in _SECRETS else "…"
+    return f"{option_name(name)} {shown}"
 
 
 def _refuse_unknown_variables() -> None:

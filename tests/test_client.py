@@ -83,6 +83,10 @@ def test_changes_end_after_a_time_without_a_batch(home: AskedHome) -> None:
     [
         (lambda uri: connect(uri, frame="spark"), "expected 'pandas', 'polars' or 'arrow', got 'spark'"),
         (lambda uri: connect(uri).day("03/01/2024"), "expected a date such as 2024-01-02, got '03/01/2024'"),
+        (
+            lambda uri: connect(uri).prices(start="2024-02-01", end="2024-01-01"),
+            "not after end, 2024-01-01, got 2024-02",
+        ),
         (lambda uri: connect(uri).prices(start="soon"), "expected a date such as 2024-01-02, got 'soon'"),
     ],
 )

@@ -38,6 +38,15 @@ def outlets(text: str) -> list[str]:
     return [*lines, str(plain(error)), first_line(error), *told(error), masked(text)]
 
 
+def test_a_name_with_a_newline_forges_no_line() -> None:
+    """Of the message and of the error alike; a new line begins with the error only."""
+    text = "a\n12:00:00 INFO b\x1b[2J\u202e.csv"
+    shown = "a\\x0a12:00:00 INFO b\\x1b[2J\\x202e.csv"
+    record = logging.LogRecord("x", logging.INFO, "", 0, "on %s", (text,), (ValueError, ValueError(text), None))
+    assert TextLines("%(message)s").format(record).splitlines() == [f"on {shown}", f"ValueError: {shown}"]
+    assert len(JsonLines().format(record).splitlines()) == 1
+
+
 @pytest.mark.parametrize("text", SPELLINGS)
 def test_no_spelling_of_a_password_is_shown_anywhere(text: str) -> None:
     """One masker for all of them; what stands beside the password stays readable."""

@@ -16,6 +16,7 @@ _ADVICE = (
     (r"too-large|.*unpack", "Split the file, or raise --unpacked-limit, then drop it again."),
     (r".*symbolic link", "Drop the file itself instead of a link to it."),
     (r"the name of the file", "Correct the pattern of the profile, or the name of the file, and drop it again."),
+    (r"no drop is called", "Rename it: a name that begins with a dot or ends like .tmp is left alone."),
     (r"the name", "Give it a name that ends in .csv and drop it again. A profile reads files of other names."),
     (r".*empty", "If it should hold rows, drop it again with them. Else there is nothing to do."),
     (

@@ -46,7 +46,10 @@ def dates(settings: Settings, *, every: bool) -> Facts:
 
 
 def missing(settings: Settings, date: str) -> Facts:
-    """The tickers that were expected on a date and have no price. Raises DatabaseError."""
+    """The tickers that were expected on a date and have no price; state: None if no price was expected on it at all.
+
+    Raises DatabaseError.
+    """
     try:
         day = dt.date.fromisoformat(date)
     except ValueError:
@@ -54,7 +57,8 @@ def missing(settings: Settings, date: str) -> Facts:
         raise StockETLError(msg) from None
     with reading(settings) as connected:
         refuse_unless_kept(connected, "dates")
-        return {"date": day, "missing": _missing(connected, day)}
+        state = _state(connected, day)
+        return {"date": day, "state": state, "missing": [] if state is None else _missing(connected, day)}
 
 
 def show(facts: Facts) -> None:
@@ -85,8 +89,16 @@ def show_missing(facts: Facts) -> None:
     console = screen()
     for ticker in facts["missing"]:
         console.print(escape(shown(ticker)))
-    if not facts["missing"]:
+    if facts["state"] in {None, "no-session"}:
+        console.print(f"{facts['date']} is no session: no price is expected on it")
+    elif not facts["missing"]:
         console.print(f"no ticker that was expected on {facts['date']} is missing")
+
+
+def _state(connected: connection, day: dt.date) -> str | None:
+    with connected.cursor() as cur:
+        cur.execute("SELECT state FROM stocketl.dates WHERE date = %s", (day,))
+        return next((state for (state,) in cur.fetchall()), None)
 
 
 def _missing(connected: connection, day: dt.date) -> list[str]:

@@ -142,7 +142,10 @@ def loading_drops(connected: connection) -> list[Facts]:
 def told_job(job: Job | None, settings: Settings) -> Facts:
     """What is known of the job, and the command that starts one."""
     start = f"stocketl run --home {shlex.quote(str(settings.home))}"
-    if not settings.embedded or is_s3(settings.input):
+    options = None if job is None else job.options
+    if options:
+        start += f" {' '.join(options)}" + (" (… as before)" if any(one.endswith("…") for one in options) else "")
+    elif options is None and (not settings.embedded or is_s3(settings.input)):
         start += " … (with the same options as before)"
     told: Facts = {"running": False, "silent": False, "why": "no job has run here yet"}
     if job is not None:

@@ -26,8 +26,8 @@ _WHAT = {
     "spike": "back at the old level the next day",
     "swapped": "has the price of {swapped_with}",
     "stale": "the same since {level_date}",
-    "repeated-date": "{cells:,} prices are those of the date before",
-    "future-date": "{cells:,} prices on a date to come",
+    "repeated-date": "{prices} as on the date before",
+    "future-date": "{prices} on a date to come",
 }
 
 
@@ -59,7 +59,7 @@ def show(facts: Facts) -> None:
         ticker = "all" if row["id"] is None else escape(shown(row["id"]))
         numbers = ("" if row[name] is None else f"{row[name]:.10g}" for name in ("price", "level"))
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.4g}"
-        why = escape(shown(_WHAT[row["kind"]].format(**row)))
+        why = escape(shown(_WHAT[row["kind"]].format(prices=many(row["cells"], "price"), **row)))
         table.add_row(str(row["date"]), ticker, row["kind"], *numbers, ratio, why)
     console.print(table)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in facts["kinds"].items())

@@ -73,9 +73,18 @@ def day_named(option: str, text: str | None) -> int | None:
         return None
     day = day_of(text.strip())
     if day is None:
-        msg = f"{option}: expected a day such as 2024-03-04, got {text!r}"
+        msg = f"{option}: expected a day from 1800-01-01 to 2199-12-31 such as 2024-03-04, got {text!r}"
         raise NoSuchMomentError(msg)
     return day
+
+
+def days_named(first: str | None, last: str | None) -> tuple[int | None, int | None]:
+    """The days of --from and --to. Raises NoSuchMomentError."""
+    begin, end = day_named("--from", first), day_named("--to", last)
+    if begin is not None and end is not None and begin > end:
+        msg = f"--from: expected a day that is not after --to {last}, got {first}"
+        raise NoSuchMomentError(msg)
+    return begin, end
 
 
 def _time_of(text: str) -> datetime:
@@ -107,15 +116,22 @@ def _at_time(cur: cursor, time: datetime) -> Moment:
     for seq, lines in cur.fetchall():
         read = [count for batch, count in lines.items() if int(batch) <= batch_id]
         if read:
-            return Moment(moment(time), batch_id, None, batch_id, committed_at, rows, seq, sum(read))
-    return Moment(moment(time), batch_id, None, batch_id, committed_at, rows)
+            return Moment(_told(time), batch_id, None, batch_id, committed_at, rows, seq, sum(read))
+    return Moment(_told(time), batch_id, None, batch_id, committed_at, rows)
+
+
+def _told(time: datetime) -> str:
+    """With the fraction that was asked for: two batches may be committed within a second."""
+    day, _, rest = moment(time).partition(" ")
+    fraction = f".{time:%f}".rstrip("0") if time.microsecond else ""
+    return f"{day} {rest.replace(' UTC', '')}{fraction} UTC"
 
 
 def _at_seq(cur: cursor, seq: int) -> Moment:
     cur.execute("SELECT coalesce(max(seq), 0) FROM stocketl.drops")
     (newest,), *_ = cur.fetchall()
     if not 1 <= seq <= newest:
-        msg = f"there is no drop {seq} yet: the drops are 1 to {newest}"
+        msg = f"there is no drop {seq}{' yet' if seq else ''}: the drops are 1 to {newest}"
         raise NoSuchMomentError(msg)
     cur.execute(
         "SELECT b.batch_id, b.committed_at FROM stocketl.batches b WHERE b.batch_id ="

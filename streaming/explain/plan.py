@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from streaming.suspects.watch import Suspect
 
 _KINDS = ("prices", "returns", "volume")
+_BELOW = {"", ".", ".."}  # none of them is a component of a name below the input
 
 FIRST = 20
 """Cells and lines of each kind that are told one by one; all are counted."""
@@ -118,6 +119,9 @@ def plan(settings: Settings, file: str, key: str | None) -> Plan:
     Raises SettingsError for a wrong profiles.toml, StockETLError for a file that cannot be read, DatabaseError.
     """
     key = key if key is not None else _key_of(settings, file)
+    if not _BELOW.isdisjoint(key.split("/")):
+        msg = f"--as: expected a name below the input, such as de/a.csv, got {key!r}"
+        raise StockETLError(msg)
     readings = Readings(settings.profiles or "")
     readings.look()
     _, profile = readings.of(key)
@@ -275,7 +279,7 @@ def _content(file: str) -> bytes:
 def _parsed(data: bytes, key: str, how: How, settings: Settings) -> Parsed:
     """As the job would read it."""
     if not all(map(is_drop_name, key.split("/"))):
-        return failed("no drop is called like this: the job would leave it alone; rename it")
+        return failed("no drop is called like this: the job would leave it alone")
     if (misnamed := wrong_name(key, how.profile)) is not None:
         return failed(misnamed)
     whole = len(data) <= settings.split_bytes or not splittable(data[:16], how.profile)

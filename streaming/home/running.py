@@ -49,7 +49,8 @@ _SESSIONS = """
 class Job:
     """What is known of the newest job. alive: None if nobody can tell; `why` says why.
 
-    seen_at: its last sign of life, seen_seconds ago; waits: what it waits for, as `waiting.HeldUp` has it.
+    seen_at: its last sign of life, seen_seconds ago; waits: what it waits for, as `waiting.HeldUp` has it; options: how
+    it was started, None if that is not known.
     """
 
     alive: bool | None
@@ -64,6 +65,7 @@ class Job:
     ended: bool = False
     epoch: int | None = None
     waits: list[dict[str, object]] = field(default_factory=list)
+    options: list[str] | None = None
 
     @property
     def where(self) -> str:
@@ -103,6 +105,7 @@ def of_home(home: Path) -> Job | None:
         seen_seconds=None if seen is None else max((datetime.now(UTC) - seen).total_seconds(), 0.0),
         ended="ended_at" in document,
         waits=document.get("waits") or [],
+        options=document.get("options"),
     )
     if locked is None:
         job = _without_locks(job)
@@ -185,11 +188,12 @@ def most_alive(*jobs: Job | None) -> Job | None:
     if not known:
         return None
     alive = [job for job in known if job.alive]
+    options = next((job.options for job in known if job.options is not None), None)
     if not alive:
-        return min(known, key=lambda job: (job.alive is False, _age(job)))
+        return replace(min(known, key=lambda job: (job.alive is False, _age(job))), options=options)
     newest = min(alive, key=_age)
     epoch = next((job.epoch for job in alive if job.epoch is not None), None)
-    return replace(alive[0], epoch=epoch, seen_at=newest.seen_at, seen_seconds=newest.seen_seconds)
+    return replace(alive[0], epoch=epoch, seen_at=newest.seen_at, seen_seconds=newest.seen_seconds, options=options)
 
 
 def _age(job: Job) -> float:

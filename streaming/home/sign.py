@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from streaming import waiting
+from streaming.settings import given_options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -135,6 +136,7 @@ class _Writer(threading.Thread):
             "database": settings.shown_database,
             **{name: getattr(settings, name) for name in _PLACES},
             "input": _input(settings),
+            "options": given_options(settings),
             "started_at": _now(),
         }
 

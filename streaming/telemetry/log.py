@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from streaming.masking import masked, masked_in
+from streaming.screen import shown
 
 if TYPE_CHECKING:
     from logging import _SysExcInfoType
@@ -74,9 +75,13 @@ class TextLines(logging.Formatter):
         """One record."""
         return masked(super().format(record))
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (named by logging)
+        """One line, whatever a name in it holds: nobody can forge another one."""
+        return shown(super().formatMessage(record).rstrip())
+
     def formatException(self, ei: _SysExcInfoType) -> str:  # noqa: N802 (named by logging)
         """One line."""
-        return "".join(traceback.format_exception_only(ei[1])).strip()
+        return shown("".join(traceback.format_exception_only(ei[1])).strip())
 
 
 class JsonLines(logging.Formatter):

@@ -75,10 +75,16 @@ def test_each_date_that_is_not_as_it_should_be_is_named(home: LoadedHome, capsys
 
 def test_the_missing_tickers_of_a_date_are_named(home: LoadedHome, capsys: pytest.CaptureFixture[str]) -> None:
     """One a line; a date without anything missing says so; what is no date is refused."""
-    assert missing(home.settings, "2024-07-02") == {"date": dt.date(2024, 7, 2), "missing": ["E", "F", "G", "H"]}
+    assert missing(home.settings, "2024-07-02") == {
+        "date": dt.date(2024, 7, 2),
+        "state": "partial",
+        "missing": ["E", "F", "G", "H"],
+    }
     show_missing(missing(home.settings, "2024-07-03"))
     show_missing(missing(home.settings, "2024-07-01"))
     assert capsys.readouterr().out == "H\nno ticker that was expected on 2024-07-01 is missing\n"
+    show_missing(missing(home.settings, "2024-07-21"))
+    assert capsys.readouterr().out == "2024-07-21 is no session: no price is expected on it\n"
     with pytest.raises(StockETLError, match="expected a date such as 2024-03-04, got '2024-7-2'"):
         missing(home.settings, "2024-7-2")
 

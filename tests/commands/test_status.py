@@ -220,6 +220,18 @@ def test_a_job_that_does_not_run_is_told_first_with_the_way_to_start_it(
     )
 
 
+def test_a_job_is_started_again_with_the_options_that_it_had(home: LoadedHome) -> None:
+    """Beside the home; the value of a number and of what may hold a secret is left to the person."""
+    given = {"calendar": "XNYS", "expect_by": "18:30 America/New_York", "settle": 3.0, "lake": None, "text_ids": True}
+    with sign_of_life(home.settings.model_copy(update=given)):
+        pass
+    start = status(home.settings)["job"]["start"]
+    assert start.endswith(
+        " --lake none --database … --settle … --text-ids --calendar XNYS --expect-by '18:30 America/New_York'"
+        " (… as before)"
+    )
+
+
 def test_tables_that_an_audit_has_found_changed_need_a_look(
     home: LoadedHome, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,7 +23,7 @@ from streaming.errors import SettingsError, StockETLError
 from streaming.explain import asof_screen
 from streaming.explain.arrival import NotInLakeError
 from streaming.explain.asof import AsOf, Wanted, as_of, facts_of
-from streaming.explain.moment import NoSuchMomentError
+from streaming.explain.moment import NoSuchMomentError, days_named
 from streaming.frames.names import UnknownTickerError
 from streaming.settings import load
 
@@ -118,6 +118,12 @@ def test_a_moment_in_the_future_or_before_the_first_drop_gets_a_clear_answer(hom
         at(home.settings, "2999-01-01T01:00+01:00")
     with pytest.raises(NoSuchMomentError, match="there is no drop 2 yet: the drops are 1 to 1"):
         at(home.settings, "seq 2")
+    with pytest.raises(NoSuchMomentError, match="there is no drop 0: the drops are 1 to 1"):
+        at(home.settings, "seq 0")
+    with pytest.raises(NoSuchMomentError, match="expected a day that is not after --to 2024-01-01, got 2024-01-02"):
+        days_named("2024-01-02", "2024-01-01")
+    with pytest.raises(NoSuchMomentError, match="expected a day from 1800-01-01 to 2199-12-31 such as"):
+        days_named("1700-01-01", None)
     with pytest.raises(NoSuchMomentError, match="a day alone could mean its begin or its end"):
         at(home.settings, "2024-01-02")
     with pytest.raises(NoSuchMomentError, match="expected a time such as"):

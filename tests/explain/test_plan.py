@@ -19,6 +19,7 @@ from test_asof import snapshot
 from typer.testing import CliRunner
 
 from streaming.cli import app
+from streaming.errors import StockETLError
 from streaming.explain import plan as ahead
 from streaming.explain.plan import plan
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, VOLUME_CHANGED
@@ -146,6 +147,13 @@ def test_a_file_that_would_fail_is_told_with_its_reason(
     found = planned(home, tmp_path, content, key)
     assert (found.parsed.failure or "").startswith(reason)
     assert found.counts == dict.fromkeys(found.counts, 0)
+
+
+@pytest.mark.parametrize("key", ["../a.csv", "de/./a.csv", "/a.csv"])
+def test_a_name_that_lies_outside_of_the_input_is_refused(home: LoadedHome, tmp_path: Path, key: str) -> None:
+    """No drop can have it."""
+    with pytest.raises(StockETLError, match="expected a name below the input"):
+        planned(home, tmp_path, HEADER, key)
 
 
 def test_the_commands_that_look_back_and_ahead_load_no_spark() -> None:
