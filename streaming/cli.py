@@ -182,8 +182,8 @@ def verify(**options: object) -> None:
 
 @command(
     help=(
-        "Works out from the lake what is missing of the past in the tables beside the wide ones: stocketl.corrections, "
-        "and what each drop did.\n\n"
+        "Works out from the lake what each drop of the past did: its counts, its rows of stocketl.corrections, and its "
+        "part of the counts of stocketl.dates.\n\n"
         "Use it after an upgrade of an older database, or if a table was switched off for a while. It may run beside "
         "a job, and may be stopped and given again. If the lake does not reach back to the first drop, it says so and "
         "writes nothing."

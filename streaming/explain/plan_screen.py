@@ -32,8 +32,8 @@ def show(found: Plan) -> bool:
         ("the first cells that would change", _cells([c for c in found.first if c.kind == "changed"], narrow=narrow)),
         ("the first new cells", _cells([c for c in found.first if c.kind == "new"], narrow=narrow)),
         ("the largest moves that would be written", _cells(found.moves, narrow=narrow)),
-        ("the first prices that would be suspect", _suspects(found.suspects)),
-        ("the first suspects that would be none any more", _suspects(found.settled)),
+        ("the first suspects that would open", _suspects(found.suspects)),
+        ("the first suspects that would close", _suspects(found.settled)),
         ("the first rejected rows", _rejects(found)),
         ("the first rows that a later one of their date and ticker replaces", _replaced(found)),
         ("the first of these that say something else", _conflicts(_of_kind(found, CONFLICT))),
@@ -59,10 +59,10 @@ def _lines(found: Plan) -> list[tuple[str, str]]:
     told = (f"{counts[f'cells_{name}']:,} {name}" for name in ("new", "changed", "same"))
     nothing = "" if len(found.foreseen.changes) else ": nothing would change"
     lines.append(("cells", ", ".join(told) + nothing))
-    lines.append(("returns", f"{counts['returns_rewritten']:,} that are there already would be rewritten"))
+    lines.append(("returns", f"{counts['returns_rewritten']:,} would be rewritten"))
     if any(found.doubts):
         raised, settled = found.doubts
-        lines.append(("suspects", f"{raised:,} more, {settled:,} that would be none any more"))
+        lines.append(("suspects", f"{raised:,} would open, {settled:,} would close"))
     if found.parsed.first_date is not None:
         lines.append(("dates", f"{found.parsed.first_date} to {found.parsed.last_date}"))
     if found.tickers_new:
