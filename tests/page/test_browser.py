@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.parse
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request, Route
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MILLISECONDS = 60_000.0  # so that what never comes ends
@@ -115,6 +117,10 @@ def test_a_date_opens_what_is_missing_and_a_drop_its_receipt(look: Page) -> None
     look.locator("[data-date='2024-03-06']").click()
     expect(look.locator("#missing .chip")).to_have_text(['"><script>document.title="hit"</script>'])
     look.keyboard.press("Escape")
+    expect(look.locator("#drops-fate button")).to_have_text(["all", "success", "failed", "loading"])
+    look.locator("#drops-fate button").filter(has_text="success").click()
+    expect(look.locator("#drops .fate").filter(has_text="failed")).to_have_count(0)
+    look.locator("#drops-fate button").filter(has_text="all").click()
     look.locator("#drops-text").fill("broken")
     expect(look.locator("#drops tbody tr")).to_have_text([re.compile("broken.csv")])
     look.locator("#drops-text").fill("onerror")
@@ -128,6 +134,7 @@ def test_a_suspect_opens_its_chart_and_its_explanation(look: Page, loaded: Loade
     loaded.load("slip.csv", HEADER + "2024-03-13,BRK.B,1090,7\n")
     slip = look.locator("#suspects tbody tr").filter(has_text="unit-slip")
     expect(slip).to_contain_text("BRK.B")
+    expect(look.locator("#suspects th")).to_have_text(["date", "ticker", "kind", "price", "beside"])
     slip.press("Enter")
     expect(look.locator("#dialog-title")).to_have_text("BRK.B on 2024-03-13")
     expect(look.locator("#dialog-body table").first).to_contain_text("slip.csv")
@@ -149,6 +156,91 @@ def test_names_that_are_markup_do_nothing(look: Page) -> None:
         0,
         2,
     ]
+
+
+def test_what_hides_or_turns_text_is_an_escape(look: Page, loaded: LoadedHome) -> None:
+    """Control and direction characters of a name are seen, in the text and what is read aloud. Code keeps its lines."""
+    loaded.load("a/turned\u202evsc.\x1b\n.csv", "nothing,of,use\n1,2,3\n")
+    expect(look.locator("#drops tbody tr").first).to_contain_text("a/turned\\u202evsc.\\x1b\\x0a.csv")
+    made = """async () => {
+        const { el } = await import("/static/dom.js");
+        const name = "a\\n\\t\\u2066\\u{e0001}";
+        return [el("b", { title: name }, name), el("pre", {}, name)].map((one) => [one.title, one.textContent]);
+    }"""
+    shown = "a\\x0a\\x09\\u2066\\U000e0001"
+    assert look.evaluate(made) == [[shown, shown], ["", "a\n\t\\u2066\\U000e0001"]]
+
+
+def test_a_ticker_without_newer_values_has_its_own_date(browser: Browser, page: PageServer) -> None:
+    """Without a pointer, its last value stands beside that value's date; with one, it has no value there."""
+    ended = '"><script>document.title="hit"</script>'
+    for window in opened(browser, page.url, of=f"AAPL&t={urllib.parse.quote(ended)}"):
+        chips = window.locator("#legend .ticker")
+        expect(window.locator("#legend > time")).to_have_text(re.compile(r"2024-03-(0[6-9]|1\d)"))
+        expect(chips.nth(0).locator("time")).to_have_count(0)
+        expect(chips.nth(1).locator("time")).to_have_text("2024-03-05")
+        expect(chips.nth(1)).to_contain_text("11")
+        window.locator("#plot").focus()
+        window.keyboard.press("ArrowLeft")
+        expect(chips.nth(1)).to_contain_text("vol \u2013")
+        expect(chips.locator("time")).to_have_count(0)
+
+
+def answered(route: Route, _: Request, answer: object) -> None:
+    """Instead of the server."""
+    route.fulfill(json=answer)
+
+
+LABELS = """
+globalThis.labels = {};
+const draw = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, x, ...rest) {
+  if (this.textAlign === "right") globalThis.labels[text] = x - this.measureText(text).width;
+  return draw.call(this, text, x, ...rest);
+};
+"""
+"""Keeps where each label of the y axis begins."""
+
+
+def test_on_a_telephone_nothing_is_cut_and_words_agree(browser: Browser, page: PageServer) -> None:
+    """Labels of the axis, dates and tickers of suspects, the URI; one ticker "has"; a date without session is told."""
+    series = {"price": [1.0, 120.0, 1.0], "return": [None, 119.0, -0.99], "volume": [1, 1, 1]}
+    suspect = {"date": "2017-12-13", "kind": "unit-slip", "swapped_with": None, "price": 1234.567, "level": 123.4567}
+    date = {"date": "2024-03-09", "state": "no-session", "tickers": 1, "expected": 0, "missing": 0}
+    answers = {
+        "series": {"days": [19800, 19801, 19802], "tickers": {"AAPL": series}, "corrections": {}},
+        "movers": {"date": "2024-03-08", "before": None, "after": None, "count": 1, "up": [], "down": []},
+        "suspects": {
+            "kept": True,
+            "count": 3,
+            "suspects": [suspect | {"id": "GRMN-WIDE", "cells": 1}, suspect | {"id": None, "cells": 1}],
+        },
+        "dates": {"kept": True, "dates": [date | {"late_cells": 0, "restated_cells": 0}]},
+    }
+    for window in opened(browser, page.url, 380):
+        for name, answer in answers.items():
+            window.route(f"**/api/{name}?*", partial(answered, answer=answer))
+        window.add_init_script(LABELS)
+        window.reload()
+        expect(window.locator("#plot")).to_have_attribute("data-points", "3")
+        window.get_by_role("button", name="Return").click()
+        window.wait_for_function("Object.keys(labels).includes('10K %')")
+        assert window.evaluate("Object.entries(labels).filter(([, left]) => left < 0)") == []
+        expect(window.locator("#movers-body")).to_contain_text("1 ticker has a return on this date.")
+        expect(window.locator("#suspects tbody tr").nth(1)).to_contain_text("1 ticker")
+        expect(window.locator("#suspects-body .note")).to_have_text("The newest 2 of 3.")
+        lines = """(cells) => cells.map((cell) => {
+            const range = document.createRange();
+            range.selectNodeContents(cell);
+            return range.getClientRects().length;
+        })"""
+        assert window.locator("#suspects td:nth-child(-n + 2)").evaluate_all(lines) == [1, 1, 1, 1]
+        expect(window.locator("#calendar .key")).to_contain_text("no session")
+        uri, copy = (window.locator(f"#connect-body > .snippet > {part}").bounding_box() for part in ("pre", "button"))
+        assert uri is not None
+        assert copy is not None
+        assert uri["x"] + uri["width"] <= copy["x"]
+        assert window.evaluate("document.documentElement.scrollWidth") <= 380
 
 
 def many_rows(tickers: int, dates: list[dt.date]) -> str:

@@ -55,7 +55,7 @@ function draw() {
   if (focused) document.querySelector(`[data-date="${focused}"]`)?.focus();
   const lacking = ofYear.filter((one) => one.missing > 0);
   const cells = lacking.reduce((sum, one) => sum + one.missing, 0);
-  const told = lacking.length ? `${many(lacking.length, "date")} ${lacking.length === 1 ? "lacks" : "lack"} ${many(cells, "price")}` : "none of them lacks a price";
+  const told = lacking.length ? `${many(lacking.length, "date")} ${lacking.length === 1 ? "lacks" : "lack"} ${many(cells, "price")}` : "no price is missing";
   const measure = kept ? "" : " A date is measured by the largest of the six dates before it.";
   fill($("calendar-note"), `${year}: ${many(ofYear.length, "date")}, ${told}.${measure}`);
 }
@@ -87,7 +87,7 @@ function grid(rows) {
 function cell(date) {
   const one = dates.get(date);
   if (!one) return el("i", { class: "day" });
-  const said = `${date}: ${count(one.tickers)} of ${many(one.expected, "ticker")}`;
+  const said = `${date}${one.state === "no-session" ? ", no session" : ""}: ${count(one.tickers)} of ${many(one.expected, "ticker")}`;
   return el("button", {
     type: "button",
     class: "day",
@@ -128,11 +128,15 @@ function move(event) {
 
 function key() {
   const names = ["nothing", "some", "90 %", "99 %", "complete"];
+  const all = [...dates.values()];
+  const sign = (name, of, restated = false) =>
+    el("span", {}, el("i", { class: "day", "data-level": of, "data-restated": restated }), name);
   return el(
     "div",
     { class: "key", "aria-hidden": "true" },
-    names.map((name, at) => [el("i", { class: "day", "data-level": at }), name]),
-    [...dates.values()].some((one) => one.restated_cells > 0) && [el("i", { class: "day", "data-restated": "true" }), "corrected"],
+    names.map((name, at) => sign(name, at)),
+    all.some((one) => level(one) === "odd") && sign("no session", "odd"),
+    all.some((one) => one.restated_cells > 0) && sign("corrected", 4, true),
   );
 }
 
@@ -148,7 +152,7 @@ async function open(one) {
       ["late cells", one.late_cells ? count(one.late_cells) : null],
       ["corrected cells", one.restated_cells ? count(one.restated_cells) : null],
     ]),
-    el("p", {}, el("button", { type: "button", onclick: () => movers.ofDay(one.date) }, "Show its movers")),
+    el("p", {}, el("button", { type: "button", class: "further", onclick: () => movers.ofDay(one.date) }, "Show its movers")),
     told.count > 0 && el("h3", {}, "Expected, but without a price"),
     el("div", { class: "chips", id: "missing" }, told.tickers.map(pick)),
     told.count > told.tickers.length && el("p", { class: "note" }, `The first ${count(told.tickers.length)} are shown.`),

@@ -106,24 +106,27 @@ function draw() {
   legend(null);
 }
 
-/** at: where the pointer is, null: the last value of each ticker. */
+const lastOf = ({ price: prices }) => prices.findLastIndex((value) => value !== null);
+
+/** at: where the pointer is, null: the last value of each ticker, with its own date if that is an older one. */
 function legend(at) {
+  const shown = at ?? Math.max(...Object.values(data.tickers).map(lastOf));
   const chips = Object.entries(data.tickers).map(([ticker, values], number) => {
     let where = at;
-    if (where === null) where = values.price.findLastIndex((value) => value !== null);
+    if (where === null) where = lastOf(values);
     const [value, back, volume] = ["price", "return", "volume"].map((kind) => values[kind][where]);
     return el(
       "span",
       { class: `ticker series-${number}` },
       el("b", {}, ticker),
+      where >= 0 && where !== shown && el("time", { class: "more" }, dayOf(data.days[where])),
       el("span", {}, price(value)),
       el("span", { class: back > 0 ? "up" : back < 0 ? "down" : "" }, percent(back)),
       el("span", { class: "more" }, `vol ${compact(volume)}`),
       el("button", { type: "button", "aria-label": `Remove ${ticker}`, onclick: () => remove(ticker) }, "✕"),
     );
   });
-  const last = Object.values(data.tickers).map(({ price: prices }) => prices.findLastIndex((value) => value !== null));
-  const day = data.days[at ?? Math.max(...last)];
+  const day = data.days[shown];
   fill($("legend"), day !== undefined && el("time", {}, dayOf(day)), chips);
 }
 

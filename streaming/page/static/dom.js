@@ -1,6 +1,20 @@
-// Elements are made here and nowhere else. Text is always text: no name or line of a file can become markup.
+// Elements are made here and nowhere else. Text is always text: no name or line of a file can become markup, and none
+// can hide or turn round what stands beside it.
 
 export const $ = (id) => document.getElementById(id);
+
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu; // control characters, directions, and what has no width
+const READ_ALOUD = new Set(["aria-label", "title"]);
+
+/** Such characters as escapes: `\x1b`, `\u202e`. spared: those that stay as they are. */
+function seen(text, spared = "") {
+  return String(text).replace(UNSEEN, (sign) => {
+    if (spared.includes(sign)) return sign;
+    const code = sign.codePointAt(0);
+    const [letter, digits] = code < 0x100 ? ["x", 2] : code < 0x10000 ? ["u", 4] : ["U", 8];
+    return `\\${letter}${code.toString(16).padStart(digits, "0")}`;
+  });
+}
 
 /** el("td", {class: "number"}, "12", other): an element with attributes, listeners (`onclick`) and children. */
 export function el(tag, attributes = {}, ...children) {
@@ -8,7 +22,7 @@ export function el(tag, attributes = {}, ...children) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, READ_ALOUD.has(name) ? seen(value) : value);
   }
   add(made, children);
   return made;
@@ -21,9 +35,10 @@ export function fill(element, ...children) {
 }
 
 function add(element, children) {
+  const spared = element.matches("pre, .code") ? "\n\t" : "";
   for (const child of children.flat(2)) {
     if (child === null || child === undefined || child === false) continue;
-    element.append(child instanceof Node ? child : document.createTextNode(String(child)));
+    element.append(child instanceof Node ? child : document.createTextNode(seen(child, spared)));
   }
 }
 

@@ -6,7 +6,7 @@ import { Asker } from "./ask.js";
 
 const PAGE = 50;
 const MOST = 500; // rows that are kept in the page
-const FATES = [["", "all"], ["success", "loaded"], ["failed", "failed"], ["loading", "loading"]];
+const FATES = [["", "all"], ["success", "success"], ["failed", "failed"], ["loading", "loading"]];
 const [asker, more] = [new Asker(), new Asker()];
 
 let fate = "";

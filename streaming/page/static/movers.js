@@ -1,7 +1,7 @@
 // The movers of a day.
 
 import { $, choice, el, fill, table } from "./dom.js";
-import { count, percent, price } from "./format.js";
+import { many, percent, price } from "./format.js";
 import { Asker, calmly } from "./ask.js";
 import * as chart from "./chart.js";
 
@@ -42,7 +42,7 @@ function draw(told) {
   fill(
     $("movers-body"),
     el("div", { class: "movers" }, side(told.up, "up", top), side(told.down, "down", top)),
-    el("p", { class: "note" }, `${count(told.count)} tickers have a return on this date.`),
+    el("p", { class: "note" }, `${many(told.count, "ticker")} ${told.count === 1 ? "has" : "have"} a return on this date.`),
   );
 }
 

@@ -3,6 +3,15 @@
 const DAY = 86400;
 const COLORS = ["--series-0", "--series-1", "--series-2", "--series-3", "--series-4"];
 const ROOM_BELOW = 0.32; // of the height, for the volumes
+const FONT = "12px system-ui, sans-serif";
+const [TICK, GAP] = [6, 5]; // between a label and the lines
+const ruler = document.createElement("canvas").getContext("2d");
+
+/** How wide the axis of these labels is. */
+function wide(labels) {
+  ruler.font = FONT;
+  return Math.ceil(Math.max(16, ...labels.map((label) => ruler.measureText(label).width))) + TICK + GAP + 2;
+}
 
 export class Plot {
   #host;
@@ -91,7 +100,6 @@ export class Plot {
     const style = getComputedStyle(document.documentElement);
     const color = (name) => style.getPropertyValue(name).trim();
     const axis = { stroke: color("--soft"), grid: { stroke: color("--grid"), width: 1 }, ticks: { stroke: color("--grid"), width: 1 } };
-    const font = "12px system-ui, sans-serif";
     const lines = this.#names.map((label, at) => ({
       label, scale: "y", stroke: color(COLORS[at]), width: this.#view === "return" ? 1 : 1.75, spanGaps: true,
       points: { show: this.#data.days.length < 40, size: 5 },
@@ -115,8 +123,11 @@ export class Plot {
         focus: { alpha: 0.55 },
         scales: { x: { time: true }, y: { range: room }, v: { range: (u, min, max) => [0, (max || 1) / (ROOM_BELOW * 0.85)] } },
         axes: [
-          { ...axis, font, space: narrow ? 70 : 80 },
-          { ...axis, font, scale: "y", size: narrow ? 44 : 56, values: (u, marks) => marks.map((mark) => this.#mark(u, mark)) },
+          { ...axis, font: FONT, space: narrow ? 70 : 80 },
+          {
+            ...axis, font: FONT, scale: "y", ticks: { ...axis.ticks, size: TICK }, gap: GAP,
+            values: (u, marks) => marks.map((mark) => this.#mark(u, mark)), size: (u, labels) => wide(labels ?? []),
+          },
         ],
         series: [{}, ...lines, ...volumes],
         hooks: {

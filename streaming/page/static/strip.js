@@ -1,7 +1,7 @@
 // The strip at the top: job, drops, newest date, how long a drop takes until it can be seen.
 
 import { $, el, fill } from "./dom.js";
-import { bytes, count, duration, moment, none, since } from "./format.js";
+import { bytes, count, duration, many, moment, none, since } from "./format.js";
 
 const WORDS = {
   running: "running",
@@ -33,7 +33,7 @@ function draw() {
     item("Waiting", el("b", { id: "waiting" }, count(counts.waiting))),
     item("Loaded", el("b", { id: "loaded" }, count(counts.success))),
     item("Failed", el("b", { id: "failed", class: counts.failed ? "bad" : "" }, count(counts.failed))),
-    item("Newest date", el("b", { id: "newest" }, last.newest_date ?? none), `${count(last.tickers)} tickers`),
+    item("Newest date", el("b", { id: "newest" }, last.newest_date ?? none), many(last.tickers, "ticker")),
     item("Drop to visible", visible(last.visible), sparkline(last.visible.seconds)),
     loading(),
     last.look_at.length > 0 && el("ul", { class: "look" }, last.look_at.map((sentence) => el("li", {}, sentence))),

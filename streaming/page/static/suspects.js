@@ -1,7 +1,7 @@
 // The cells that are worth a look, if the job keeps them.
 
 import { $, el, fill, table } from "./dom.js";
-import { count, price } from "./format.js";
+import { count, many, price } from "./format.js";
 import { Asker, calmly } from "./ask.js";
 import * as chart from "./chart.js";
 
@@ -15,10 +15,10 @@ export const load = calmly(async () => {
     fill($("suspects-body"), el("p", { class: "note" }, "Nothing is worth a look."));
     return;
   }
-  const columns = [["date", "name"], ["ticker", "name"], ["kind", ""], ["price", "number"], ["was", "number"]];
+  const columns = [["date", "short"], ["ticker", "short"], ["kind", ""], ["price", "number"], ["beside", "number"]];
   const rows = told.suspects.map((one) => [
     one.date,
-    one.id ?? `${count(one.cells)} tickers`,
+    one.id ?? many(one.cells, "ticker"),
     one.swapped_with ? `${one.kind} with ${one.swapped_with}` : one.kind,
     price(one.price),
     price(one.level),
@@ -29,7 +29,7 @@ export const load = calmly(async () => {
     chart.add(one.id, one.date);
   };
   const shown = told.count > rows.length ? `The newest ${count(rows.length)} of ${count(told.count)}.` : "";
-  fill($("suspects-body"), table(columns, rows, open, (row) => `Explain ${row[1]} on ${row[0]}`), shown);
+  fill($("suspects-body"), table(columns, rows, open, (row) => `Explain ${row[1]} on ${row[0]}`), el("p", { class: "note" }, shown));
 }, 5000);
 
 export function batch() {
