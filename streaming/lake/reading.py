@@ -44,11 +44,18 @@ def read_rows(
     try:
         names = None if columns is None else list(columns)
         with contextlib.suppress(FileNotFoundError):
-            return _rows(location, name, names, where)
-        return _rows(location, name, names, where)  # files were joined meanwhile, and the old ones removed
+            return _chosen(location, name, names, where)
+        return _chosen(location, name, names, where)  # files were joined meanwhile, and the old ones removed
     except (DeltaError, pa.ArrowException, OSError) as error:
         msg = f"the lake's table {location}/{name} cannot be read: {error}"
         raise StorageError(msg) from error
+
+
+def _chosen(location: str, name: str, columns: list[str] | None, where: ds.Expression | None) -> pa.Table:
+    try:
+        return _rows(location, name, columns, where)
+    except pa.ArrowNotImplementedError:  # a file that deltalake has rewritten, of whose texts pyarrow compares none
+        return _of_columns(_rows(location, name, None, None).filter(where), columns)
 
 
 def _rows(location: str, name: str, columns: list[str] | None, where: ds.Expression | None) -> pa.Table:
