@@ -159,7 +159,7 @@ def test_names_that_are_markup_do_nothing(look: Page) -> None:
 
 
 def test_what_hides_or_turns_text_is_an_escape(look: Page, loaded: LoadedHome) -> None:
-    """Control and direction characters of a name are seen in the text and in what is read aloud; code keeps its lines."""
+    """Control and direction characters of a name are seen, in the text and read aloud; code keeps its lines."""
     loaded.load("a/turned\u202evsc.\x1b\n.csv", "nothing,of,use\n1,2,3\n")
     expect(look.locator("#drops tbody tr").first).to_contain_text("a/turned\\u202evsc.\\x1b\\x0a.csv")
     made = """async () => {
