@@ -33,7 +33,7 @@ function draw() {
     item("Waiting", el("b", { id: "waiting" }, count(counts.waiting))),
     item("Loaded", el("b", { id: "loaded" }, count(counts.success))),
     item("Failed", el("b", { id: "failed", class: counts.failed ? "bad" : "" }, count(counts.failed))),
-    item("Newest date", el("b", { id: "newest" }, last.newest_date ?? none), many(last.tickers, "ticker")),
+    item("Newest date", el("b", { id: "newest" }, last.newest_date ?? none), `${many(last.tickers, "ticker")} in all`),
     item("Drop to visible", visible(last.visible), sparkline(last.visible.seconds)),
     loading(),
     last.look_at.length > 0 && el("ul", { class: "look" }, last.look_at.map((sentence) => el("li", {}, sentence))),
