@@ -89,7 +89,8 @@ def can_be_named(location: str) -> bool:
 
 def add_action(path: str, size: int, footer: pq.FileMetaData) -> AddAction:
     """What the log says of a Parquet file. path: relative to the table; size: bytes."""
-    return AddAction(path, size, {}, int(time.time() * 1000), True, json.dumps(statistics(footer)))  # noqa: FBT003 (the library's order)
+    told = json.dumps(statistics(footer), ensure_ascii=False)  # deltalake misreads escapes beyond U+FFFF
+    return AddAction(path, size, {}, int(time.time() * 1000), True, told)  # noqa: FBT003 (the library's order)
 
 
 def statistics(footer: pq.FileMetaData) -> dict[str, object]:

@@ -80,7 +80,7 @@ def test_only_files_that_can_hold_the_rows_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("told", [True, False])
-@pytest.mark.parametrize("long", ["W" * 59, "B" * 32 + "\U0010ffff" * 6, "A" * 40])
+@pytest.mark.parametrize("long", ["W" * 59, "X" * 32 + "\U0010ffff" * 6, "B" * 32 + "\U0010ffff" * 6, "A" * 40])
 def test_a_file_with_a_long_id_is_read_too(tmp_path: Path, long: str, told: bool) -> None:  # noqa: FBT001
     """For each of its ids, by this reader and by deltalake's; also if the log tells no bounds of it."""
     location = str(tmp_path / "lake")
@@ -88,7 +88,7 @@ def test_a_file_with_a_long_id_is_read_too(tmp_path: Path, long: str, told: bool
     with pytest.MonkeyPatch.context() as patched:
         if not told:
             patched.setattr("streaming.lake.delta_log._bound", lambda value, **_: None if value == long else value)
-            patched.setattr("streaming.lake.delta_log.json.dumps", lambda facts: dumps(facts, default=str))
+            patched.setattr("streaming.lake.delta_log.json.dumps", lambda facts, **_: dumps(facts, default=str))
         bring(Lake(NO_SPARK, location, "abc"), tmp_path, 2, (4, "M", 3.5, 1), (4, long, 4.5, 1))
     for ticker, wanted in (("A", [1.5, 1.75]), ("M", [3.5]), (long, [4.5]), ("C", [])):
         where = ds.field("id") == ticker
