@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ from rich.table import Table
 
 from streaming.audit.grid import ABSENT, Grid, filled, read_grid, text_of
 from streaming.commands.oracle import ExpectedCells, cells, read_files
+from streaming.database.days import date_of, day_of
 from streaming.home.database import reading
 from streaming.ledger.tickers import wide_name
 from streaming.packets import UNKNOWN_VOLUME
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from streaming.settings import Settings
 
 FIRST = 20
-_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,9 @@ class Comparison:
             return
         self.count += 1
         if len(self.first) < FIRST:
-            self.first.append(Difference(table, ABSENT if day is None else _iso(day), ticker, expected, found))
+            self.first.append(
+                Difference(table, ABSENT if day is None else date_of(day).isoformat(), ticker, expected, found)
+            )
 
     def may_follow(self, table: str, days: Int32) -> npt.NDArray[np.bool_]:
         """Which cells of these days may come from a drop that was not recomputed; a return may from one before, too."""
@@ -94,7 +95,7 @@ def verify(settings: Settings) -> Comparison:
     with reading(settings) as connected:
         files = read_files(connected, settings)
         want = cells(files.ticks)
-        unknown = [((first - _EPOCH).days, (last - _EPOCH).days) for first, last in files.unknown]
+        unknown = [(day_of(first), day_of(last)) for first, last in files.unknown]
         report = Comparison(drops=len(files.ticks), gaps=files.gaps, unknown=unknown)
         places = _tickers(connected, want, report)
         for table_no in sorted({table_no for _, table_no in places.values()}):
@@ -202,7 +203,7 @@ def _compare_latest(connected: connection, want: ExpectedCells, report: Comparis
     ends = np.flatnonzero(np.diff(want.code, append=-1))  # rows are in order of (ticker, date)
     expected = {
         want.ids[want.code[i]]: (
-            _iso(want.date[i]),
+            date_of(want.date[i]).isoformat(),
             repr(float(want.price[i])),
             text_of(want.returns[i], not np.isnan(want.returns[i])),
             text_of(want.volume[i], want.volume[i] != UNKNOWN_VOLUME),
@@ -220,7 +221,3 @@ def _compare_latest(connected: connection, want: ExpectedCells, report: Comparis
         if expected.get(ticker) != found.get(ticker):
             texts = (" ".join(side.get(ticker, (ABSENT,))) for side in (expected, found))
             report.differ("stocketl.latest", None, ticker, *texts)
-
-
-def _iso(day: int) -> str:
-    return (_EPOCH + timedelta(days=int(day))).isoformat()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from psycopg2.extras import execute_values
 
+from streaming.database.days import AMONG_DAYS
 from streaming.dates.bits import NEVER, DateBits, DropCounts, cells_of, count_drops, joined, pieces
 from streaming.distinct import distinct
 
@@ -87,7 +88,7 @@ def _counted(cur: cursor, dates: Int32) -> dict[int, int]:
     """The last drop that was counted for each of the dates that are there."""
     cur.execute(
         f"SELECT {_DAY}, last_seq FROM stocketl.date_facts"  # noqa: S608 (a constant)
-        " WHERE date = ANY(ARRAY(SELECT DATE '1970-01-01' + day FROM unnest(%s::integer[]) day))",
+        f" WHERE {AMONG_DAYS}",
         (dates.tolist(),),
     )
     return dict(cur.fetchall())
@@ -96,7 +97,7 @@ def _counted(cur: cursor, dates: Int32) -> dict[int, int]:
 def _known(cur: cursor, dates: Int32) -> dict[int, tuple[str, str]]:
     cur.execute(
         f"SELECT {_DAY}, priced_bits::text, unchanged_bits::text FROM stocketl.date_facts"  # noqa: S608 (a constant)
-        " WHERE date = ANY(ARRAY(SELECT DATE '1970-01-01' + day FROM unnest(%s::integer[]) day))",
+        f" WHERE {AMONG_DAYS}",
         (dates.tolist(),),
     )
     return {day: (priced, unchanged) for day, priced, unchanged in cur.fetchall()}

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from psycopg2 import sql
 
+from streaming.database.days import date_of, day_of
 from streaming.ledger.tickers import placed, wide_name
 from streaming.packets import UNKNOWN_VOLUME
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from psycopg2.extensions import cursor
 
-_EPOCH = dt.date(1970, 1, 1)
 _CELL = "SELECT p.date, p.{c}, r.{c}, v.{c} FROM {p} p JOIN {r} r USING (date) JOIN {v} v USING (date)"
 
 
@@ -36,7 +37,7 @@ class CellNow:
     def days(self) -> list[int]:
         """The days whose prices make the cell, days since 1970-01-01, the cell's own last."""
         dates = [self.date] if self.before_date is None else [self.before_date, self.date]
-        return [(date - _EPOCH).days for date in dates]
+        return [day_of(date) for date in dates]
 
     @property
     def held(self) -> tuple[float, int] | None:
@@ -58,7 +59,7 @@ def cell_now(cur: cursor, ticker: str, day: int) -> CellNow:
         "c": sql.Identifier(column),
         **{kind[0]: sql.Identifier(schema, wide_name(kind, number)) for kind in ("prices", "returns", "volume")},
     }
-    date = _EPOCH + dt.timedelta(days=day)
+    date = date_of(day)
     up_to = _CELL + " WHERE p.{c} IS NOT NULL AND p.date <= {d} ORDER BY p.date DESC LIMIT 2"
     cur.execute(sql.SQL(up_to).format(d=sql.Literal(date), **names))
     found = cur.fetchall()

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from streaming.database.days import AMONG_DAYS, day_of
+from streaming.ledger.explained import keeps
+
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
 REPEATED, FUTURE = "repeated-date", "future-date"
 _LEAST = 10
 _EARLIEST = dt.timezone(dt.timedelta(hours=14))
-_EPOCH = dt.date(1970, 1, 1)
 
 
 class OddDate(NamedTuple):
@@ -29,7 +31,7 @@ class OddDate(NamedTuple):
 
 def odd_dates(cur: cursor | None, found: Foreseen) -> tuple[list[OddDate], list[OddDate]]:
     """Dates that would be suspect and are not so now, and the other way round. cur: None: there are no tables yet."""
-    if cur is not None and not _kept(cur):
+    if cur is not None and not keeps(cur, "dates"):
         return [], []
     changes = found.changes
     days, row = np.unique(changes.date, return_inverse=True)
@@ -44,7 +46,7 @@ def odd_dates(cur: cursor | None, found: Foreseen) -> tuple[list[OddDate], list[
 
 
 def _judged(days: Int32, tickers: Int64, unchanged: Int64) -> list[OddDate]:
-    today = (dt.datetime.now(_EARLIEST).date() - _EPOCH).days
+    today = day_of(dt.datetime.now(_EARLIEST).date())
     odd = []
     for day, priced, same in zip(days.tolist(), tickers.tolist(), unchanged.tolist(), strict=True):
         if same >= _LEAST and 10 * same >= 9 * priced:
@@ -54,21 +56,12 @@ def _judged(days: Int32, tickers: Int64, unchanged: Int64) -> list[OddDate]:
     return odd
 
 
-def _kept(cur: cursor) -> bool:
-    cur.execute("SELECT to_regclass('stocketl.explained') IS NOT NULL")
-    if cur.fetchall() != [(True,)]:
-        return False
-    cur.execute("SELECT FROM stocketl.explained WHERE part = 'dates'")
-    return bool(cur.fetchall())
-
-
 def _counts(cur: cursor | None, days: Int32) -> tuple[Int64, Int64]:
     """For each day how many tickers have a price, and how many of these the one of their date before."""
     counts = np.zeros((2, len(days)), np.int64)
     if cur is not None and len(days):
         cur.execute(
-            "SELECT date - DATE '1970-01-01', tickers, unchanged FROM stocketl.date_facts"
-            " WHERE date = ANY(ARRAY(SELECT DATE '1970-01-01' + day FROM unnest(%s::integer[]) day))",
+            f"SELECT date - DATE '1970-01-01', tickers, unchanged FROM stocketl.date_facts WHERE {AMONG_DAYS}",  # noqa: S608 (a constant)
             (days.tolist(),),
         )
         for day, *both in cur.fetchall():

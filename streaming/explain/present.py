@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from streaming.audit.grid import read_grid
+from streaming.database.days import day_of
 from streaming.distinct import distinct
 from streaming.ledger.tickers import placed, wide_name
 from streaming.packets import UNKNOWN_VOLUME, Ticks
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     Bool = npt.NDArray[np.bool_]
 
-_EPOCH = dt.date(1970, 1, 1)
 _FIRST_REACH, _FARTHER = 2, 16  # dates around each touched one that are read, and how many times more if need be
 
 
@@ -78,7 +77,7 @@ def _add_newest(cur: cursor, given: Ticks, last: Int32, found: _Cells) -> Bool:
     newest = {ticker: cell for ticker, *cell in cur.fetchall()}
     code = np.array([place for place, ticker in enumerate(given.ids) if ticker in newest], np.int32)
     cells = [newest[given.ids[place]] for place in code.tolist()]
-    date = np.array([(day - _EPOCH).days for day, _, _ in cells], np.int32)
+    date = np.array([day_of(day) for day, _, _ in cells], np.int32)
     volume = [UNKNOWN_VOLUME if volume is None else volume for _, _, volume in cells]
     found.add(code, date, np.array([price for _, price, _ in cells], np.float64), np.array(volume, np.int64))
     last[code] = date

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from psycopg2.extras import execute_values
 
+from streaming.database.days import AMONG_DAYS
 from streaming.suspects.moves import JUMP, KINDS, SPIKE, UNIT_SLIP
 from streaming.suspects.pairs import swapped
 from streaming.suspects.watch import Suspect
@@ -67,7 +68,7 @@ def _known(cur: cursor, dates: dict[str, np.ndarray]) -> set[Suspect]:
 def known_on(cur: cursor, days: set[int]) -> list[Suspect]:
     """The suspects of these dates, days since 1970-01-01."""
     cur.execute(
-        _CELLS + " WHERE date = ANY(ARRAY(SELECT DATE '1970-01-01' + day FROM unnest(%s::integer[]) day))",  # noqa: S608 (as above)
+        f"{_CELLS} WHERE {AMONG_DAYS}",
         (sorted(days),),
     )
     return [Suspect(*row) for row in cur.fetchall()]
@@ -94,7 +95,7 @@ def pair(cur: cursor, days: set[int] | None) -> None:
     """Finds anew, on these dates or on all, which tickers have each other's price."""
     cur.execute(
         f"SELECT {_DAY}, id, price, level, swapped_with FROM stocketl.suspect_cells"  # noqa: S608 (a constant)
-        " WHERE (%s OR date = ANY(ARRAY(SELECT DATE '1970-01-01' + day FROM unnest(%s::integer[]) day)))"
+        f" WHERE (%s OR {AMONG_DAYS})"
         ' AND kind = ANY(%s) ORDER BY date, id COLLATE "C"',
         (days is None, sorted(days or ()), PAIRED),
     )

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from psycopg2 import sql
 
-from streaming.page.panels.tables import groups, keeps, tickers_by_column, wide_schema, wide_table
+from streaming.ledger.explained import keeps
+from streaming.page.panels.tables import groups, tickers_by_column, wide_schema, wide_table
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor

@@ -5,16 +5,17 @@ Each question has a process of its own: the files of the drops may be large, and
 
 from __future__ import annotations
 
-import datetime as dt
 import shlex
 import threading
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
+from streaming.database.days import day_of
 from streaming.errors import StockETLError
 from streaming.page.reader import AwayError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from multiprocessing.connection import Connection
 
     from streaming.screen import Facts
@@ -50,7 +51,7 @@ def _explain(answer: Connection, settings: Settings, day: dt.date, ticker: str) 
     from streaming.frames.names import UnknownTickerError  # noqa: PLC0415
 
     try:
-        answer.send(facts_of(explain(settings, (day - dt.date(1970, 1, 1)).days, ticker)))
+        answer.send(facts_of(explain(settings, day_of(day), ticker)))
     except UnknownTickerError:
         answer.send(None)
     except StockETLError as error:

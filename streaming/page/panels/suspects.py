@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streaming.page.panels.tables import keeps
+from streaming.ledger.explained import keeps
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor

@@ -18,16 +18,6 @@ def has(cur: cursor, relation: str) -> bool:
     return cur.fetchall() == [(True,)]
 
 
-def keeps(cur: cursor, part: str) -> bool:
-    """Whether the job keeps this part (`dates`, `suspects`): the view is there even if it was switched off."""
-    if not has(cur, f"stocketl.{part}"):
-        return False
-    if not has(cur, "stocketl.explained"):
-        return True
-    cur.execute("SELECT EXISTS (SELECT FROM stocketl.explained WHERE part = %s)", (part,))
-    return cur.fetchall() == [(True,)]
-
-
 def wide_schema(cur: cursor) -> str:
     """The schema of the wide tables."""
     cur.execute("SELECT wide_schema FROM stocketl.writer")
