@@ -147,7 +147,7 @@ class Panels:
         seq = _number(request, "seq")
         if seq is None:
             raise HTTPException(400, "expected seq=NUMBER")
-        return await self._answer(("receipt", seq), lambda cur: receipt(cur, seq))
+        return await self._answer(("receipt", seq), lambda cur: receipt(cur, seq, self._desk.settings))
 
     async def suspects(self, _: Request) -> Response:
         """The newest ones."""

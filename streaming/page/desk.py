@@ -41,7 +41,7 @@ class Desk:
     """One for the server. `begin` and `answer` are for the loop of the server, the rest is for threads."""
 
     def __init__(self, settings: Settings, reader: Reader) -> None:
-        self._settings = settings
+        self.settings = settings
         self._reader = reader
         self.feed = Feed()
         self.completeness = CountedDates()
@@ -78,7 +78,7 @@ class Desk:
 
     async def explained(self, day: dt.date, ticker: str) -> str:
         """The JSON of where a value comes from. Raises AwayError."""
-        return await self._once(("explained", day, ticker), lambda: explained(self._settings, day, ticker))
+        return await self._once(("explained", day, ticker), lambda: explained(self.settings, day, ticker))
 
     async def _once(self, key: Hashable, ask: Callable[[], object]) -> str:
         known = self._answers.get(key)
@@ -160,13 +160,13 @@ class Desk:
             self._ledger_facts = self._reader.run(lambda cur: self._ledger.facts(cur, versions))
 
     def _strip(self) -> Facts | None:
-        return None if self._ledger_facts is None else strip(self._settings, self._ledger_facts, self._watch.seen)
+        return None if self._ledger_facts is None else strip(self.settings, self._ledger_facts, self._watch.seen)
 
     def _must_ask(self) -> bool:
         if self._said is not None:
             return self._listener.connected
         job = self._watch.seen["job"]
-        return not self._settings.embedded and (job is None or not job.alive)
+        return not self.settings.embedded and (job is None or not job.alive)
 
 
 def _iso(value: object) -> str:

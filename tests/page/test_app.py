@@ -112,6 +112,8 @@ def test_a_drop_opens_its_receipt_with_the_rejected_lines(page: PageServer, cur:
         name: body[name] for name in ("rejects", "reasons", "rows_read", "rows_rejected")
     }
     assert [told[f"cells_{name}"] for name in ("new", "changed", "same")] == [2, 0, 0]
+    ((moved,),) = found(cur, "SELECT moved_to FROM stocketl.receipts WHERE seq = 2")
+    assert told["moved_to"].endswith(f"/success/{moved}")
     assert page.ask("receipt", seq=4)["advice"]
     assert page.get("/api/receipt", seq=99)[0] == 404
 

@@ -243,6 +243,34 @@ def test_on_a_telephone_nothing_is_cut_and_words_agree(browser: Browser, page: P
         assert window.evaluate("document.documentElement.scrollWidth") <= 380
 
 
+def test_a_date_in_the_future_presses_nothing_together(browser: Browser, page: PageServer) -> None:
+    """The chart and the calendar begin with the dates up to today; "All" shows the one that a slip has made."""
+    days = [dt.date(2024, 3, 4), dt.date(2024, 3, 5), dt.date(2124, 3, 5)]
+    numbers = [(day - dt.date(1970, 1, 1)).days for day in days]
+    one = {"price": [1.0, 2.0, 3.0], "return": [None, 1.0, 0.5], "volume": [1, 1, 1]}
+    date = {"state": "complete", "tickers": 1, "expected": 1, "missing": 0, "late_cells": 0, "restated_cells": 0}
+    answers = {
+        "series": {"days": numbers, "tickers": {"AAPL": one}, "corrections": {}},
+        "dates": {"kept": True, "dates": [date | {"date": day.isoformat()} for day in days]},
+    }
+    for window in opened(browser, page.url):
+        for name, answer in answers.items():
+            window.route(re.compile(f"/api/{name}"), partial(answered, answer=answer))
+        window.reload()
+        plot = window.locator("#plot")
+        expect(plot).to_have_attribute("data-shown", "2024-03-04 to 2024-03-05")
+        expect(window.locator("#calendar-note")).to_contain_text("2024: 2 dates")
+        for view in ("Return", "Indexed"):
+            window.get_by_role("button", name=view).click()
+            expect(plot).to_have_attribute("data-shown", "2024-03-04 to 2024-03-05")
+        window.get_by_role("button", name="1M").click()
+        expect(plot).to_have_attribute("data-shown", "2024-03-04 to 2024-03-05")
+        window.get_by_role("button", name="All", exact=True).click()
+        expect(plot).to_have_attribute("data-shown", "2024-03-04 to 2124-03-05")
+        window.get_by_title("The year after").click()
+        expect(window.locator("#calendar-note")).to_contain_text("2124: 1 date")
+
+
 def many_rows(tickers: int, dates: list[dt.date]) -> str:
     """Prices that go up and down by turns; one ticker in a hundred lacks the last date."""
     lines = [HEADER]

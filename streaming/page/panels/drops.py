@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from psycopg2.extras import RealDictCursor
 
 from streaming.commands.advice import advice
+from streaming.commands.status import moved_to
 from streaming.ledger.fates import FATE
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
     from streaming.screen import Facts
+    from streaming.settings import Settings
 
 PAGE = 50
 _FATES = {"success": "loaded", "failed": "failed", "loading": "loading"}
@@ -68,8 +70,11 @@ def dates_of_batches(cur: cursor, batch_ids: Sequence[int]) -> Facts:
     )[0]
 
 
-def receipt(cur: cursor, seq: int) -> Facts | None:
-    """All that is known of a drop: counts, reasons, the first rejected rows. None if there is no such drop."""
+def receipt(cur: cursor, seq: int, settings: Settings) -> Facts | None:
+    """All that is known of a drop: counts, reasons, the first rejected rows. None if there is no such drop.
+
+    settings: name the folders into which files are moved.
+    """
     found = _rows(
         cur,
         f"""
@@ -82,6 +87,7 @@ def receipt(cur: cursor, seq: int) -> Facts | None:
         return None
     drop = found[0]
     body = drop.pop("body") or {}
+    drop["moved_to"] = moved_to(drop, settings)
     drop |= {name: body.get(name) or ({} if name == "reasons" else []) for name in _FROM_BODY}
     drop |= {name: body.get(name, 0) for name in ("conflicts", "volume_unreadable")}
     return drop | {"advice": advice(drop["reason"]) if drop["reason"] else None}

@@ -1,7 +1,7 @@
 // A calendar of the dates, coloured by how complete they are; a date opens what it lacks.
 
 import { $, choice, el, facts, fill, show } from "./dom.js";
-import { count, many } from "./format.js";
+import { count, dayOf, many, tomorrow } from "./format.js";
 import { Asker, calmly } from "./ask.js";
 import * as chart from "./chart.js";
 import * as movers from "./movers.js";
@@ -40,7 +40,7 @@ function draw() {
     fill($("calendar-body"), el("p", { class: "note" }, "No date has a price yet."));
     return;
   }
-  if (!years.includes(year)) year = years.at(-1);
+  if (!years.includes(year)) year = years.findLast((one) => one <= dayOf(tomorrow()).slice(0, 4)) ?? years.at(-1);
   const at = years.indexOf(year);
   const shown = [[years[at - 1], "‹", "The year before"], [year, year], [years[at + 1], "›", "The year after"]];
   choice($("calendar-years"), shown, year, (chosen) => {

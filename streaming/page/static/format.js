@@ -45,6 +45,9 @@ export function duration(seconds) {
 export const since = (moment) => Math.max(0, (Date.now() - new Date(moment).getTime()) / 1000);
 export const moment = (text) => (text ? `${text.slice(0, 10)} ${text.slice(11, 19)} UTC` : none);
 
+/** Days since 1970 of the last date that may have a price anywhere in the world; what is dated later, is so by mistake. */
+export const tomorrow = () => Math.floor(Date.now() / 86400000) + 1;
+
 /** `2024-03-04` of a number of days since 1970. */
 export const dayOf = (days) => new Date(days * 86400000).toISOString().slice(0, 10);
 export const daysOf = (date) => Math.round(Date.parse(`${date}T00:00:00Z`) / 86400000);

@@ -1,5 +1,7 @@
 // Draws lines over time, with volumes below, by uPlot (global `uPlot`). Dates are UTC days.
 
+import { dayOf, tomorrow } from "./format.js";
+
 const DAY = 86400;
 const COLORS = ["--series-0", "--series-1", "--series-2", "--series-3", "--series-4"];
 const ROOM_BELOW = 0.32; // of the height, for the volumes
@@ -20,7 +22,7 @@ export class Plot {
   #data = { days: [], tickers: {}, corrections: {} };
   #names = [];
   #view = "price";
-  #rebasing = false;
+  #withFuture = false;
   #key = "";
 
   /** on: hover(index or null), pick(ticker, day), zoomed(). */
@@ -49,23 +51,37 @@ export class Plot {
       });
     } else {
       this.#plot.setData(this.#columns(null), true);
+      this.#leaveFutureOut();
     }
     this.#host.dataset.points = String(data.days.length);
   }
 
-  /** The last so many days; null: all. */
+  /** The last so many days up to today; null: all, with those that are dated in the future. */
   showLast(days) {
+    this.#withFuture = days === null;
     if (!this.#plot || !this.#data.days.length) return;
-    const max = this.#data.days.at(-1) * DAY;
+    const max = this.#last() * DAY;
     const min = days === null ? this.#data.days[0] * DAY : Math.max(max - days * DAY, this.#data.days[0] * DAY);
     this.#rescale(min, max);
+  }
+
+  /** The last day that is shown without a zoom: one that is dated in the future would press all others together. */
+  #last() {
+    const { days } = this.#data;
+    const limit = this.#withFuture ? Infinity : tomorrow();
+    return days.findLast((day) => day <= limit) ?? days.at(-1);
+  }
+
+  #leaveFutureOut() {
+    const { days } = this.#data;
+    if (days.length && this.#last() !== days.at(-1)) this.#rescale(days[0] * DAY, this.#last() * DAY);
   }
 
   /** The part that is shown, null if it is all of it. */
   #zoom() {
     const { min, max } = this.#plot.scales.x;
-    const x = this.#plot.data[0];
-    return min === null || min === undefined || (min <= x[0] && max >= x.at(-1)) ? null : { min, max };
+    const { days } = this.#data;
+    return min === null || min === undefined || (min <= days[0] * DAY && max >= this.#last() * DAY) ? null : { min, max };
   }
 
   #rescale(min, max) {
@@ -131,7 +147,7 @@ export class Plot {
         ],
         series: [{}, ...lines, ...volumes],
         hooks: {
-          draw: [(u) => this.#dots(u, color("--warn"), color("--panel"))],
+          draw: [(u) => this.#dots(u, color("--warn"), color("--panel")), (u) => this.#tell(u)],
           setCursor: [(u) => this.#on.hover(u.cursor.idx ?? null)],
           setSelect: [(u) => this.#selected(u)],
           ready: [(u) => this.#clicks(u)],
@@ -141,6 +157,14 @@ export class Plot {
       this.#host,
     );
     if (zoom) this.#rescale(zoom.min, zoom.max);
+    else this.#leaveFutureOut();
+  }
+
+  /** Which dates are in sight. */
+  #tell(u) {
+    const { min, max } = u.scales.x;
+    const seen = this.#data.days.filter((day) => day * DAY >= min && day * DAY <= max);
+    this.#host.dataset.shown = seen.length ? `${dayOf(seen[0])} to ${dayOf(seen.at(-1))}` : "";
   }
 
   /** No marks beside the volumes. */
