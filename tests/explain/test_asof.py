@@ -13,6 +13,7 @@ import psycopg2
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from extent import extent
 from loaded_home import LoadedHome
 from random_drops import random_drops
 from test_known import plain
@@ -69,10 +70,11 @@ def at(settings: Settings, when: str, wanted: Wanted | None = None) -> AsOf:
     return as_of(settings, when, wanted or Wanted(), wait=0.0, tell=print)
 
 
-def test_the_tables_as_of_each_of_fifty_moments_are_those_of_then(home: LoadedHome) -> None:
+@pytest.mark.thorough
+def test_the_tables_as_of_each_moment_are_those_of_then(home: LoadedHome) -> None:
     """By the time and by the seq, all tickers and one of them, the returns included."""
     moments = []
-    for key, content in random_drops(seed=1, count=50):
+    for key, content in random_drops(seed=1, count=extent(10, 50)):
         seq = home.load(key, content)
         moments.append((seq, *snapshot(home.settings)))
     for seq, when, tables in moments:

@@ -111,7 +111,7 @@ def test_random_cells_are_explained_as_the_files_say(loads: Loads) -> None:
     without = loads.settings.model_copy(update={"lake": None})
     chance = random.Random(4)  # noqa: S311 (a seed, not a secret)
     cells = [(dt.date(2024, 1, day), ticker.zfill(3)) for day in range(1, 27) for ticker in TICKERS]
-    for day, ticker in chance.choices(cells, k=extent(40, 500)):
+    for day, ticker in chance.choices(cells, k=extent(20, 500)):
         check(loads, loads.settings, day, ticker)
         check(loads, without, day, ticker, rejects=False)
 

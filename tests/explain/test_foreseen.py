@@ -38,7 +38,7 @@ def needed(before: Tables, drop: list[Row]) -> list[Row]:
 
 @pytest.mark.thorough
 @given(state=st.lists(rows, max_size=25), drop=st.lists(rows, max_size=8))
-@settings(max_examples=extent(100, 500), deadline=None)
+@settings(max_examples=extent(60, 500), deadline=None)
 def test_any_drop_on_any_state_changes_what_is_foreseen(state: list[Row], drop: list[Row]) -> None:
     """Every changed cell with its values, and each count, from the cells of the drop and their neighbours alone."""
     before, after = tables(state), tables([*state, *drop])

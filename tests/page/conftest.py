@@ -44,7 +44,7 @@ def loaded(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> It
         home.load(IMAGE, f'{HEADER}2024-03-04,"{quoted}",10,5\n2024-03-05,"{quoted}",11,5\nnope,<b>x</b>,1,1\n')
         home.load("late/corrected.csv", HEADER + "2024-03-05,AAPL,200,1\n2024-03-05,MSFT,50,\n")
         home.load("broken.csv", "nothing,of,use\n1,2,3\n")
-        yield home
+    yield home
     home.close()
 
 

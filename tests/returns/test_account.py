@@ -46,7 +46,7 @@ def check(packets: list[Packet], borders: list[int], chunk_cells: int) -> None:
 
 @pytest.mark.thorough
 @given(parts=drops, cuts=st.sets(st.integers(0, 23)), chunk_cells=st.sampled_from([1, 2, 3, 5, 8, 1000]))
-@settings(max_examples=extent(300, 3000), deadline=None)
+@settings(max_examples=extent(150, 3000), deadline=None)
 def test_any_drops_in_any_batches_do_what_they_do_one_after_the_other(
     parts: list[list[list[Row]]], cuts: set[int], chunk_cells: int
 ) -> None:

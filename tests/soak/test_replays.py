@@ -56,3 +56,21 @@ def test_a_part_of_a_drop_that_no_longer_reads_the_same_ends_the_job(tmp_path: P
     shutil.copytree(tmp_path / "kept", home / "input")
     run_once(home, database, *SPLIT)
     assert_same(stored(database), expected([BEFORE, LARGE]))
+
+
+def test_a_commit_that_was_lost_after_its_drop_was_moved_away_ends_the_job(tmp_path: Path, database: str) -> None:
+    """The replay of the last part finds no bytes and is refused; with the bytes back in its claim the job is right."""
+    home = tmp_path / "home"
+    drop(home / "input", "before.csv", BEFORE, 1)
+    drop(home / "input", "large.csv", LARGE, 2)
+    run_once(home, database, *SPLIT)
+    commits = home / "checkpoint" / "commits"
+    last = max(int(path.name) for path in commits.iterdir() if path.name.isdecimal())
+    for name in (f"{last}", f".{last}.crc"):
+        (commits / name).unlink(missing_ok=True)
+    code, output = try_once(home, database, *SPLIT)
+    assert (code, noise(output)) == (1, []), output
+    assert "'large.csv') no longer reads the same: expected rows_read" in output
+    shutil.copy2(home / "success" / "large.csv", home / "input" / ".claims" / "2")  # as the message says
+    run_once(home, database, *SPLIT)
+    assert_same(stored(database), expected([BEFORE, LARGE]))

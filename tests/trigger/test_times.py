@@ -51,7 +51,7 @@ def ends_and_an_invocation_dies(stage: Stage) -> float:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("offset", extent([1.0, 59.0], [1.0, 20.0, 40.0, 59.0]))
+@pytest.mark.parametrize("offset", extent([59.0], [1.0, 20.0, 40.0, 59.0]))
 @pytest.mark.parametrize(
     "trouble",
     [ends, freezes, never_beats, loses_its_cluster, ends_and_emr_does_not_answer, ends_and_an_invocation_dies],

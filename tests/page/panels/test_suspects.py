@@ -11,6 +11,7 @@ from streaming.page.panels.suspects import suspects
 
 TABLE = """
     CREATE SCHEMA stocketl;
+    CREATE TABLE stocketl.explained (part text);
     CREATE TABLE stocketl.suspects (
         date date, id text, kind text, price float8, level_date date, level float8, ratio float8, swapped_with text,
         cells bigint
@@ -19,12 +20,13 @@ TABLE = """
         ('2024-03-04', 'AAPL', 'unit slip', 1.7, '2024-03-01', 170, 0.01, NULL, 1),
         ('2024-03-05', NULL, 'repeated-date', NULL, NULL, NULL, NULL, NULL, 480);
 """
+KEPT = "INSERT INTO stocketl.explained VALUES ('suspects')"
 
 
 def test_the_newest_suspects_come_first(database: str) -> None:
     """Cells and whole dates, as the view has them."""
     with contextlib.closing(psycopg2.connect(database)) as connection, connection.cursor() as cur:
-        cur.execute(TABLE)
+        cur.execute(TABLE + KEPT)
         told = suspects(cur)
     assert (told["kept"], told["count"]) == (True, 2)
     assert [(one["date"], one["id"], one["cells"]) for one in told["suspects"]] == [
@@ -38,7 +40,7 @@ def test_nothing_is_shown_if_nothing_is_kept(database: str) -> None:
     nothing = {"kept": False, "count": 0, "suspects": []}
     with contextlib.closing(psycopg2.connect(database)) as connection, connection.cursor() as cur:
         assert suspects(cur) == nothing
-        cur.execute(TABLE + "CREATE TABLE stocketl.explained (part text)")
+        cur.execute(TABLE)
         assert suspects(cur) == nothing
-        cur.execute("INSERT INTO stocketl.explained VALUES ('suspects')")
+        cur.execute(KEPT)
         assert suspects(cur)["count"] == 2

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.spark
+pytestmark = pytest.mark.soak
 
 HEADER = b"date,id,price,trade_volume\n"
 DROPS = [HEADER + f"2024-01-0{day},A,{day}.5,{day}\n".encode() for day in range(1, 8)]

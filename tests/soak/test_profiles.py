@@ -12,7 +12,7 @@ from tables import assert_same, expected, stored
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.spark
+pytestmark = pytest.mark.soak
 
 GERMAN = '[[profile]]\nname = "g"\nfiles = "*.csv"\nprice = "Schluss"\ncsv = { decimal = "," }\n'
 ENGLISH = '[[profile]]\nname = "e"\nfiles = "*.csv"\nprice = "Schluss"\ncsv = { thousands = "," }\n'

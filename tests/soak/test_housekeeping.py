@@ -14,7 +14,7 @@ from outcome import rows
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.spark
+pytestmark = pytest.mark.soak
 
 HEADER = b"date,id,price,trade_volume\n"
 

@@ -16,7 +16,7 @@ from streaming.corrections import NAMES
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.spark
+pytestmark = pytest.mark.soak
 
 # a drop has some 500 bytes: a batch takes several, and some drops go on in the next one
 SMALL = ("--max-batch-bytes", "900", "--split-bytes", "300")
