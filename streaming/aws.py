@@ -41,6 +41,18 @@ def client_of(service: str) -> Any:
     return _client_of(service, os.getpid())
 
 
+def client_of_a_thread(service: str, *, endpoint: str | None, region: str | None, seconds: float) -> Any:
+    """A client of a session of its own, since boto3's sessions are not for several threads at once.
+
+    endpoint, region: None = as boto3 finds them; seconds: that a request may take to be answered. It is tried twice.
+    """
+    retries: Any = {"mode": "standard", "total_max_attempts": 2}
+    config = Config(retries=retries, connect_timeout=10, read_timeout=seconds + 10)
+    session = boto3.session.Session(region_name=region or os.environ.get("AWS_REGION") or None)
+    made: Any = session.client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
+    return made
+
+
 def forget_clients() -> None:
     """The next ones are made anew: by the variables and credentials of then."""
     _client_of.cache_clear()

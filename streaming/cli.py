@@ -99,6 +99,7 @@ def _stocketl(
     "once",
     "take_over",
     "trigger",
+    "wake",
     "settle",
     *_CUT,
     "profiles",

@@ -17,7 +17,7 @@ from streaming.database.transactions import Sessions
 from streaming.dates.punctuality import check_dates, watch_dates
 from streaming.drops import source as drops
 from streaming.drops.input_watch import InputWatch
-from streaming.drops.options import SourceOptions
+from streaming.drops.options import SourceOptions, check_wake
 from streaming.drops.readings import check_profiles
 from streaming.home.database import database
 from streaming.home.sign import own_name, sign_of_life
@@ -59,6 +59,7 @@ def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
     """
     with contextlib.ExitStack() as stack:
         check_profiles(settings)
+        check_wake(settings)
         check_dates(settings)
         stop.begin("the start of PostgreSQL")
         stack.enter_context(sign_of_life(settings))
@@ -102,7 +103,7 @@ def run(settings: Settings, stop: Stop, java: Java | None = None) -> None:
             observers=observers,
         )
         audit = Audit(spark, settings, checkpoint, login, sessions.open("audit"), receipts, publish, stop)
-        watch = InputWatch(settings.input, stop)
+        watch = InputWatch(settings.input, stop, settings.wake)
         punctuality = watch_dates(settings, sessions.open("dates"), epoch, stop, telemetry.metrics.overdue)
         quiet = lambda: publish.batches > 0 and not publish.under_way and (lake is None or lake.idle)  # noqa: E731
         sharing = [ClassSharing(java.shared, quiet, stop)] if java else []

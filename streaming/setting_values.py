@@ -10,6 +10,7 @@ from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
 from streaming.deadline import ExpectBy
+from streaming.queue_names import Queue
 from streaming.storage.locations import is_s3, location
 
 CORRECTIONS, DATES, SUSPECTS = EXPLAIN = ("corrections", "dates", "suspects")
@@ -114,6 +115,11 @@ def _name_or_none(value: object) -> str | None:
     return None if text.lower() in {"", "none"} else text
 
 
+def _queue_or_none(value: object) -> str | None:
+    text = _name_or_none(value)
+    return None if text is None else Queue.of(text).given
+
+
 def _expect_by(value: object) -> str | None:
     text = _name_or_none(value)
     return None if text is None else ExpectBy.of(text).given
@@ -139,5 +145,6 @@ AboveOne = Annotated[float, BeforeValidator(_above_one)]
 Share = Annotated[float, BeforeValidator(_share)]
 Sessions = Annotated[int, BeforeValidator(_sessions)]
 OptionalName = Annotated[str | None, BeforeValidator(_name_or_none)]
+OptionalQueue = Annotated[str | None, BeforeValidator(_queue_or_none)]
 Deadline = Annotated[str | None, BeforeValidator(_expect_by)]
 Webhook = Annotated[str | None, BeforeValidator(_webhook)]

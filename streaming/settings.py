@@ -29,6 +29,7 @@ from streaming.setting_values import (
     Location,
     OptionalLocation,
     OptionalName,
+    OptionalQueue,
     Seconds,
     Sessions,
     Share,
@@ -91,6 +92,11 @@ class Settings(BaseSettings):
         default=False, description="end another job on the same database; without a terminal this is always done"
     )
     trigger: Seconds = Field(description="pause between two looks at the input (200ms, 1s)")
+    wake: OptionalQueue = Field(
+        default=None,
+        description="queue that tells of new objects in an input on S3, sqs://NAME or its URL, or none; with it the "
+        "input is listed at once when something has come, else once a minute",
+    )
     settle: Seconds = Field(
         description="a file is read once it has been unchanged for this long (1s); by default at once if Linux tells "
         "that its writer has closed or renamed it"

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.5
 _MOST_BYTES, _NAMED, _NAME_LENGTH = 60_000, 3, 300
+_WITHOUT_A_QUEUE = (
+    "Drops are loaded all the same: meanwhile the input is listed by --trigger. Make the queue again, or give the job "
+    "sqs:ReceiveMessage and sqs:DeleteMessage on it (with sqs://NAME also sqs:GetQueueUrl)."
+)
 
 
 class InputReport:
@@ -33,11 +37,14 @@ class InputReport:
         self._address = address
         self._last = ""
 
-    def looked(self, failed: str, held: Mapping[str, str]) -> None:
-        """After each look. failed: why it failed, empty if it did not; held: files that wait, and why."""
+    def looked(self, failed: str, held: Mapping[str, str], queue: str = "") -> None:
+        """After each look. failed: why it failed, empty if it did not; held: files that wait, and why.
+
+        queue: why the queue of the bucket's events cannot be read, empty if it can or there is none.
+        """
         some = {key[:_NAME_LENGTH]: reason for key, reason in itertools.islice(held.items(), _NAMED)}
-        text = json.dumps({"failed": failed[:2_000], "held": some, "count": len(held)})
-        troubled = bool(failed or held)
+        text = json.dumps({"failed": failed[:2_000], "held": some, "count": len(held), "queue": queue[:2_000]})
+        troubled = bool(failed or held or queue)
         if not self._address or (not troubled and text == self._last):
             return
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
@@ -47,13 +54,16 @@ class InputReport:
 
 
 class InputWatch(Follower):
-    """The job's end: tells failing looks at the input, and files that may not be read, until that is over."""
+    """The job's end: tells failing looks at the input, and files that may not be read, until that is over.
 
-    def __init__(self, url: str, stop: threading.Event) -> None:
+    wake: the queue of the bucket's events, if there is one. It tells one that cannot be read too.
+    """
+
+    def __init__(self, url: str, stop: threading.Event, wake: str | None = None) -> None:
         super().__init__("input-watch", stop, daemon=True)
-        self._url = url
         self._input = Waiting(f"the input {url}")
         self._files = Waiting("access to files in the input")
+        self._queue = Waiting(f"the queue {wake}")
         self.address = f"stocketl-{secrets.token_hex(16)}"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(f"\0{self.address}")
@@ -65,11 +75,15 @@ class InputWatch(Follower):
             while not self._stop_event.is_set():
                 with contextlib.suppress(TimeoutError, ValueError):
                     self._tell(json.loads(self._socket.recv(_MOST_BYTES)))
-        for wait in (self._input, self._files):
+        for wait in (self._input, self._files, self._queue):
             wait.given_up()
 
     def _tell(self, told: dict[str, object]) -> None:
         failed, held, count = told["failed"], told["held"], told["count"]
+        if queue := told["queue"]:
+            self._queue.failed(str(queue), _WITHOUT_A_QUEUE)
+        else:
+            self._queue.over()
         if failed:
             self._input.failed(str(failed), "Drops are loaded once it answers.")
             return

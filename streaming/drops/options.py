@@ -7,11 +7,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from streaming.checkpoint.offset import Offset
+from streaming.errors import SettingsError
+from streaming.storage.locations import is_s3
 from streaming.ticks.how import How, how_of
 
 if TYPE_CHECKING:
     from streaming.checkpoint.checkpoint import Checkpoint
     from streaming.settings import Settings
+
+
+def check_wake(settings: Settings) -> None:
+    """At the start: raises SettingsError for a queue beside an input that has no events. Nobody is asked for it yet."""
+    if settings.wake is not None and not is_s3(settings.input):
+        msg = (
+            f"wake: expected an input on S3 beside it, got {settings.input!r}: Linux itself tells of a folder's files "
+            "(--wake or STOCKETL_WAKE)"
+        )
+        raise SettingsError(msg)
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ class SourceOptions:
     at_close: whether a file that the kernel tells to be closed or renamed is a drop at once; else, and for all others,
     settle, and `every` (between two looks at the input): seconds; keys: of the buckets in the state; report: address of
     the job's `InputWatch`; profiles: the file of the profiles, empty = none; patience: seconds for which a file that is
-    no price file must have been left alone.
+    no price file must have been left alone; wake: the queue of a bucket's events, empty = none.
     """
 
     input: str
@@ -66,6 +78,7 @@ class SourceOptions:
     profiles: str = ""
     patience: float = 60.0
     at_close: bool = False
+    wake: str = ""
 
     @classmethod
     def of(
@@ -100,6 +113,7 @@ class SourceOptions:
             resume=checkpoint.last_offset(),
             report=report,
             profiles=settings.profiles or "",
+            wake="" if settings.once else settings.wake or "",
         )
 
     def to_json(self) -> str:

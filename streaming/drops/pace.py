@@ -8,6 +8,7 @@ woken (`wake`).
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -20,11 +21,16 @@ Seen = TypeVar("Seen")
 ANSWER_SECONDS = 1.0
 """If the source finds nothing, it still answers this often, so that Spark can end the query."""
 
+RARELY_SECONDS, REST_SECONDS = 60.0, 0.2
+"""With a queue that tells of a bucket's new objects: the pause if it tells nothing, and the least if it tells much."""
+
 
 class Pace:
     """One look each `every` seconds, however often it is asked. clock: seconds that only go forward.
 
-    sleep: waits so many seconds; if it is true, something may have arrived, and the next look comes at once.
+    sleep: waits so many seconds; if it is true, something may have arrived, and the next look comes at once, but not
+    within `rest` seconds of the last one. Each look that was woken for nothing doubles this rest, up to `every`.
+    rarely: the pause after a look that found nothing, asked again and again; None: `every`.
     """
 
     def __init__(
@@ -33,11 +39,18 @@ class Pace:
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], bool | None] = time.sleep,
+        rest: float = 0.0,
+        rarely: Callable[[], float] | None = None,
+        deaf_sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._every = every
         self._clock = clock
         self._sleep = sleep
-        self._next = clock()
+        self._deaf_sleep = deaf_sleep
+        self._least_rest = self._rest = min(rest, every)
+        self._rarely = rarely or (lambda: every)
+        self._looked = -math.inf
+        self._woken = self._found = False
         self._parent = os.getppid()
 
     def look(self, known: Seen, look: Callable[[], Seen], *, patient: bool) -> Seen:
@@ -48,23 +61,39 @@ class Pace:
         """
         while True:
             waited = self._wait()
-            if self._clock() < self._next and not patient:
-                return known
-            if self._clock() >= self._next:
-                self._refuse_to_be_alone()
-                found = look()
-                self._next = self._clock() + self._every
-                if found != known:
-                    return found
+            self._refuse_to_be_alone()
+            if self._left():
                 if not patient:
-                    if not waited:
-                        self._wait()
                     return known
+                continue
+            found = look()
+            self._note(found=found != known)
+            if self._found:
+                return found
+            if not patient:
+                if not waited:
+                    self._wait()
+                return known
+
+    def _note(self, *, found: bool) -> None:
+        """A look has ended."""
+        if found:
+            self._rest = self._least_rest
+        elif self._woken:
+            self._rest = min(2 * self._rest, self._every)
+        self._looked, self._woken, self._found = self._clock(), False, found
+
+    def _left(self) -> float:
+        """Seconds until the next look."""
+        pause = self._rest if self._woken else self._every if self._found else self._rarely()
+        return max(0.0, self._looked + pause - self._clock())
 
     def _wait(self) -> bool:
-        left = max(0.0, min(self._next - self._clock(), ANSWER_SECONDS))
-        if self._sleep(left):  # without a pause too: it hears what has arrived meanwhile
-            self._next = self._clock()
+        left = min(self._left(), ANSWER_SECONDS)
+        if self._woken and left:
+            self._deaf_sleep(left)  # it knows already that it will look
+        elif self._sleep(left):  # without a pause too: it hears what has arrived meanwhile
+            self._woken = True
         return left > 0
 
     def _refuse_to_be_alone(self) -> None:

@@ -21,7 +21,7 @@ from streaming.drops.admission import admit, spans
 from streaming.drops.input_watch import InputReport
 from streaming.drops.isolation import parse_isolated
 from streaming.drops.options import SourceOptions
-from streaming.drops.pace import Pace
+from streaming.drops.pace import RARELY_SECONDS, REST_SECONDS, Pace
 from streaming.drops.reading import rows_of
 from streaming.drops.readings import Readings
 from streaming.drops.ripeness import Ripeness
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
+
+    from streaming.drops.object_events import ObjectEvents
 
 
 FORMAT = "stocketl-drops"
@@ -77,6 +79,8 @@ class DropReader(PrefetchingReader):
         self._place = open_place(options.input, settle=options.settle)
         self._offset = options.resume
         self._pace: Pace | None = None
+        self._wake: Wake | ObjectEvents | None = None  # nothing wakes it
+        self._failed = False
         self._report = InputReport(options.report)
         self._readings = Readings(options.profiles)
         self._ripe = Ripeness(options.patience)
@@ -98,20 +102,35 @@ class DropReader(PrefetchingReader):
         self._offset = self._pace.look(self._offset, self._admitted, patient=self._offset == EMPTY_OFFSET)
         return self._offset.to_json()
 
+    def stop(self) -> None:
+        """Spark asks for nothing more."""
+        if self._wake is not None:
+            self._wake.close()
+
     def _its_pace(self) -> Pace:
-        """In a folder the kernel wakes it; a bucket is looked at again and again."""
-        if not isinstance(self._place, Folder):
-            return Pace(self._options.every)
-        wake = Wake(self._place.url, self._place.take_for_whole if self._options.at_close else None)
-        return Pace(self._options.every, sleep=wake.wait)
+        """In a folder the kernel wakes it, in a bucket a queue of its events. Else it looks again and again."""
+        every = self._options.every
+        if isinstance(self._place, Folder):
+            self._wake = Wake(self._place.url, self._place.take_for_whole if self._options.at_close else None)
+            return Pace(every, sleep=self._wake.wait)
+        if not self._options.wake:
+            return Pace(every)
+        from streaming.drops.object_events import ObjectEvents  # noqa: PLC0415 - boto3 takes 0.3 s to load
+
+        self._wake = events = ObjectEvents(self._options.wake)
+        rarely = lambda: every if self._failed or events.trouble else max(every, RARELY_SECONDS)  # noqa: E731
+        return Pace(every, sleep=events.wait, rest=REST_SECONDS, rarely=rarely)
 
     def _admitted(self) -> Offset:
+        queue = self._wake.trouble if self._wake else ""
         try:
             found = admit(self._offset, self._place, self._options.limits, self._readings, self._ripe)
         except (StorageError, SettingsError) as error:
-            self._report.looked(str(error), {})
+            self._failed = True
+            self._report.looked(str(error), {}, queue)
             return self._offset
-        self._report.looked("", self._place.held_back())
+        self._failed = False
+        self._report.looked("", self._place.held_back(), queue)
         return found
 
     def partitions(self, start: dict[str, object], end: dict[str, object]) -> Sequence[InputPartition]:

@@ -32,7 +32,10 @@ class Wake:
     """The folder `root` and the folders below it. A context; closed, it lets every wait take its time.
 
     whole: told the path below `root` of each file that its writer has closed, or that was renamed to this name.
+    trouble: none that a person need hear of.
     """
+
+    trouble = ""
 
     def __init__(self, root: str, whole: Callable[[str], None] | None = None) -> None:
         self._whole = whole or (lambda _: None)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 
+KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}  # the server takes any
+
+
 class S3Server:
     """endpoint: its URL; env: what a process needs to reach it with boto3 or the AWS SDK; client: a boto3 client."""
 
@@ -38,13 +41,7 @@ class S3Server:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
-        self.client: S3Client = boto3.session.Session().client(
-            "s3",
-            endpoint_url=endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",  # noqa: S106 - the server takes any
-        )
+        self.client: S3Client = self.client_of("s3")
         self._numbers = itertools.count(1)
 
     def bucket(self, *, versioned: bool = True) -> str:
@@ -67,6 +64,27 @@ class S3Server:
         """The "Object Created" events since the given number, and the number to ask with next."""
         told = self._control("/_events", {"after": after})
         return told["events"], told["last"]
+
+    def lists(self, bucket: str) -> int:
+        """How many listings of the bucket there were so far."""
+        return self._control("/_lists", {}).get(bucket, 0)
+
+    def queue(self, bucket: str, pattern: dict[str, Any] | None = None) -> str:
+        """The URL of a new queue of the bucket's events, as the template makes one: by a rule with this pattern."""
+        about = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": [bucket]}}}
+        clients = {service: self.client_of(service) for service in ("sqs", "events")}
+        with contextlib.closing(clients["sqs"]) as sqs, contextlib.closing(clients["events"]) as events:
+            url = sqs.create_queue(QueueName=f"of-{bucket}")["QueueUrl"]
+            arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+            events.put_rule(Name=f"of-{bucket}", EventPattern=json.dumps(pattern or about))
+            events.put_targets(Rule=f"of-{bucket}", Targets=[{"Id": "wake", "Arn": arn}])
+        told = {"EventBridgeConfiguration": {}}
+        self.client.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=told)
+        return url
+
+    def client_of(self, service: str) -> Any:
+        """A boto3 client of another service; the caller closes it."""
+        return boto3.session.Session().client(service, endpoint_url=self.endpoint, region_name="us-east-1", **KEYS)
 
     def _control(self, path: str, wanted: dict[str, Any]) -> dict[str, Any]:
         connection = http.client.HTTPConnection(self.endpoint.removeprefix("http://"))

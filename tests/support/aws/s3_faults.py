@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections import Counter
@@ -97,6 +98,12 @@ def error(name: str, method: str) -> tuple[str, list[tuple[str, str]], bytes]:
 def refusal(message: str, method: str) -> tuple[str, list[tuple[str, str]], bytes]:
     """The same for a request that its maker may not make."""
     return _answer("403 Forbidden", "AccessDenied", message, method)
+
+
+def refusal_of_sqs(message: str) -> tuple[str, list[tuple[str, str]], bytes]:
+    """The same, as SQS says it."""
+    body = json.dumps({"__type": "com.amazon.coral.service#AccessDeniedException", "message": message}).encode()
+    return "400 Bad Request", [("Content-Type", "application/x-amz-json-1.0"), ("Content-Length", str(len(body)))], body
 
 
 def _answer(status: str, code: str, message: str, method: str) -> tuple[str, list[tuple[str, str]], bytes]:

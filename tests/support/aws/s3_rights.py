@@ -6,12 +6,14 @@ and docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.h
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+ACCOUNT = "123456789012"  # of moto and of the template's tests
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/")
 _KEY_TO_DELETE = re.compile(rb"<Key>(.*?)</Key>(?:\s*<VersionId>(.*?)</VersionId>)?", re.DOTALL)
 
@@ -39,17 +41,26 @@ class S3Rights:
 
     def lacking(self, environ: dict[str, Any], path: str, query: dict[str, list[str]]) -> str | None:
         """What the maker of a request lacks, as S3 says it; None if nothing."""
+        return self._lacking(environ, needs(environ, path, query), query.get("prefix", [""])[0])
+
+    def _lacking(self, environ: dict[str, Any], needed: list[Need], prefix: str) -> str | None:
         found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         with self._lock:
             statements = self._roles.get(found[1]) if found else None
             if found is None or statements is None:
                 return None
-            prefix = query.get("prefix", [""])[0]
-            for action, arn in needs(environ, path, query):
+            for action, arn in needed:
                 if not any(_gives(one, action, arn, prefix) for one in statements):
                     self.refused.append(f"{found[1]} {action} {arn}")
                     return f"User: {found[1]} is not authorized to perform: {action} on resource: {arn}"
         return None
+
+    def lacking_on_sqs(self, environ: dict[str, Any]) -> str | None:
+        """The same of a request to SQS."""
+        body = json.loads(environ["wsgi.input"].getvalue() or b"{}")
+        action = environ.get("HTTP_X_AMZ_TARGET", "").replace("AmazonSQS.", "sqs:").removesuffix("Batch")
+        name = body.get("QueueName") or str(body.get("QueueUrl", "")).rpartition("/")[2]
+        return self._lacking(environ, [(action, f"arn:aws:sqs:us-east-1:{ACCOUNT}:{name}")], "")
 
     def may_list(self, environ: dict[str, Any], bucket: str) -> bool:
         """Whether S3 may say of a missing object that it is missing."""

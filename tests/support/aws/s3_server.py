@@ -2,15 +2,17 @@
 
 moto's WSGI application under cheroot, because moto's own development server breaks on `Expect: 100-continue`. Prints
 its endpoint and serves until SIGTERM, or with `--until-stdin-closes` until its parent is gone. The same endpoint serves
-moto's Secrets Manager, SNS, CloudWatch and all its other services. Beside them, under names that no bucket can have:
+moto's Secrets Manager, SQS, EventBridge, CloudWatch and all its others. Beside them, under names of no bucket:
 `POST /_faults` with a JSON object of settings (`S3Faults`) answers with all settings and counts, and
 `POST /_events` with `{"after": N}` answers with the "Object Created" events of S3 since the Nth (`S3Events`), and
-`POST /_rights` with `{"roles": {…}}` limits access keys to the statements of roles (`S3Rights`).
+`POST /_rights` with `{"roles": {…}}` limits access keys to the statements of roles (`S3Rights`), and
+`POST /_lists` answers how many listings each bucket was asked for, of keys or of versions.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
 import os
@@ -18,6 +20,7 @@ import re
 import signal
 import sys
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import unescape
@@ -27,7 +30,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import s3_backends
 from s3_events import S3Events, reason
-from s3_faults import S3Faults, error, refusal
+from s3_faults import S3Faults, error, refusal, refusal_of_sqs
 from s3_rights import S3Rights
 
 if TYPE_CHECKING:
@@ -53,14 +56,18 @@ class LikeS3:
         self._application = application
         self._lock = threading.Lock()
         self._faults, self._events, self._rights = S3Faults(), S3Events(), S3Rights()
+        self._lists: Counter[str] = Counter()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         environ["RAW_URI"] = environ["REQUEST_URI"]
         path = unquote(environ["REQUEST_URI"].split("?")[0])
-        if path in {"/_faults", "/_events", "/_rights"}:
+        if path in {"/_faults", "/_events", "/_rights", "/_lists"}:
             return _sent(self._controlled(path, environ), start_response)
         method, query = environ["REQUEST_METHOD"], parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-        on_s3 = "/s3/aws4_request" in environ.get("HTTP_AUTHORIZATION", "/s3/aws4_request")
+        signed = environ.get("HTTP_AUTHORIZATION", "/s3/aws4_request")
+        on_s3, on_sqs = "/s3/aws4_request" in signed, "/sqs/aws4_request" in signed
+        if on_s3 and method == "GET" and query.keys() & {"versions", "list-type"}:
+            self._lists.update([path.strip("/")])
         fault = self._faults.drawn(environ, path) if on_s3 else None
         if fault not in {None, "lose_answer"}:
             return _sent(error(fault, method), start_response)
@@ -68,7 +75,9 @@ class LikeS3:
             environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(size)))
         if on_s3 and (lacking := self._rights.lacking(environ, path, query)) is not None:
             return _sent(refusal(lacking, method), start_response)
-        with self._lock:
+        if on_sqs and (lacking := self._rights.lacking_on_sqs(environ)) is not None:
+            return _sent(refusal_of_sqs(lacking), start_response)
+        with contextlib.nullcontext() if on_sqs else self._lock:  # who waits for a message must not keep the others
             answer = self._of_s3(environ, path, query) if on_s3 else self._answered(environ)
         if on_s3 and answer[0].startswith("404") and not self._rights.may_list(environ, path.split("/")[1]):
             answer = refusal("Access Denied", method)
@@ -103,6 +112,8 @@ class LikeS3:
         try:
             if path == "/_rights":
                 told = self._rights.control(wanted)
+            elif path == "/_lists":
+                told = dict(self._lists)
             else:
                 told = (
                     self._faults.control(wanted) if path == "/_faults" else self._events.after(wanted.get("after", 0))
