@@ -20,8 +20,8 @@ from streaming.queue_names import Queue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_POLL_SECONDS, _MESSAGES = 20, 10  # the most that SQS takes of both
-_UNASKED_SECONDS = 60.0
+_LONGEST_POLL_SECONDS, _MESSAGES = 20, 10  # the most that SQS takes of both
+_LEAST_POLL_SECONDS, _UNASKED_SECONDS = 0.5, 60.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 30.0
 
 
@@ -29,12 +29,16 @@ class ObjectEvents:
     """The queue that is named so (`Queue`). A context; closed, it asks for no more messages.
 
     Its thread keeps no process alive, so an end need not wait for a request that is under way. trouble: why the queue
-    cannot be read now, empty if it can; clock: seconds that only go forward.
+    cannot be read now, empty if it can; clock: seconds that only go forward; poll: seconds that a request may wait for
+    a message.
     """
 
-    def __init__(self, queue: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, queue: str, *, clock: Callable[[], float] = time.monotonic, poll: int = _LONGEST_POLL_SECONDS
+    ) -> None:
         self._queue = Queue.of(queue)
         self._clock = clock
+        self._poll = poll
         self._arrived = threading.Event()
         self._closed = threading.Event()
         self._troubles: dict[str, str] = {}
@@ -88,17 +92,20 @@ class ObjectEvents:
     def _receive(self) -> None:
         if self._client is None:
             self._client = self._connected()
+        began = self._clock()
         answer = self._client.receive_message(
-            QueueUrl=self._url, MaxNumberOfMessages=_MESSAGES, WaitTimeSeconds=_POLL_SECONDS
+            QueueUrl=self._url, MaxNumberOfMessages=_MESSAGES, WaitTimeSeconds=self._poll
         )
         handles = [message["ReceiptHandle"] for message in answer.get("Messages", ())]
         if handles:
             self._arrived.set()
             self._tries("remove messages of", lambda: self._remove(handles))
+        elif self._clock() - began < _LEAST_POLL_SECONDS:
+            self._closed.wait(_LEAST_POLL_SECONDS)  # whatever answers so soon is not to be asked without a pause
 
     def _connected(self) -> Any:
         named = self._queue
-        made = client_of_a_thread("sqs", endpoint=named.endpoint, region=named.region, seconds=_POLL_SECONDS)
+        made = client_of_a_thread("sqs", endpoint=named.endpoint, region=named.region, seconds=self._poll)
         self._url = named.url or made.get_queue_url(QueueName=named.name)["QueueUrl"]
         return made
 
