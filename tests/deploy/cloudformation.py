@@ -154,14 +154,19 @@ class Stack:
             value = self._values[name]
             kind = self.template["Parameters"].get(name, {}).get("Type")
             return str(value).split(",") if kind == "CommaDelimitedList" else value
+        if self.template["Resources"].get(name, {}).get("Type") == "AWS::SQS::Queue":
+            return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{self._named_as(name)}"
+        return self._named_as(name)
+
+    def _named_as(self, name: str) -> str:
         return self._names.get(name, name)
 
     def _getatt(self, argument: list[str]) -> str:
         name, attribute = argument
         if attribute == "Arn":
-            return _ARNS[self.template["Resources"][name]["Type"]].format(name=self._ref(name))
+            return _ARNS[self.template["Resources"][name]["Type"]].format(name=self._named_as(name))
         known = {"MasterUserSecret.SecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!db-1"}
-        known |= {"Endpoint.Address": "stocks.example", "Endpoint.Port": "5432", "QueueName": self._ref(name)}
+        known |= {"Endpoint.Address": "stocks.example", "Endpoint.Port": "5432", "QueueName": self._named_as(name)}
         return known.get(attribute, f"{name}-{attribute}")
 
     def _sub(self, argument: Any) -> str:

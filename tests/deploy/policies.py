@@ -197,11 +197,17 @@ def _cloudwatch(call: Call, _tags: Mapping[str, str]) -> Iterator[Need]:
     yield Need(f"cloudwatch:{call.operation}", "*", {"cloudwatch:namespace": call.params["Namespace"]})
 
 
+def _sqs(call: Call, _tags: Mapping[str, str]) -> Iterator[Need]:
+    queue = call.params["QueueUrl"].rpartition("/")[2]
+    yield Need(f"sqs:{call.operation.removesuffix('Batch')}", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}")
+
+
 _OF_SERVICE: dict[str, Callable[[Call, Mapping[str, str]], Iterator[Need]]] = {
     "s3": _s3,
     "emr": _emr,
     "secretsmanager": _secrets,
     "cloudwatch": _cloudwatch,
+    "sqs": _sqs,
 }
 
 

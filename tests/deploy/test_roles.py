@@ -5,6 +5,7 @@ The calls are made against a local S3 and a local EMR, which ask for no rights; 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -24,6 +25,7 @@ from policies import Statement, missing, recorded, statements, unused
 
 from streaming.checkpoint.checkpoint import open_checkpoint
 from streaming.database.login import Login
+from streaming.drops.object_events import ObjectEvents
 from streaming.drops.readings import Readings
 from streaming.storage.locations import open_place
 from streaming.storage.place import discard
@@ -80,6 +82,8 @@ class World:
         versioned = ("InputBucket", "SuccessBucket", "FailedBucket", "ReceiptsBucket")
         self.names = {name: server.bucket() for name in versioned}
         self.names["StateBucket"] = server.bucket(versioned=False)
+        self.queue = server.queue(self.names["InputBucket"])
+        self.names["DropEvents"] = self.queue.rpartition("/")[2]
         self.artifacts = server.bucket()
         self.stack = Stack({"ArtifactsBucket": self.artifacts}, self.names)
         for name in ("cluster.json", "step.json"):
@@ -220,6 +224,10 @@ def test_the_job_has_the_rights_that_it_uses(world: World) -> None:
         metrics = cloudwatch()
         metrics.add({"DropsLoaded": 1})
         metrics.flush()
+        with contextlib.closing(ObjectEvents(world.queue, poll=1)) as events:
+            assert events.wait(60)
+            until(lambda: any(call.operation == "DeleteMessageBatch" for call in calls))
+            assert events.trouble == ""
     role = world.role("ClusterRole")
     assert missing(role, calls) == []
     names = {"artifacts": world.artifacts, "state": world.names["StateBucket"]}

@@ -33,8 +33,8 @@ def created(bucket: str, key: str) -> dict[str, Any]:
     return event("s3-object-created-eventbridge", bucket={"name": bucket}, object={"key": key})
 
 
-def functions(stack: Stack, of: dict[str, Any]) -> list[str]:
-    """The Lambdas that the template's rules would call for an event."""
+def told(stack: Stack, of: dict[str, Any]) -> list[str]:
+    """The Lambdas and queues that the template's rules would send an event to."""
     rules = stack.of_type("AWS::Events::Rule").values()
     called = [rule for rule in rules if "EventPattern" in rule and matches(rule["EventPattern"], of)]
     return sorted(rule["Targets"][0]["Arn"].rpartition(":")[2] for rule in called)
@@ -168,7 +168,8 @@ def test_lists_of_an_existing_network_are_lists_where_they_are_used() -> None:
 @pytest.mark.parametrize(
     ("of", "called"),
     [
-        (created("InputBucket", "drops/preise 50%+ä.csv"), []),
+        (created("InputBucket", "drops/preise 50%+ä.csv"), ["DropEvents"]),
+        (created("InputBucket", "dropsy/a.csv"), []),
         (created("ReceiptsBucket", "receipts/000000042.json"), ["Monitor"]),
         (created("ReceiptsBucket", "receipts/done/000000042.json"), []),
         (created("ReceiptsBucket", "moves/0a1b.json"), []),
@@ -183,9 +184,9 @@ def test_lists_of_an_existing_network_are_lists_where_they_are_used() -> None:
         (event("scheduled-event"), []),
     ],
 )
-def test_events_reach_the_lambdas_that_they_are_for(stack: Stack, of: dict[str, Any], called: list[str]) -> None:
+def test_events_reach_whom_they_are_for(stack: Stack, of: dict[str, Any], called: list[str]) -> None:
     """The patterns against events as AWS publishes them; schedules have no pattern."""
-    assert functions(stack, of) == called
+    assert told(stack, of) == called
 
 
 def test_the_schedules_call_their_lambdas(stack: Stack) -> None:
@@ -227,7 +228,8 @@ def test_every_rule_may_call_its_lambda_and_leaves_what_it_could_not_deliver(sta
     rules = stack.of_type("AWS::Events::Rule")
     permissions = [(p["SourceArn"], p["FunctionName"]) for p in stack.of_type("AWS::Lambda::Permission").values()]
     targets = {name: rule["Targets"][0] for name, rule in rules.items()}
-    expected = [(f":rule/{name}", target["Arn"].rpartition(":")[2]) for name, target in targets.items()]
+    lambdas = {name: target["Arn"] for name, target in targets.items() if ":lambda:" in target["Arn"]}
+    expected = [(f":rule/{name}", arn.rpartition(":")[2]) for name, arn in lambdas.items()]
     assert sorted((arn[arn.index(":rule/") :], function) for arn, function in permissions) == sorted(expected)
     queue = stack.resolved({"Fn::GetAtt": ["DeadLetters", "Arn"]})
     assert {target["DeadLetterConfig"]["Arn"] for target in targets.values()} == {queue}
@@ -240,10 +242,46 @@ def test_receipts_are_versioned_and_the_checkpoint_sends_no_events(stack: Stack)
     buckets = stack.of_type("AWS::S3::Bucket")
     telling = [name for name, of in buckets.items() if "NotificationConfiguration" in of]
     assert (telling, buckets["ReceiptsBucket"]["VersioningConfiguration"]) == (
-        ["ReceiptsBucket"],
+        ["InputBucket", "ReceiptsBucket"],
         {"Status": "Enabled"},
     )
     assert "VersioningConfiguration" not in buckets["StateBucket"]
+
+
+def test_only_the_rule_of_the_input_may_send_what_wakes_the_job(stack: Stack) -> None:
+    """The queue is encrypted, takes TLS alone, and forgets what nobody has taken within a minute."""
+    queue = stack.of_type("AWS::SQS::Queue")["DropEvents"]
+    assert (queue["SqsManagedSseEnabled"], queue["MessageRetentionPeriod"]) == (True, 60)
+    policy = stack.of_type("AWS::SQS::QueuePolicy")["DropEventsPolicy"]
+    send, tls = policy["PolicyDocument"]["Statement"]
+    assert policy["Queues"] == [stack.environment("Trigger")["WAKE_QUEUE"]]
+    assert (send["Principal"], send["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
+    assert send["Condition"] == {
+        "ArnEquals": {"aws:SourceArn": "arn:aws:events:us-east-1:123456789012:rule/DropArrives"},
+        "StringEquals": {"aws:SourceAccount": "123456789012"},
+    }
+    assert (tls["Effect"], tls["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+@pytest.mark.parametrize(
+    ("given", "endpoints"),
+    [({}, 1), ({"WakeQueue": "no"}, 0), (EXISTING, 1), (EXISTING | {"ServiceEndpoints": "no"}, 0)],
+)
+def test_the_job_may_do_without_a_queue(given: dict[str, str], endpoints: int) -> None:
+    """Then there is none, no endpoint to pay for and no right, and the step has `--wake none`."""
+    stack = Stack(given)
+    wakes = given.get("WakeQueue") != "no"
+    args = stack.document("step.json")["HadoopJarStep"]["Args"]
+    assert args[args.index("--wake") + 1] == (
+        "https://sqs.us-east-1.amazonaws.com/123456789012/DropEvents" if wakes else "none"
+    )
+    found = [name for name in ("DropEvents", "DropEventsPolicy", "DropArrives") if name in stack.resources]
+    assert len(found) == (3 if wakes else 0)
+    assert ("QueuesEndpoint" in stack.resources) == bool(endpoints)
+    role = stack.of_type("AWS::IAM::Role")["ClusterRole"]["Policies"][0]["PolicyDocument"]["Statement"]
+    assert [s["Action"] for s in role if s["Sid"] == "EventsOfDrops"] == (
+        [["sqs:ReceiveMessage", "sqs:DeleteMessage"]] if wakes else []
+    )
 
 
 def test_the_database_is_where_the_cluster_is(stack: Stack) -> None:
@@ -261,7 +299,7 @@ def test_the_database_is_where_the_cluster_is(stack: Stack) -> None:
 def test_endpoints_serve_this_account_alone(stack: Stack) -> None:
     """Another account's keys are of no use in the network, and of other people's buckets only EMR's are reached."""
     endpoints = stack.of_type("AWS::EC2::VPCEndpoint")
-    for name in ("SecretsEndpoint", "LogsEndpoint", "MetricsEndpoint"):
+    for name in ("SecretsEndpoint", "LogsEndpoint", "MetricsEndpoint", "QueuesEndpoint"):
         (statement,) = endpoints[name]["PolicyDocument"]["Statement"]
         assert statement["Condition"] == {"StringEquals": {"aws:PrincipalAccount": "123456789012"}}
     own, packages, data = endpoints["S3Endpoint"]["PolicyDocument"]["Statement"]
@@ -379,7 +417,7 @@ def shown_metrics(stack: Stack) -> list[tuple[str, str]]:
 def test_a_star_is_a_resource_only_with_a_reason() -> None:
     """Each `Resource: "*"` says on its line why AWS has nothing narrower."""
     stars = [line for line in TEXT.splitlines() if re.search(r'(Resource: "\*"|^\s*- "\*")', line)]
-    assert (len(stars), [line for line in stars if "#" not in line]) == (12, [])
+    assert (len(stars), [line for line in stars if "#" not in line]) == (13, [])
 
 
 def test_logs_are_kept_for_a_while_and_go_with_the_stack(stack: Stack) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from streaming.drops.pace import ANSWER_SECONDS, Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Clock:
@@ -100,3 +103,50 @@ def test_a_source_that_is_woken_looks_at_once() -> None:
     assert lying.looks == [0.0, 0.05]
     assert pace.look(NEW, lying, patient=False) == OLD
     assert lying.looks == [0.0, 0.05, 0.25]
+
+
+def woken_at(clock: Clock, *moments: float) -> Callable[[float], bool]:
+    """A sleep that somebody ends at these moments."""
+    left = list(moments)
+
+    def sleep(seconds: float) -> bool:
+        if left and left[0] <= clock() - 100.0 + seconds:
+            clock.now = max(clock.now, 100.0 + left.pop(0))
+            return True
+        clock.sleep(seconds)
+        return False
+
+    return sleep
+
+
+def looks(pace: Pace, lying: Input, until: float, clock: Clock) -> list[float]:
+    """The moments of all looks until then."""
+    known = OLD
+    while clock() - 100.0 < until:
+        known = pace.look(known, lying, patient=False)
+    return lying.looks
+
+
+def test_a_source_that_is_told_looks_rarely_by_itself_and_soon_after_it_found_something() -> None:
+    """A batch may have left drops behind, of which no message tells again; once all is quiet, a minute passes."""
+    clock = Clock()
+    sleep = woken_at(clock, 30.0)
+    pace = Pace(1.0, clock=clock, sleep=sleep, rest=0.2, rarely=lambda: 60.0, deaf_sleep=clock.sleep)
+    lying = Input(clock, look_2=NEW, look_3=NEW, look_4=NEW, look_5=NEW)
+    assert looks(pace, lying, 160.0, clock) == [0.0, 30.0, 31.0, 91.0, 151.0]
+
+
+def test_a_source_whose_queue_fails_looks_as_often_as_without_one() -> None:
+    """From the moment on at which it fails: the pause under way is cut short."""
+    clock = Clock()
+    pace = Pace(1.0, clock=clock, sleep=clock.sleep, rest=0.2, rarely=lambda: 60.0 if clock() < 110.5 else 1.0)
+    assert looks(pace, Input(clock), 12.5, clock) == [0.0, 11.0, 12.0, 13.0]
+
+
+def test_a_flood_of_messages_costs_no_more_looks_than_a_source_without_a_queue() -> None:
+    """Each look for nothing doubles the rest until the next one, up to the pause, until something is found."""
+    clock = Clock()
+    flood = [number / 100 for number in range(1_000)]
+    pace = Pace(1.0, clock=clock, sleep=woken_at(clock, *flood), rest=0.2, rarely=lambda: 60.0, deaf_sleep=clock.sleep)
+    lying = Input(clock, look_6=NEW)
+    assert looks(pace, lying, 4.3, clock) == [0.0, 0.4, 1.2, 2.2, 3.2, 4.2, 4.4]

@@ -206,8 +206,8 @@ class World:
             "INPUT_BUCKET": self.input, "INPUT_PREFIX": "in",
             "SUCCESS_BUCKET": self.success, "FAILED_BUCKET": self.failed, "ARTIFACTS_BUCKET": self.artifacts,
             "ARTIFACT_VERSION": _VERSION, "LOGS_BUCKET": "logs", "CLUSTER_NAME": "stocketl", "STEP_NAME": "stocketl",
-            "DATABASE_URI": self.database, "DATABASE_SECRET": self._secret, "POWERTOOLS_SERVICE_NAME": name,
-            "POWERTOOLS_METRICS_NAMESPACE": "StockETL",
+            "DATABASE_URI": self.database, "DATABASE_SECRET": self._secret, "WAKE_QUEUE": self._queue,
+            "POWERTOOLS_SERVICE_NAME": name, "POWERTOOLS_METRICS_NAMESPACE": "StockETL",
         } | dict.fromkeys(
             ("SERVICE_ROLE", "INSTANCE_PROFILE", "SECURITY_CONFIGURATION", "SUBNET_IDS", "MASTER_SECURITY_GROUP",
              "CORE_SECURITY_GROUP", "SERVICE_SECURITY_GROUP", "CLUSTER_LOG_GROUP"), "local",
@@ -256,10 +256,11 @@ class World:
             self._events[name].put(event)
 
     def _limit(self) -> None:
-        """What the template's roles may do on S3, with this world's buckets."""
+        """What the template's roles may do, with this world's buckets and queue."""
         names = {"InputBucket": self.input, "SuccessBucket": self.success, "FailedBucket": self.failed}
-        names |= {"StateBucket": self.state, "ReceiptsBucket": self.receipts}
+        names |= {"StateBucket": self.state, "ReceiptsBucket": self.receipts, "DropEvents": f"of-{self.input}"}
         stack = Stack({"ArtifactsBucket": self.artifacts, "InputPrefix": "in"}, names)
+        self._queue = self.s3.queue(self.input, stack.of_type("AWS::Events::Rule")["DropArrives"]["EventPattern"])
         roles = stack.of_type("AWS::IAM::Role")
         self.s3.rights(**{name: roles[name]["Policies"][0]["PolicyDocument"]["Statement"] for name in KEYS})
 

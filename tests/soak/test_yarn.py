@@ -53,9 +53,12 @@ class Yard:
         self.folder, self.s3, self.database, self.yarn = folder, s3, database, yarn
         kinds = ("InputBucket", "SuccessBucket", "FailedBucket", "ReceiptsBucket")
         self.names = {name: s3.bucket() for name in kinds} | {"StateBucket": s3.bucket(versioned=False)}
+        self.names["DropEvents"] = f"of-{self.names['InputBucket']}"
         self.artifacts = s3.bucket()
         given = {"ArtifactsBucket": self.artifacts, "ArtifactVersion": VERSION, "InputPrefix": "in"}
         self.stack = Stack(given, self.names)
+        arrives = self.stack.of_type("AWS::Events::Rule")["DropArrives"]["EventPattern"]
+        self.queue = s3.queue(self.names["InputBucket"], arrives)
         role = self.stack.of_type("AWS::IAM::Role")["ClusterRole"]
         s3.rights(ClusterRole=role["Policies"][0]["PolicyDocument"]["Statement"])
         self._upload()
@@ -69,7 +72,7 @@ class Yard:
     def start(self) -> SparkSubmitStep:
         """A step, as step.json has it, with the test's database in the place of RDS."""
         number = len(self.steps.started) + 1
-        environment = self.stack.environment("Trigger") | {"DATABASE_URI": self.database}
+        environment = self.stack.environment("Trigger") | {"DATABASE_URI": self.database, "WAKE_QUEUE": self.queue}
         text = (TEMPLATE.parent / "step.json").read_text().replace("/var/tmp/stocketl", str(self.folder / "home"))  # noqa: S108
         args: list[str] = fill_in(text, environment, "step.json")["HadoopJarStep"]["Args"]
         at = args.index("--database-secret")
