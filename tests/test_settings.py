@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from streaming.errors import SettingsError
 from streaming.masking import masked
-from streaming.settings import Settings, load
+from streaming.settings import Settings, given_options, load
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +51,14 @@ def test_on_s3_the_pace_is_slower_and_the_job_does_not_move() -> None:
     """A request costs money, an object appears as a whole, and moving is the monitor's."""
     settings = load(input="s3://bucket/in/")
     assert (settings.input, settings.trigger, settings.settle, settings.moves) == ("s3://bucket/in", 1.0, 0.0, False)
+
+
+def test_a_queue_is_named_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The template says `none` if it makes no queue; a queue's name is no secret."""
+    assert (load().wake, load(wake="none").wake) == (None, None)
+    monkeypatch.setenv("STOCKETL_WAKE", "sqs://drops")
+    assert load().wake == "sqs://drops"
+    assert "--wake sqs://drops" in given_options(load(input="s3://bucket/in"))
 
 
 def test_a_settle_time_that_somebody_has_set_holds_for_every_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,6 +130,13 @@ def test_the_tables_beside_the_wide_ones_are_named(
             ),
         ),
         ({"home": "s3://b/x"}, "home: expected a folder on this machine, got 's3://b/x' (--home or STOCKETL_HOME)"),
+        (
+            {"wake": "drops"},
+            (
+                "wake: expected sqs://NAME or a queue's URL, such as "
+                "https://sqs.eu-central-1.amazonaws.com/123456789012/drops, got 'drops' (--wake or STOCKETL_WAKE)"
+            ),
+        ),
         ({"trigger": "0"}, "trigger: expected a time above zero, got '0' (--trigger or STOCKETL_TRIGGER)"),
         (
             {"trigger": "fast"},

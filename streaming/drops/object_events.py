@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from streaming.aws import client_of_a_thread, plain_errors
-from streaming.errors import StorageError
+from streaming.errors import StockETLError, StorageError
 from streaming.queue_names import Queue
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class ObjectEvents:
         while not self._closed.is_set():
             if self._clock() - self._asked > _UNASKED_SECONDS:
                 self._closed.wait(1.0)  # nobody looks: a newer job may want these messages
-            elif self._tries("receive messages of", self._receive):
+            elif self._tries("receive its messages", self._receive):
                 self._pause = _FIRST_PAUSE_SECONDS
             else:
                 self._client = None  # the next one reads the credentials again
@@ -77,13 +77,14 @@ class ObjectEvents:
 
     def _tries(self, what: str, attempt: Callable[[], None]) -> bool:
         """Whether it worked. If it did not, the job tells it, and lists as it does without a queue."""
-        told = f"{what} the queue {self._queue.given}"
         try:
-            with plain_errors(told):
+            with plain_errors(what):
                 attempt()
+        except StockETLError as error:
+            self._troubles[what] = str(error)
+            return False
         except Exception as error:  # noqa: BLE001 (whatever a queue answers must not end the job)
-            said = str(error)
-            self._troubles[what] = said if told in said else f"cannot {told}: {type(error).__name__}: {said}"
+            self._troubles[what] = f"cannot {what}: {type(error).__name__}: {error}"
             return False
         if self._troubles.pop(what, None):
             self._arrived.set()  # the next look tells that it is over
@@ -99,7 +100,7 @@ class ObjectEvents:
         handles = [message["ReceiptHandle"] for message in answer.get("Messages", ())]
         if handles:
             self._arrived.set()
-            self._tries("remove messages of", lambda: self._remove(handles))
+            self._tries("remove its messages", lambda: self._remove(handles))
         elif self._clock() - began < _LEAST_POLL_SECONDS:
             self._closed.wait(_LEAST_POLL_SECONDS)  # whatever answers so soon is not to be asked without a pause
 
@@ -113,5 +114,5 @@ class ObjectEvents:
         entries = [{"Id": str(number), "ReceiptHandle": handle} for number, handle in enumerate(handles)]
         refused = self._client.delete_message_batch(QueueUrl=self._url, Entries=entries).get("Failed", ())
         if refused:
-            msg = f"cannot remove messages of the queue {self._queue.given}: {refused[0]}"
+            msg = f"cannot remove its messages: {refused[0]}"
             raise StorageError(msg)

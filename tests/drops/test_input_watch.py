@@ -12,8 +12,10 @@ import pytest
 
 from streaming.checkpoint.offset import EMPTY_OFFSET, Offset
 from streaming.drops.input_watch import InputReport, InputWatch
-from streaming.drops.options import Limits, ReadOptions, SourceOptions
+from streaming.drops.options import Limits, ReadOptions, SourceOptions, check_wake
 from streaming.drops.source import DropReader
+from streaming.errors import SettingsError
+from streaming.settings import load
 from streaming.storage import crash_safe as files
 from streaming.waiting import under_way
 
@@ -45,10 +47,11 @@ def _eventually(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def _reader(watch: InputWatch, url: str) -> DropReader:
+def _reader(watch: InputWatch, url: str, **more: Any) -> DropReader:
     read, limits = ReadOptions(1, text_ids=False, unpacked_limit=1 << 20), Limits(1 << 20, 1 << 20)
+    pace = {"every": 0.0} | more
     options = SourceOptions(
-        url, 0.0, limits, read, [0], 1, isolate=False, every=0.0, resume=EMPTY_OFFSET, report=watch.address
+        url, 0.0, limits, read, [0], 1, isolate=False, resume=EMPTY_OFFSET, report=watch.address, **pace
     )
     return DropReader(SourceOptions.from_json(options.to_json()))
 
@@ -177,3 +180,66 @@ def test_many_long_names_fit_into_a_report(watch: InputWatch, caplog: pytest.Log
     _eventually(lambda: _told(caplog))
     assert "(1000 files in all)" in _told(caplog)[0]
     assert len(_told(caplog)[0]) < 1_500
+
+
+def test_a_queue_that_cannot_be_read_is_a_wait_that_is_told_and_drops_are_admitted(
+    s3: S3Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The source looks by its own pace until the queue is there; then it is woken."""
+    bucket, stop = s3.bucket(), threading.Event()
+    watching = InputWatch(f"s3://{bucket}/in", stop, f"sqs://of-{bucket}")
+    watching.start()
+    reader = _reader(watching, f"s3://{bucket}/in", every=0.1, wake=f"sqs://of-{bucket}")
+    looking = threading.Thread(target=_look_until, args=(reader, stop))
+    looking.start()
+    try:
+        _eventually(lambda: any(held.what == f"the queue sqs://of-{bucket}" for held in under_way()))
+        s3.client.put_object(Bucket=bucket, Key="in/a.csv", Body=b"x")
+        _eventually(lambda: reader._offset.seq == 1)  # noqa: SLF001 - as above
+        s3.queue(bucket)
+        _eventually(lambda: not any(held.what.startswith("the queue") for held in under_way()))
+        s3.client.put_object(Bucket=bucket, Key="in/b.csv", Body=b"x")
+        _eventually(lambda: reader._offset.seq == 2)  # noqa: SLF001 - as above
+    finally:
+        stop.set()
+        looking.join(DEADLINE)
+        reader.stop()
+        watching.join(DEADLINE)
+    told = [line for line in _told(caplog) if "the queue" in line]
+    assert told[0].startswith(
+        f"waiting for the queue sqs://of-{bucket}, nothing is lost: cannot receive its messages: "
+    )
+    assert "NonExistentQueue" in told[0]
+    assert told[0].endswith("on it (with sqs://NAME also sqs:GetQueueUrl).")
+    assert told[-1].startswith(f"the queue sqs://of-{bucket} is back after ")
+
+
+def _look_until(reader: DropReader, stop: threading.Event) -> None:
+    """As Spark asks, again and again; before the first drop it waits for the answer."""
+    while not stop.is_set():
+        reader.latestOffset()
+
+
+def test_a_listing_that_fails_is_tried_again_soon_though_there_is_a_queue(s3: S3Server) -> None:
+    """Its message is gone by then; without another try the drop would wait for a minute."""
+    bucket = s3.bucket()
+    reader = _reader(InputWatch("", threading.Event()), f"s3://{bucket}/in", every=0.1, wake=s3.queue(bucket))
+    s3.client.put_object(Bucket=bucket, Key="in/a.csv", Body=b"x")
+    assert reader.latestOffset()["seq"] == 1
+    s3.faults(refuse={r"GET .*\?.*versions": "AccessDenied"})
+    try:
+        s3.client.put_object(Bucket=bucket, Key="in/b.csv", Body=b"x")
+        before = s3.lists(bucket)
+        while s3.lists(bucket) < before + 3:
+            assert reader.latestOffset()["seq"] == 1
+    finally:
+        s3.faults(refuse={})
+    _eventually(lambda: reader.latestOffset()["seq"] == 2)
+    reader.stop()
+
+
+def test_a_queue_beside_a_folder_is_refused(tmp_path: Path) -> None:
+    """It would never be asked; with an input on S3 it is taken, whether it is there or not."""
+    check_wake(load(environment=False, home=str(tmp_path), input="s3://bucket/in", wake="sqs://nobody"))
+    with pytest.raises(SettingsError, match=r"wake: expected an input on S3 beside it, got '/"):
+        check_wake(load(environment=False, home=str(tmp_path), wake="sqs://drops"))

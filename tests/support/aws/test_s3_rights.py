@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -81,3 +82,19 @@ def test_a_role_may_what_its_statements_say_and_nothing_else(s3: S3Server) -> No
     assert refused == [f"reader s3:ListBucket {arn}", f"reader s3:PutObject {arn}/a/1"]
     reader.close()
     lister.close()
+
+
+def test_a_role_gets_from_sqs_what_its_statements_give(s3: S3Server) -> None:
+    """Of a batch of messages each needs the right to one."""
+    with contextlib.closing(s3.client_of("sqs")) as own:
+        url = own.create_queue(QueueName="rights")["QueueUrl"]
+    arn = "arn:aws:sqs:us-east-1:123456789012:rights"
+    s3.rights(receiver=[{"Action": ["sqs:ReceiveMessage"], "Resource": arn}])
+    keys = {"aws_access_key_id": "receiver", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
+    with contextlib.closing(boto3.session.Session().client("sqs", endpoint_url=s3.endpoint, **keys)) as sqs:
+        assert "Messages" not in sqs.receive_message(QueueUrl=url)
+        with pytest.raises(
+            ClientError, match=rf"AccessDenied.* not authorized to perform: sqs:DeleteMessage on .*{arn}"
+        ):
+            sqs.delete_message_batch(QueueUrl=url, Entries=[{"Id": "1", "ReceiptHandle": "x"}])
+    assert [line for line in s3.rights() if arn in line] == [f"receiver sqs:DeleteMessage {arn}"]
