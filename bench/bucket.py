@@ -43,6 +43,7 @@ def bucket_job(room: Room) -> Iterator[OnBucket]:
     with _server() as server:
         bucket = server.bucket()
         options = [text for place in _PLACES for text in (f"--{place}", f"s3://{bucket}/{place}")]
+        options += ["--wake", server.queue(bucket, prefix="input/")]
         with ours.job(room, "job", *options, "--move", env=server.env) as job:
             yield OnBucket(job.job, job.home, job.uri, server=server, bucket=bucket)
 

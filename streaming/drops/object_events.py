@@ -100,9 +100,10 @@ class ObjectEvents:
         handles = [message["ReceiptHandle"] for message in answer.get("Messages", ())]
         if handles:
             self._arrived.set()
-            self._tries("remove its messages", lambda: self._remove(handles))
-        elif self._clock() - began < _LEAST_POLL_SECONDS:
-            self._closed.wait(_LEAST_POLL_SECONDS)  # whatever answers so soon is not to be asked without a pause
+        if handles and self._tries("remove its messages", lambda: self._remove(handles)):
+            return
+        if self._clock() - began < _LEAST_POLL_SECONDS:
+            self._closed.wait(_LEAST_POLL_SECONDS)  # what answers so soon, or keeps its messages, is not asked at once
 
     def _connected(self) -> Any:
         named = self._queue

@@ -69,9 +69,10 @@ class S3Server:
         """How many listings of the bucket there were so far."""
         return self._control("/_lists", {}).get(bucket, 0)
 
-    def queue(self, bucket: str, pattern: dict[str, Any] | None = None) -> str:
-        """The URL of a new queue of the bucket's events, as the template makes one: by a rule with this pattern."""
-        about = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": [bucket]}}}
+    def queue(self, bucket: str, pattern: dict[str, Any] | None = None, prefix: str = "") -> str:
+        """The URL of a new queue of a bucket's events, as the template makes one: by a rule, with this pattern."""
+        detail = {"bucket": {"name": [bucket]}, "object": {"key": [{"prefix": prefix}]}}
+        about = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}
         clients = {service: self.client_of(service) for service in ("sqs", "events")}
         with contextlib.closing(clients["sqs"]) as sqs, contextlib.closing(clients["events"]) as events:
             url = sqs.create_queue(QueueName=f"of-{bucket}")["QueueUrl"]
