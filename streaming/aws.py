@@ -46,11 +46,11 @@ def client_of_a_thread(service: str, *, endpoint: str | None, region: str | None
 
     endpoint, region: None = as boto3 finds them; seconds: that a request may take to be answered. It is tried twice.
     """
-    retries: Any = {"mode": "standard", "total_max_attempts": 2}
-    config = Config(retries=retries, connect_timeout=10, read_timeout=seconds + 10)
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=10, read_timeout=seconds + 10
+    )
     session = boto3.session.Session(region_name=region or os.environ.get("AWS_REGION") or None)
-    made: Any = session.client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
-    return made
+    return session.client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
 
 
 def forget_clients() -> None:
