@@ -1,4 +1,4 @@
-"""`python -m bench`: measures the job beside polars + COPY and beside the floor, and prints the table."""
+"""`python -m bench`: measures the job beside Pathway and beside polars + COPY, and prints the table."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from bench import ROOT, report
+from bench import ROOT, another_commit, report
 from bench.figures import Figures
+from bench.peers import environment
+from bench.peers.environment import UnavailableError
 from bench.targets import results
 from streaming.database import embedded
 
@@ -39,10 +41,13 @@ def say(text: str) -> None:
 @app.command()
 def main(
     *,
-    quick: Annotated[bool, typer.Option(help="Only bulk 2 M and drips into an empty history.")] = False,
+    quick: Annotated[bool, typer.Option(help="Only drips into an empty history and bulk 2 M.")] = False,
     rows: Annotated[int | None, typer.Option(help="Also bulk with so many rows.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only this workload; may be given again.")] = None,
-    repeats: Annotated[int, typer.Option(help="Repetitions of the short loads.")] = 3,
+    against: Annotated[str | None, typer.Option(help="Also the CPU of drips over that of this commit.")] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="Repetitions of the short loads.", show_default="3, quick 2")
+    ] = None,
     keep_going: Annotated[bool, typer.Option(help="Go on with the next workload after an error.")] = False,
     scale: Annotated[float, typer.Option(help="A fraction of all data, to try the bench itself.")] = 1.0,
     home: Annotated[Path, typer.Option(help="Folder for all data, and the results.", show_default="bench-home")] = ROOT
@@ -52,18 +57,27 @@ def main(
     from databases import Databases  # noqa: PLC0415 (only now on the path)
 
     from bench.place import Bench, Sizes  # noqa: PLC0415 (as above)
-    from bench.plan import WORKLOADS, chosen  # noqa: PLC0415 (as above)
+    from bench.plan import WITH_PATHWAY, WORKLOADS, chosen  # noqa: PLC0415 (as above)
 
     try:
-        names = chosen(only or [], rows, quick=quick)
+        names = chosen(only or [], rows, against, quick=quick)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     home = home.resolve()
     sizes = Sizes(rows_dates=rows // 200 if rows else None)
     sizes = sizes.quick() if quick else sizes
     sizes = sizes if scale == 1 else sizes.scaled(scale)
+    notes: list[str] = []
+    pathway = (
+        _had(notes, "Pathway", lambda: environment.python(home / ".venv-pathway"))
+        if WITH_PATHWAY & set(names)
+        else None
+    )
+    other = _had(notes, against, lambda: another_commit.program(home, against)) if against else None
     uri = embedded.start(home / "postgres")
-    bench = Bench(home, Databases(uri), sizes, Figures(), repeats, quick, say)
+    bench = Bench(
+        home, Databases(uri), sizes, Figures(), repeats or (2 if quick else 3), quick, say, pathway, other, notes
+    )
     try:
         failed = _run(bench, [(name, WORKLOADS[name]) for name in names], keep_going=keep_going)
         outcome, about = results(bench.figures), report.about(uri)
@@ -75,6 +89,17 @@ def main(
         embedded.stop(home / "postgres")
         shutil.rmtree(home / "postgres")
     raise typer.Exit(1 if failed else 0)
+
+
+def _had(notes: list[str], what: str, get: Callable[[], Path]) -> Path | None:
+    """What stands beside the job, made ready before anything is measured; None, and a note, if it cannot be had."""
+    say(f"{what} is made ready; the first time this takes minutes")
+    try:
+        return get()
+    except UnavailableError as error:
+        notes.append(f"{what} was not measured: {error}")
+        say(notes[-1])
+        return None
 
 
 def _run(bench: Bench, workloads: list[tuple[str, Callable[[Bench], None]]], *, keep_going: bool) -> list[str]:

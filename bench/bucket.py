@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,11 @@ class OnBucket(ours.Ours):
         content = path.read_bytes()
         return lambda: self.server.client.put_object(Bucket=self.bucket, Key=f"input/{path.name}", Body=content)
 
+    def lists(self) -> int:
+        """How often anybody has asked the server for a list so far."""
+        with urllib.request.urlopen(f"{self.server.endpoint}/_lists") as answer:  # noqa: S310 - our own server
+            return int(answer.read())
+
 
 @contextlib.contextmanager
 def bucket_job(room: Room) -> Iterator[OnBucket]:
@@ -50,10 +56,10 @@ def bucket_job(room: Room) -> Iterator[OnBucket]:
 
 @contextlib.contextmanager
 def _server() -> Iterator[S3Server]:
-    script = ROOT / "tests" / "support" / "aws" / "s3_server.py"
-    with subprocess.Popen(  # noqa: S603 - our own script
-        [sys.executable, str(script), "--until-stdin-closes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench.counted_s3"],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
         server = S3Server(process.stdout.readline().strip() if process.stdout else "")
         try:
             yield server

@@ -62,6 +62,11 @@ def shuffled(folder: Path, seed: int, count: int, first: int, dates: int, *, tim
     return _write(folder, [_rows(rng, piece % (count * dates), count, first) for piece in pieces])
 
 
+def in_order_of_date(seed: int, count: int, dates: int) -> pl.DataFrame:
+    """Every cell of so many dates once, in order of date."""
+    return _rows(np.random.default_rng([seed, count, dates]), np.arange(dates * count), count, 0)
+
+
 def in_order(folder: Path, seed: int, count: int, first: int, dates: int) -> list[Path]:
     """Ten files with every cell of `dates` dates once, in order of date."""
     rng = np.random.default_rng([seed, count, first, dates])
@@ -94,14 +99,17 @@ def swarm(folder: Path, seed: int, count: int, files: int) -> list[Path]:
     return paths
 
 
-def dump(path: Path, seed: int, count: int, size: int) -> Path:
-    """One file of at least `size` bytes: a vendor's daily bars in order of date, all tickers on each of them."""
+def dump(path: Path, seed: int, count: int, size: int, first: int = 0) -> Path:
+    """One file of at least `size` bytes: a vendor's daily bars in order of date, all tickers on each of them.
+
+    first: the number of the first date.
+    """
     rng = np.random.default_rng(seed)
     step = max(1, 1_000_000 // count)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as sink:
-        for first in range(0, 1 << 30, step):
-            rows = _rows(rng, np.arange(step * count), count, first)
+        for number in range(first, 1 << 30, step):
+            rows = _rows(rng, np.arange(step * count), count, number)
             spread = pl.Series(rng.integers(1, 100, len(rows))) / 100
             bars = rows.select(
                 "date",
@@ -112,7 +120,7 @@ def dump(path: Path, seed: int, count: int, size: int) -> Path:
                 close="price",
                 volume="trade_volume",
             )
-            bars.write_csv(sink, include_header=first == 0)
+            bars.write_csv(sink, include_header=number == first)
             if sink.tell() >= size:
                 return path
     msg = f"{size} bytes are too many"

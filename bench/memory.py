@@ -44,6 +44,15 @@ def usage(leader: int) -> Usage:
     return Usage(sizes["python"], sizes["java"], cpu)
 
 
+def cpu_seconds(leader: int) -> float:
+    """Processor seconds that the tree of a session leader has used so far, with those of processes that have ended."""
+    total = 0.0
+    for process in process_session.living(leader):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            total += sum(process.cpu_times()[:4])  # user and system, then those of its ended children
+    return total
+
+
 class Sampler(Watching):
     """Looks at the tree of a session leader; `peak` is the look with the most bytes."""
 

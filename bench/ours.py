@@ -1,41 +1,51 @@
-"""The job, the floor and the peer as targets of drops: each a process of its own that watches a folder."""
+"""The job and the peers as targets of drops: each a process of its own that watches a folder."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psycopg2
 from job_process import Job
 
-from bench.drip import await_true, observer, renamed_into
+from bench.drip import LOOK_SECONDS, await_true, observer, renamed_into
 from bench.memory import await_calm
 from bench.processes import following
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from bench.place import Room
 
 _LOOK_SECONDS, _LOOK_SECONDS_IN_SWARM = 0.01, 0.1
 _SWARM = 1_000  # files; to list as many receipts a hundred times a second would take a core
 _LOAD_SECONDS = 1800.0
+COMMAND = Path(sys.executable).with_name("stocketl")
+
+Writer = Callable[[Path, Path, int], Callable[[], object]]
+"""Of a file into a folder, with its place in the order of arrival; it returns the last step."""
 
 
 @dataclass
 class Ours:
-    """A job with settle 0 (None: not started yet), its home and database, the files that it was given, in order."""
+    """A job (None: not started yet), its home and database, the files that it was given, in order.
+
+    writer: how a file comes into the input.
+    """
 
     job: Job | None
     home: Path
     uri: str
     files: list[Path] = field(default_factory=list)
     rest: float = 1.0
+    look: float = LOOK_SECONDS
+    writer: Writer = renamed_into
 
     @property
     def process(self) -> Job:
@@ -48,7 +58,7 @@ class Ours:
     @property
     def leader(self) -> int:
         """The process id of the command."""
-        return self.process._process.pid  # noqa: SLF001 (the tests have no other use for it)
+        return self.process.pid
 
     @property
     def output(self) -> str:
@@ -58,7 +68,7 @@ class Ours:
     def prepare(self, path: Path) -> Callable[[], object]:
         """See `bench.drip.Target`."""
         self.files.append(path)
-        return renamed_into(self.home / "input", path, len(self.files))
+        return self.writer(self.home / "input", path, len(self.files))
 
     def alive(self) -> bool:
         """See `bench.drip.Target`."""
@@ -67,16 +77,6 @@ class Ours:
     def settle(self) -> None:
         """Until every file given has been moved by its receipt."""
         self._await("SELECT 1 FROM stocketl.receipts HAVING count(moved_at) >= %s", len(self.files))
-
-    def await_batch(self, batch: int) -> None:
-        """Until the ledger has this batch."""
-        self._await("SELECT 1 FROM stocketl.batches WHERE batch_id >= %s AND committed_at IS NOT NULL", batch)
-
-    def batches(self) -> int:
-        """How many batches the ledger has."""
-        with contextlib.closing(psycopg2.connect(self.uri)) as connection, connection.cursor() as cur:
-            cur.execute("SELECT count(*) FROM stocketl.batches WHERE committed_at IS NOT NULL")
-            return sum(count for (count,) in cur.fetchall())
 
     def calm(self) -> None:
         """Waits until nothing runs in the background any more: the lake has all that the tables have."""
@@ -109,63 +109,67 @@ class Ours:
 
 @dataclass
 class Follower:
-    """The floor or the peer; it moves nothing and writes no receipts."""
+    """A peer; it moves nothing and writes no receipts. files: those that it was given."""
 
     process: subprocess.Popen[str]
     folder: Path
     uri: str
-    commits: Path | None = None
-    given: int = 0
     rest: float = 0.05
+    look: float = LOOK_SECONDS
+    files: list[Path] = field(default_factory=list)
 
-    def prepare(self, path: Path) -> Callable[[], Path]:
+    @property
+    def leader(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def prepare(self, path: Path) -> Callable[[], object]:
         """See `bench.drip.Target`."""
-        self.given += 1
-        return renamed_into(self.folder, path, self.given)
+        self.files.append(path)
+        return renamed_into(self.folder, path, len(self.files))
 
     def alive(self) -> bool:
         """See `bench.drip.Target`."""
         return self.process.poll() is None
 
     def settle(self) -> None:
-        """The floor: until Spark has committed the batch."""
-        if self.commits is not None:
-            await_true((self.commits / str(self.given - 1)).exists, "Spark's commit", self.alive)
+        """What is visible is all there is."""
 
 
 @contextlib.contextmanager
-def job(room: Room, name: str, *options: str, env: dict[str, str] | None = None) -> Iterator[Ours]:
-    """A fresh home and a fresh database, a job that watches the home's input."""
+def job(
+    room: Room, name: str, *options: str, env: dict[str, str] | None = None, settle: str | None = "0"
+) -> Iterator[Ours]:
+    """A fresh home and a fresh database, a job that watches the home's input. settle: None for the default."""
     home, uri = room.folder / name, room.create()
     (home / "input").mkdir(parents=True)
-    with started(home, uri, options=options, env=env) as ours:
+    with started(home, uri, options=options, env=env, settle=settle) as ours:
         yield ours
 
 
 @contextlib.contextmanager
 def started(
-    home: Path, uri: str, files: Sequence[Path] = (), options: Sequence[str] = (), env: dict[str, str] | None = None
+    home: Path,
+    uri: str,
+    files: Sequence[Path] = (),
+    options: Sequence[str] = (),
+    *,
+    env: dict[str, str] | None = None,
+    settle: str | None = "0",
+    program: Path = COMMAND,
 ) -> Iterator[Ours]:
     """A job on a home that got these files before, once it watches its input."""
-    with Job(home, uri, "--settle", "0", "--log-format", "json", *options, env=env) as running:
+    with Job(home, uri, "--log-format", "json", *options, env=env, settle=settle, program=str(program)) as running:
         running.wait_for("the query", lambda: '"watching ' in running.output)
         yield Ours(running, home, uri, list(files))
 
 
 @contextlib.contextmanager
-def floor(room: Room, name: str) -> Iterator[Follower]:
-    """The floor on a home of its own."""
-    home, uri = room.folder / name, room.create()
-    with following("bench.floor", str(home), uri) as process:
-        yield Follower(process, home / "input", uri, home / "checkpoint" / "commits")
-
-
-@contextlib.contextmanager
 def peer(room: Room, name: str) -> Iterator[Follower]:
-    """The peer's polling loop on a folder of its own."""
+    """The loop of polars + COPY on a folder of its own."""
     folder, uri = room.folder / name, room.create()
     folder.mkdir(parents=True)
-    with following("bench.peer", "follow", uri, str(folder)) as process:
+    with following([sys.executable, "-m", "bench.peer", "follow", uri, str(folder)]) as process:
         yield Follower(process, folder, uri)
 
 

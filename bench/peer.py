@@ -45,10 +45,15 @@ def read(files: Sequence[Path]) -> pl.DataFrame:
     return frame.rename(_NAMES, strict=False).select("date", "id", "price", "volume").collect()
 
 
+def with_returns(files: Sequence[Path]) -> pl.DataFrame:
+    """The last row of each (date, id), sorted by id and date, with its return."""
+    ticks = read(files).unique(subset=["date", "id"], keep="last").sort("id", "date")
+    return ticks.with_columns((pl.col("price") / pl.col("price").shift(1).over("id") - 1).alias("return"))
+
+
 def load(files: Sequence[Path], database: connection) -> None:
     """Fills the tables of an empty database from the files, in one transaction."""
-    ticks = read(files).unique(subset=["date", "id"], keep="last").sort("id", "date")
-    ticks = ticks.with_columns((pl.col("price") / pl.col("price").shift(1).over("id") - 1).alias("return"))
+    ticks = with_returns(files)
     ids = ticks["id"].unique().cast(pl.String).sort().to_list()
     with database, database.cursor() as cur:
         for number, group in _groups(ids):

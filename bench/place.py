@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much each workload takes: dates of history, drops, files, bytes, seconds, tickers."""
+    """How much each workload takes: dates of history, drops, files, bytes, seconds, tickers.
+
+    rounds, turn: how often the systems take turns, and how many drops each gets in a turn.
+    """
 
     few: int = 200
     many: int = 10_000
@@ -34,24 +37,31 @@ class Sizes:
     dense_times: int = 50
     drops: int = 30
     warm_up: int = 10
-    checkpoint_drops: int = 100
+    rounds: int = 5
+    turn: int = 6
+    checkpoint_drops: int = 30
     many_dates: int = 1_000
-    most_dates: int = 5_000
+    more_dates: int = 5_000
+    most_dates: int = 10_000
+    batches: int = 10_000
+    young: int = 100
     swarm: int = 10_000
+    backlog: int = 2 << 30
     big: int = 1 << 30
+    read_dates: int = 1_000
     idle: float = 60.0
 
     def quick(self) -> Sizes:
-        """The sizes of the short run: fewer drops before the measured ones."""
-        return replace(self, warm_up=4)
+        """The sizes of the short run: fewer drops, before the measured ones and of these."""
+        return replace(self, warm_up=4, turn=4)
 
     def scaled(self, by: float) -> Sizes:
         """A fraction of all data, to try the bench itself; its figures are not the table's."""
         names = (
-            "many", "bulk_dates", "long_dates", "dense_dates", "drops", "warm_up", "checkpoint_drops",
-            "many_dates", "most_dates", "swarm", "big",
+            "many", "bulk_dates", "long_dates", "dense_dates", "drops", "warm_up", "rounds", "turn", "checkpoint_drops",
+            "many_dates", "more_dates", "most_dates", "batches", "young", "swarm", "backlog", "big", "read_dates",
         )  # fmt: skip
-        least = {"many": 801, "drops": 3, "warm_up": 2, "checkpoint_drops": 3}
+        least = {"many": 801, "drops": 3, "warm_up": 2, "rounds": 2, "turn": 2, "checkpoint_drops": 3}
         return replace(self, **{n: max(least.get(n, 10), int(getattr(self, n) * by)) for n in names}, idle=60 * by)
 
 
@@ -65,7 +75,11 @@ class Room:
 
 @dataclass
 class Bench:
-    """folder: where everything lies; say: tells how far it is; stages: (workload, batches' mean seconds by stage)."""
+    """folder: where everything lies; say: tells how far it is; stages: (workload, batches' mean seconds by stage).
+
+    pathway: the Python of its environment; against: the installed `stocketl` of another commit. None: without them.
+    notes: what could not be measured, and why.
+    """
 
     folder: Path
     databases: Databases
@@ -74,6 +88,9 @@ class Bench:
     repeats: int
     quick: bool
     say: Callable[[str], None]
+    pathway: Path | None = None
+    against: Path | None = None
+    notes: list[str] = field(default_factory=list)
     seed: int = 20_240_102
     stages: dict[str, dict[str, float]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))

@@ -16,9 +16,9 @@ import psycopg2
 from rich import box
 from rich.table import Table
 
-from bench import ROOT
+from bench import ROOT, picture
 from bench.stages import STAGES
-from bench.targets import MB, misses
+from bench.targets import MB, Judged, misses
 from streaming.spark.java import java_home
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ _UNITS = {
     "bytes": "bytes",
     "files": "",
     "java": "bytes",
+    "lists": "",
     "memory": "bytes",
+    "pathway-peak": "bytes",
     "peak": "bytes",
     "peer-peak": "bytes",
     "per-cell": "B",
@@ -66,13 +68,13 @@ def show(console: Console, bench: Bench, outcome: list[Result], about: dict[str,
     console.print(_table("ours, what stands beside it, and the targets", [_HEADINGS, *lines(outcome)]))
     if any(bench.stages.values()):
         console.print(_table("where the time of a batch goes", _stage_table(bench)))
-    for line in misses(outcome):
+    for line in [*misses(outcome), *bench.notes]:
         console.print(line)
     console.print(", ".join(f"{name} {value}" for name, value in about.items()))
 
 
 def save(bench: Bench, outcome: list[Result], about: dict[str, str]) -> Path:
-    """Writes `results-<time>.json` and `results.md`; the path of the latter."""
+    """Writes `results-<time>.json`, `time-of-a-batch.svg` and `results.md`; the path of the latter."""
     now = datetime.now(UTC)
     content = {"about": about, "samples": bench.figures.samples, "stages": bench.stages}
     (bench.folder / f"results-{now:%Y%m%dT%H%M%S}.json").write_text(json.dumps(content, indent=1))
@@ -80,7 +82,9 @@ def save(bench: Bench, outcome: list[Result], about: dict[str, str]) -> Path:
     if any(bench.stages.values()):
         headings, *rows = _stage_table(bench)
         text += ["", _row(headings), _row("---" for _ in headings), *map(_row, rows)]
-    text += ["", *(f"- {line}" for line in misses(outcome)), ""]
+    if drawn := picture.bars(bench.figures, bench.stages):
+        (bench.folder / "time-of-a-batch.svg").write_text(picture.svg(drawn))
+    text += ["", *(f"- {line}" for line in [*misses(outcome), *bench.notes]), ""]
     text += [f"{now:%Y-%m-%d}: " + ", ".join(f"{name} {value}" for name, value in about.items()), ""]
     path = bench.folder / "results.md"
     path.write_text("\n".join(text))
@@ -133,8 +137,10 @@ def _shown(figure: str, value: float | None) -> str:
 def _limit(result: Result, limit: float | None) -> str:
     if limit is None:
         return ""
-    if result.target.over is not None and not result.target.absolute:
-        return f"{limit:g} x"
+    if result.target.judged is Judged.RATIO:
+        return f"{limit:.3g} x"
+    if result.target.judged is Judged.DIFFERENCE:
+        return f"+{limit:g} s"
     return _shown(result.target.figure, limit)
 
 

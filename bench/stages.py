@@ -31,7 +31,7 @@ _EVENT = "Streaming query made progress: {"
 
 
 def mean_seconds(home: Path, output: str, uri: str, keys: Sequence[str]) -> dict[str, float]:
-    """Mean seconds by stage over the batches of these drops. Empty if nothing is told."""
+    """Mean seconds by stage over the batches of these drops, and `batches`, how many. Empty if nothing is told."""
     batches = _batches(uri, keys)
     log = home / "logs" / "spark.log"
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
@@ -40,7 +40,8 @@ def mean_seconds(home: Path, output: str, uri: str, keys: Sequence[str]) -> dict
         if batch in batches:
             for stage, value in seconds.items():
                 told.setdefault(stage, []).append(value)
-    return {STAGES[stage]: statistics.fmean(values) for stage, values in told.items()}
+    means = {STAGES[stage]: statistics.fmean(values) for stage, values in told.items()}
+    return means | {"batches": float(len(batches))} if means else {}
 
 
 def spark_stages(lines: Sequence[str]) -> Iterator[tuple[int, dict[str, float]]]:

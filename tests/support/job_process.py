@@ -28,16 +28,25 @@ FIRST_DROP = 1_700_000_000  # a fixed time of modification, so that order and le
 
 
 class Job:
-    """A running `stocketl run`; leaving the context kills what is left of it."""
+    """A running `stocketl run`; leaving the context kills what is left of it. program: another installed `stocketl`."""
 
-    def __init__(self, home: Path, database: str, *options: str, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        database: str,
+        *options: str,
+        env: dict[str, str] | None = None,
+        settle: str | None = "0.1",
+        program: str = _COMMAND[0],
+    ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         number = len(list(home.parent.glob(f"{home.name}-*.out")))
         self._output = home.parent / f"{home.name}-{number}.out"
-        arguments = ["run", "--home", str(home), "--database", database, "--settle", "0.1", *options]
+        settled = [] if settle is None else ["--settle", settle]
+        arguments = ["run", "--home", str(home), "--database", database, *settled, *options]
         with self._output.open("wb") as sink:
             self._process = subprocess.Popen(
-                [*_COMMAND, *arguments],
+                [program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
