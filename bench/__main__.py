@@ -69,11 +69,9 @@ def main(
     sizes = sizes if scale == 1 else sizes.scaled(scale)
     notes: list[str] = []
     pathway = (
-        _had(notes, "Pathway", lambda: environment.python(home / ".venv-pathway"))
-        if WITH_PATHWAY & set(names)
-        else None
+        had(notes, "Pathway", lambda: environment.python(home / ".venv-pathway")) if WITH_PATHWAY & set(names) else None
     )
-    other = _had(notes, against, lambda: another_commit.program(home, against)) if against else None
+    other = had(notes, against, lambda: another_commit.program(home, against)) if against else None
     uri = embedded.start(home / "postgres")
     bench = Bench(
         home, Databases(uri), sizes, Figures(), repeats or (2 if quick else 3), quick, say, pathway, other, notes
@@ -91,7 +89,7 @@ def main(
     raise typer.Exit(1 if failed else 0)
 
 
-def _had(notes: list[str], what: str, get: Callable[[], Path]) -> Path | None:
+def had(notes: list[str], what: str, get: Callable[[], Path]) -> Path | None:
     """What stands beside the job, made ready before anything is measured; None, and a note, if it cannot be had."""
     say(f"{what} is made ready; the first time this takes minutes")
     try:

@@ -42,7 +42,9 @@ class Counted:
 
 
 def _is_bucket(path: str) -> bool:
-    return path.strip("/") != "" and "/" not in path.strip("/")
+    """Whether this names a bucket alone; no bucket's name begins with an underscore, as the server's own paths do."""
+    name = path.strip("/")
+    return name != "" and "/" not in name and not name.startswith("_")
 
 
 def main() -> None:

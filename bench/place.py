@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Sizes:
     """How much each workload takes: dates of history, drops, files, bytes, seconds, tickers.
 
-    rounds, turn: how often the systems take turns, and how many drops each gets in a turn.
+    heat: drops before the first turn. rounds, turn: how often the systems take turns, and how many drops each gets in a turn.
     """
 
     few: int = 200
@@ -37,6 +37,7 @@ class Sizes:
     dense_times: int = 50
     drops: int = 30
     warm_up: int = 10
+    heat: int = 20
     rounds: int = 5
     turn: int = 6
     checkpoint_drops: int = 30
@@ -53,15 +54,15 @@ class Sizes:
 
     def quick(self) -> Sizes:
         """The sizes of the short run: fewer drops, before the measured ones and of these."""
-        return replace(self, warm_up=4, turn=4)
+        return replace(self, warm_up=4, heat=10, turn=4)
 
     def scaled(self, by: float) -> Sizes:
         """A fraction of all data, to try the bench itself; its figures are not the table's."""
         names = (
-            "many", "bulk_dates", "long_dates", "dense_dates", "drops", "warm_up", "rounds", "turn", "checkpoint_drops",
+            "many", "bulk_dates", "long_dates", "dense_dates", "drops", "warm_up", "heat", "rounds", "turn", "checkpoint_drops",
             "many_dates", "more_dates", "most_dates", "batches", "young", "swarm", "backlog", "big", "read_dates",
         )  # fmt: skip
-        least = {"many": 801, "drops": 3, "warm_up": 2, "rounds": 2, "turn": 2, "checkpoint_drops": 3}
+        least = {"many": 801, "drops": 3, "warm_up": 2, "heat": 2, "rounds": 2, "turn": 2, "checkpoint_drops": 3}
         return replace(self, **{n: max(least.get(n, 10), int(getattr(self, n) * by)) for n in names}, idle=60 * by)
 
 

@@ -53,7 +53,8 @@ def _started(command: Sequence[str], log: Path | None = None) -> Iterator[subpro
         errors = None if log is None else stack.enter_context(log.open("wb"))
         process = subprocess.Popen(  # noqa: S603 - our own modules
             command,
-            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True,
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
+            text=True, start_new_session=True,
         )  # fmt: skip
         try:
             yield process

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from bench.place import Bench
-    from bench.targets import Result
+    from bench.targets import Result, Target
 
 _PACKAGES = ("pyspark", "delta-spark", "pyarrow", "numpy", "polars", "psycopg2-binary")
 _HEADINGS = ("measure", "ours", "beside", "ratio", "must", "aim", "verdict")
@@ -52,11 +52,11 @@ def lines(outcome: list[Result]) -> list[tuple[str, ...]]:
     return [
         (
             result.target.title,
-            _shown(result.target.figure, result.ours),
-            _shown(result.target.figure, result.beside),
+            shown(result.target.figure, result.ours),
+            shown(result.target.figure, result.beside),
             "" if result.ratio is None else f"{result.ratio:.2f} x",
-            _limit(result, result.target.must),
-            _limit(result, result.target.aim),
+            limit(result.target, result.target.must),
+            limit(result.target, result.target.aim),
             result.verdict,
         )
         for result in outcome
@@ -123,7 +123,8 @@ def _commit() -> str:
     return (head.stdout.strip() or "unknown") + (" and changes" if changed.stdout.strip() else "")
 
 
-def _shown(figure: str, value: float | None) -> str:
+def shown(figure: str, value: float | None) -> str:
+    """A figure in its unit, which the last part of its name tells."""
     if value is None:
         return ""
     unit = _UNITS.get(figure.rpartition(".")[2], "s")
@@ -134,14 +135,15 @@ def _shown(figure: str, value: float | None) -> str:
     return f"{value:.3f} {unit}".strip() if value < 1 else f"{value:,.2f} {unit}".strip()
 
 
-def _limit(result: Result, limit: float | None) -> str:
-    if limit is None:
+def limit(target: Target, number: float | None) -> str:
+    """A limit of a row, in the unit of what it is for."""
+    if number is None:
         return ""
-    if result.target.judged is Judged.RATIO:
-        return f"{limit:.3g} x"
-    if result.target.judged is Judged.DIFFERENCE:
-        return f"+{limit:g} s"
-    return _shown(result.target.figure, limit)
+    if target.judged is Judged.RATIO:
+        return f"{number:.3g} x"
+    if target.judged is Judged.DIFFERENCE:
+        return f"+{number:g} s"
+    return shown(target.figure, number)
 
 
 def _stage_table(bench: Bench) -> list[tuple[str, ...]]:

@@ -109,7 +109,7 @@ def _peers(bench: Bench, room: Room, tickers: int, name: str) -> Iterator[tuple[
 def _days(bench: Bench, room: Room, lanes: int, tickers: int | None = None) -> list[Drop]:
     """So many drops as an entrant with so many lanes needs."""
     sizes = bench.sizes
-    number = sizes.warm_up + lanes * sizes.rounds * (sizes.turn + 1)
+    number = sizes.heat + lanes * sizes.rounds * (sizes.turn + 1)
     return day_drops(bench, room, tickers or sizes.few, 0, number)
 
 
@@ -118,7 +118,8 @@ def _take_turns(bench: Bench, entrants: list[_Entrant]) -> dict[str, Measured]:
     sizes, lanes = bench.sizes, []
     for entrant in entrants:
         drops = iter(entrant.drops)
-        drip(entrant.target, [next(drops) for _ in range(sizes.warm_up)], 0)
+        drip(entrant.target, [next(drops) for _ in range(sizes.heat)], 0, BACK_TO_BACK)
+        entrant.target.settle()
         lanes += [Lane(name, target, drops, pause) for name, (target, pause) in entrant.lanes.items()]
     found = in_turns(lanes, sizes.rounds, sizes.turn)
     for name, measured in found.items():

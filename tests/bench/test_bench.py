@@ -11,9 +11,10 @@ import polars as pl
 import psycopg2
 import pytest
 
-from bench import checkpoint, compare, data, peer, plan, stages
+from bench import ROOT, checkpoint, compare, data, peer, plan, spread, stages
 from bench.figures import Figures, percentile
-from bench.targets import TARGETS, Result, Target, misses, results
+from bench.report import lines
+from bench.targets import MB, TARGETS, Judged, Result, Target, misses, results
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,10 +41,37 @@ def test_a_ratio_is_judged_by_its_limits() -> None:
     assert [Result(target, ours, 4.0).verdict for ours in (4.0, 4.1, 8.0, 8.1)] == ["aim", "must", "must", "missed"]
 
 
-def test_an_absolute_limit_looks_at_the_figure_itself() -> None:
+def test_a_limit_of_the_figure_looks_at_the_figure_itself() -> None:
     """The peer stands beside it all the same."""
-    result = Result(Target("swarm", "swarm", "peer", 60.0, 20.0, absolute=True), 61.0, 1.0)
+    result = Result(Target("swarm", "swarm", "peer", 60.0, 20.0, Judged.FIGURE), 61.0, 1.0)
     assert (result.verdict, result.ratio, result.judged) == ("missed", 61.0, 61.0)
+
+
+def test_a_difference_is_judged_by_what_it_is_more_than_the_other_side() -> None:
+    """A ratio would hide that the pause for a file to settle is a constant."""
+    target = Target("default settings", "ours", "zero", 0.05, 0.0, Judged.DIFFERENCE)
+    found = [Result(target, ours, 0.3) for ours in (0.29, 0.34, 0.4)]
+    assert [result.verdict for result in found] == ["aim", "must", "missed"]
+    assert misses(found) == ["default settings: misses its must by 0.050 s"]
+    assert Result(target, 0.3, None).verdict == ""
+
+
+def test_a_row_shows_its_limits_in_the_unit_that_they_are_for() -> None:
+    """Bytes as bytes, ratios as ratios, differences with a plus."""
+    rows = [
+        Result(
+            Target("memory", "bulk.peak", "bulk.peer-peak", 1536.0 * MB, None, Judged.FIGURE), 512.0 * MB, 256.0 * MB
+        ),
+        Result(Target("parquet", "read.parquet", "read.csv", 1 / 3), 0.1, 0.4),
+        Result(Target("default", "a", "b", 0.05, 0.0, Judged.DIFFERENCE), 0.5, 0.25),
+        Result(Target("lists", "s3.lists", None, 360), 61.0, None),
+    ]
+    assert lines(rows) == [
+        ("memory", "512 MB", "256 MB", "2.00 x", "1,536 MB", "", "must"),
+        ("parquet", "0.100 s", "0.400 s", "0.25 x", "0.333 x", "", "must"),
+        ("default", "0.500 s", "0.250 s", "2.00 x", "+0.05 s", "+0 s", "missed"),
+        ("lists", "61.00", "", "", "360.00", "", "must"),
+    ]
 
 
 def test_what_was_not_measured_is_no_row_and_no_verdict() -> None:
@@ -76,11 +104,22 @@ def test_every_limit_belongs_to_one_row_and_no_aim_is_above_its_must() -> None:
 
 
 def test_workloads_come_in_the_order_of_the_plan_and_unknown_ones_are_named() -> None:
-    """`--rows` adds its own workload."""
-    assert plan.chosen(["swarm", "bulk-2m"], None, quick=False) == ["bulk-2m", "swarm"]
-    assert plan.chosen([], 20_000_000, quick=True) == ["bulk-2m", "bulk-rows", "drip-200", "drip-10000"]
-    with pytest.raises(ValueError, match="no workload bulk-3m; there are bulk-2m"):
-        plan.chosen(["bulk-3m"], None, quick=False)
+    """`--rows` and `--against` add their own workloads."""
+    assert plan.chosen(["swarm", "bulk-2m"], None, None, quick=False) == ["bulk-2m", "swarm"]
+    asked = plan.chosen([], 20_000_000, "HEAD", quick=True)
+    assert asked == ["drip-200", "drip-10000", "against", "bulk-2m", "bulk-rows"]
+    assert set(plan.WORKLOADS) - set(plan.chosen([], None, None, quick=False)) == plan.ONLY_IF_ASKED
+    with pytest.raises(ValueError, match="no workload bulk-3m; there are drip-200"):
+        plan.chosen(["bulk-3m"], None, None, quick=False)
+    with pytest.raises(ValueError, match="--against COMMIT"):
+        plan.chosen(["against"], None, None, quick=False)
+
+
+def test_the_readme_tells_of_each_workload_and_each_peer() -> None:
+    """A workload that nobody can read about is not found."""
+    text = (ROOT / "bench" / "README.md").read_text()
+    assert [name for name in plan.WORKLOADS if f"**{name}**" not in text] == []
+    assert [name for name in ("peer.py", "peers/pathway_peer.py") if f"`{name}`" not in text] == []
 
 
 def test_the_same_seed_gives_the_same_bytes_and_every_cell_as_often_as_was_asked(tmp_path: Path) -> None:
@@ -101,8 +140,9 @@ def test_a_correction_names_a_cell_and_a_price_that_was_not_there(tmp_path: Path
 
 
 def test_a_dump_has_bars_in_order_of_date_and_at_least_its_size(tmp_path: Path) -> None:
-    """Columns as a vendor names them."""
-    frame = pl.read_csv(data.dump(tmp_path / "dump.csv", 1, 100_000, 1000), try_parse_dates=True)
+    """Columns as a vendor names them; the first date is the one that was asked for."""
+    frame = pl.read_csv(data.dump(tmp_path / "dump.csv", 1, 100_000, 1000, first=5), try_parse_dates=True)
+    assert frame["date"][0] == data.day(5)
     assert frame.columns == ["date", "ticker", "open", "high", "low", "close", "volume"]
     assert (frame["date"].is_sorted(), frame.height) == (True, 1_000_000)
 
@@ -146,3 +186,16 @@ def test_stages_are_read_from_sparks_events_and_from_the_jobs_log() -> None:
     assert list(stages.spark_stages(spark)) == [(3, {"addBatch": 1.5})]
     job = ['{"message": "watching"}', "not JSON", '{"batch_id": 3, "seconds": {"collect": 0.5, "lake": 1}}']
     assert list(stages.job_stages(job)) == [(3, {"collect": 0.5, "lake": 1.0})]
+
+
+def test_several_runs_are_one_table_with_their_spread() -> None:
+    """The median of what is judged, its bounds, and each run's verdict; what one run has not measured is left out."""
+    runs = []
+    for ours in (1.0, 2.0, 0.8):
+        figures = _figures(dense=ours)
+        figures.add("dense.peer", 1.0)
+        runs.append(figures)
+    only_ours = _figures(dense=9.0)
+    assert spread.lines([*runs, only_ours]) == [
+        ("dense 10 M, over polars + COPY", "3", "1.00 x", "0.80 x to 2.00 x", "1.5 x", "1 x", "aim, missed, aim")
+    ]
