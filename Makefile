@@ -64,11 +64,11 @@ soak-short: dev ## the short form of the same, without YARN, two files at a time
 	@SOAK=short SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/soak --ignore=tests/soak/test_yarn.py -n 2 --dist loadfile
 	@SOAK=short $(BIN)/python -m pytest -m thorough -n 2 --dist loadfile
 
-bench: dev ## measure beside polars + COPY, print the table with its targets (under 40 minutes)
+bench: dev ## measure beside Pathway and polars + COPY, print the table with its targets (under 45 minutes)
 	@$(BIN)/python -m bench $(ARGS)
 
-bench-quick: dev ## the same for bulk 2 M and drips into an empty history (under 6 minutes)
-	@$(BIN)/python -m bench --quick
+bench-quick: dev ## the same for drips into an empty history and bulk 2 M (under 8 minutes)
+	@$(BIN)/python -m bench --quick $(ARGS)
 
 build: dev ## make the artifact of this version, build/stocketl/<version>/
 	@$(BIN)/python -m deploy.build

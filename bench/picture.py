@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.figures import Figures
 
 PARTS = {
-    "wake, list, start of the batch": "#8c959f",
+    "wake, list, start of the batch": "#6e7781",
     "offset log": "#bf8700",
     "plan": "#8250df",
     "read, parse, state, rows to the driver": "#0969da",

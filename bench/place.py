@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Sizes:
     """How much each workload takes: dates of history, drops, files, bytes, seconds, tickers.
 
-    heat: drops before the first turn. rounds, turn: how often the systems take turns, and how many drops each gets in a turn.
+    heat: drops before the first turn. rounds, turn: how often the systems take turns, and the drops of a turn.
     """
 
     few: int = 200
@@ -59,8 +59,9 @@ class Sizes:
     def scaled(self, by: float) -> Sizes:
         """A fraction of all data, to try the bench itself; its figures are not the table's."""
         names = (
-            "many", "bulk_dates", "long_dates", "dense_dates", "drops", "warm_up", "heat", "rounds", "turn", "checkpoint_drops",
-            "many_dates", "more_dates", "most_dates", "batches", "young", "swarm", "backlog", "big", "read_dates",
+            "many", "bulk_dates", "long_dates", "dense_dates", "drops", "warm_up", "heat", "rounds", "turn",
+            "checkpoint_drops", "many_dates", "more_dates", "most_dates", "batches", "young", "swarm", "backlog", "big",
+            "read_dates",
         )  # fmt: skip
         least = {"many": 801, "drops": 3, "warm_up": 2, "heat": 2, "rounds": 2, "turn": 2, "checkpoint_drops": 3}
         return replace(self, **{n: max(least.get(n, 10), int(getattr(self, n) * by)) for n in names}, idle=60 * by)
