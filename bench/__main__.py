@@ -46,7 +46,7 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help="Only this workload; may be given again.")] = None,
     against: Annotated[str | None, typer.Option(help="Also the CPU of drips over that of this commit.")] = None,
     repeats: Annotated[
-        int | None, typer.Option(help="Repetitions of the short loads.", show_default="3, quick 2")
+        int | None, typer.Option(help="Repetitions of the short loads.", show_default="3, quick 1")
     ] = None,
     keep_going: Annotated[bool, typer.Option(help="Go on with the next workload after an error.")] = False,
     scale: Annotated[float, typer.Option(help="A fraction of all data, to try the bench itself.")] = 1.0,
@@ -74,7 +74,7 @@ def main(
     other = had(notes, against, lambda: another_commit.program(home, against)) if against else None
     uri = embedded.start(home / "postgres")
     bench = Bench(
-        home, Databases(uri), sizes, Figures(), repeats or (2 if quick else 3), quick, say, pathway, other, notes
+        home, Databases(uri), sizes, Figures(), repeats or (1 if quick else 3), quick, say, pathway, other, notes
     )
     try:
         failed = _run(bench, [(name, WORKLOADS[name]) for name in names], keep_going=keep_going)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import backlog, history, reading, sessions, side_by_side, workloads
+from bench import backlog, history, sessions, side_by_side, workloads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ WORKLOADS: dict[str, Callable[[Bench], None]] = {
     "bulk-10m": sessions.bulk_10m,
     "bulk-rows": workloads.rows,
     "dense": workloads.dense,
-    "reading": reading.reading,
+    "reading": workloads.reading,
     "big": workloads.big,
     "s3": sessions.s3,
     "backlog": backlog.backlog,

@@ -42,7 +42,8 @@ def following(command: Sequence[str], log: Path | None = None) -> Iterator[subpr
     """A peer that watches a folder, from when it says `ready` until the context ends. log: for its standard error."""
     with _started(command, log) as process:
         if process.stdout is None or process.stdout.readline().strip() != "ready":
-            msg = f"{command[1:3]} did not start"
+            told = "" if log is None else log.read_text(errors="replace")[-2000:]
+            msg = f"{command[1:3]} did not start: {told}"
             raise RuntimeError(msg)
         yield process
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from typing import TYPE_CHECKING
 
 from job_process import command
 
-from bench import compare, data, ours, stages
+from bench import compare, data, formats, ours, stages
 from bench.memory import Sampler
-from bench.processes import peer_load
+from bench.processes import output_of, peer_load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from bench.ours import Ours
     from bench.place import Bench, Room
+
+_READ_ROUNDS = 7
 
 
 def beside_peer(
@@ -88,6 +92,16 @@ def rows(bench: Bench) -> None:
     if bench.sizes.rows_dates:
         with bench.room("rows") as room:
             bulk(bench, room, "bulk-rows", bench.sizes.rows_dates)
+
+
+def reading(bench: Bench) -> None:
+    """A million rows in each format; adds `read.<format>`, CPU seconds of one core."""
+    with bench.room("reading") as room:
+        formats.write(room.folder, bench.seed, bench.sizes.read_dates)
+        told, _ = output_of([sys.executable, "-m", "bench.formats", str(room.folder), str(_READ_ROUNDS)])
+        for name, seconds in json.loads(told).items():
+            bench.figures.add(f"read.{name}", *seconds)
+            bench.say(f"reading {name}: {bench.figures.value(f'read.{name}'):.3f} s of CPU")
 
 
 def big(bench: Bench) -> None:

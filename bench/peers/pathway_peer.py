@@ -19,12 +19,21 @@ import pathway as pw
 COMMIT_MILLISECONDS = 100
 
 
+class Row(pw.Schema):  # type: ignore[misc] # mypy does not see this environment
+    """The columns of a file."""
+
+    date: str
+    id: str
+    price: float
+    trade_volume: int
+
+
 def follow(folder: str, connection: dict[str, Any]) -> None:
     """Declares the pipeline; `pw.run` starts it."""
     rows = pw.io.fs.read(
         folder,
         format="csv",
-        schema=pw.schema_from_types(date=str, id=str, price=float, trade_volume=int),
+        schema=Row,
         mode="streaming",
         with_metadata=True,
         autocommit_duration_ms=COMMIT_MILLISECONDS,

@@ -1,6 +1,6 @@
 """What reading costs: the parser of a worker on the same rows in four formats, in turns.
 
-    python -m bench.reading FOLDER ROUNDS
+    python -m bench.formats FOLDER ROUNDS
 
 Prints the CPU seconds of each round by format, as JSON.
 """
@@ -11,21 +11,15 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from bench import data
-from bench.processes import output_of
 from streaming.profiles.profile import Profile
 from streaming.ticks.how import How
 from streaming.ticks.parse import parse
 
-if TYPE_CHECKING:
-    from bench.place import Bench
-
 _TICKERS = 1_000
-_ROUNDS = 7
 _LIMIT = 1 << 40
 _COMMON = {
     "files": "*",
@@ -45,16 +39,6 @@ FORMATS: dict[str, tuple[str, Profile | None]] = {
     "parquet": ("a.parquet", None),
 }
 """The file of each format, and the profile that it is read by."""
-
-
-def reading(bench: Bench) -> None:
-    """A million rows in each format; adds `read.<format>`, CPU seconds of one core."""
-    with bench.room("reading") as room:
-        write(room.folder, bench.seed, bench.sizes.read_dates)
-        told, _ = output_of([sys.executable, "-m", "bench.reading", str(room.folder), str(_ROUNDS)])
-        for name, seconds in json.loads(told).items():
-            bench.figures.add(f"read.{name}", *seconds)
-            bench.say(f"reading {name}: {bench.figures.value(f'read.{name}'):.3f} s of CPU")
 
 
 def write(folder: Path, seed: int, dates: int) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench import reading
+from bench import formats
 from bench.counted_s3 import Counted
 from streaming.ticks.how import How
 from streaming.ticks.parse import parse
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 def test_each_format_is_measured_as_often_as_asked_and_all_rows_are_read(tmp_path: Path) -> None:
     """A row that a format loses would make it quicker."""
-    reading.write(tmp_path, 1, 2)
-    found = reading.measured(tmp_path, 3)
-    assert {name: len(seconds) for name, seconds in found.items()} == dict.fromkeys(reading.FORMATS, 3)
+    formats.write(tmp_path, 1, 2)
+    found = formats.measured(tmp_path, 3)
+    assert {name: len(seconds) for name, seconds in found.items()} == dict.fromkeys(formats.FORMATS, 3)
 
 
 def test_the_formats_hold_the_same_rows(tmp_path: Path) -> None:
     """Numbers with thousands separators are ten times as large, so that their prices have some."""
-    reading.write(tmp_path, 1, 2)
+    formats.write(tmp_path, 1, 2)
     ticks = {
         name: parse(
             (tmp_path / file).read_bytes(), file, How(text_ids=False, unpacked_limit=1 << 30, profile=profile)
         ).ticks
-        for name, (file, profile) in reading.FORMATS.items()
+        for name, (file, profile) in formats.FORMATS.items()
     }
     first = ticks.pop("csv")
     for name, others in ticks.items():
