@@ -19,6 +19,7 @@ HEADER = "date,id,price,trade_volume\n"
 FIRST_DAY = date(1830, 1, 1)  # 50,000 dates and some thousand drips fit before the contract's last year
 FILES = 10  # of every load
 EPOCH = date(1970, 1, 1)
+_BYTES_OF_A_BAR = 55
 FIRST_MODIFIED = 1_700_000_000  # a fixed time, one second later for each file: the order of arrival
 
 Codes = npt.NDArray[np.int64]
@@ -105,7 +106,7 @@ def dump(path: Path, seed: int, count: int, size: int, first: int = 0) -> Path:
     first: the number of the first date.
     """
     rng = np.random.default_rng(seed)
-    step = max(1, 1_000_000 // count)
+    step = max(1, min(1_000_000, size // _BYTES_OF_A_BAR) // count)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as sink:
         for number in range(first, 1 << 30, step):
