@@ -66,7 +66,7 @@ class S3Faults:
         for pattern, word in settings["refuse"].items():
             if re.search(pattern, asked):
                 self.count(word, method)
-                return word
+                return str(word)
         if not any(settings[name] for name in _PROBABILITIES) or not re.search(settings["paths"], path):
             return None
         with self._lock:
