@@ -11,6 +11,7 @@ import datetime as dt
 import hashlib
 import json
 import re
+import warnings
 import zoneinfo
 from typing import Annotated, Literal
 
@@ -69,7 +70,9 @@ def _format(text: str) -> str:
     if text in {*_EPOCHS, "excel"}:
         return text
     try:
-        known = dt.datetime.strptime(_TRIAL.strftime(text), text).date() == _TRIAL.date()  # noqa: DTZ007 (a date)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.13 on, for one without a year
+            known = dt.datetime.strptime(_TRIAL.strftime(text), text).date() == _TRIAL.date()  # noqa: DTZ007 (a date)
     except ValueError:
         known = False
     if not known:
