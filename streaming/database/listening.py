@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     import pathlib
     import pwd
 
+    from psycopg2.extensions import cursor
+
 log = logging.getLogger(__name__)
 
 ROLE = "stocketl_reader"
@@ -38,6 +40,23 @@ local all all trust
 local replication all trust
 host all {ROLE} all scram-sha-256
 """
+
+_HAS_RIGHTS = """
+    SELECT EXISTS (SELECT FROM pg_roles
+                    WHERE rolname = %s AND pg_has_role(oid, 'pg_read_all_data', 'MEMBER')
+                      AND pg_has_role(oid, 'pg_read_all_stats', 'MEMBER'))
+"""
+_MAKE_ROLE = f"""
+    SELECT pg_advisory_xact_lock(hashtext('{ROLE}'));
+    DO $$
+    BEGIN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}') THEN
+            CREATE ROLE {ROLE} NOLOGIN;
+        END IF;
+        GRANT pg_read_all_data, pg_read_all_stats TO {ROLE};
+    END
+    $$
+"""  # noqa: S608 (a constant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +141,16 @@ def options(data: pathlib.Path, port: int, account: pwd.struct_passwd | None) ->
     return [part for setting in named for part in ("-c", setting)], address.port
 
 
+def make_role(cur: cursor) -> None:
+    """Makes the role that only reads, with all its rights or not at all; by several at once it is made once.
+
+    cur: of a superuser. If the role is there and lacks a right, it gets it.
+    """
+    cur.execute(_HAS_RIGHTS, (ROLE,))
+    if cur.fetchall() == [(False,)]:
+        cur.execute(_MAKE_ROLE)
+
+
 def give_password(data: pathlib.Path, uri: str) -> str:
     """The password of the role, which it makes if need be. uri: that of the superuser."""
     file = data.with_name(f".{data.name}.password")
@@ -133,11 +162,9 @@ def give_password(data: pathlib.Path, uri: str) -> str:
     try:
         with contextlib.closing(psycopg2.connect(uri)) as connection, connection, connection.cursor() as cur:
             digest = encrypt_password(password, ROLE, scope=connection, algorithm="scram-sha-256")
-            cur.execute("SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = %s)", (ROLE,))
-            if cur.fetchall() == [(True,)]:
-                cur.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(ROLE)))
-            readable = "ALTER ROLE {role} LOGIN PASSWORD {digest}; GRANT pg_read_all_data, pg_read_all_stats TO {role}"
-            cur.execute(sql.SQL(readable).format(role=sql.Identifier(ROLE), digest=sql.Literal(digest)))
+            make_role(cur)
+            readable = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}")
+            cur.execute(readable.format(sql.Identifier(ROLE), sql.Literal(digest)))
     except psycopg2.Error as error:
         msg = f"the role {ROLE} could not be made: {error}"
         raise DatabaseError(msg) from None

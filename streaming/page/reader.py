@@ -15,7 +15,7 @@ import psycopg2
 from psycopg2 import errorcodes, sql
 
 from streaming.database.connect import RefusedLoginError, TimeLimits, begin, connect
-from streaming.database.listening import ROLE
+from streaming.database.listening import ROLE, make_role
 from streaming.errors import StockETLError
 from streaming.masking import first_line, masked
 
@@ -105,10 +105,8 @@ class Reader:
 
     def _take_role(self, cur: cursor) -> None:
         role = sql.Identifier(ROLE)
-        if self._embedded and not _may_take(cur):
-            with contextlib.suppress(psycopg2.errors.DuplicateObject, psycopg2.errors.UniqueViolation):
-                cur.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(role))
-            cur.execute(sql.SQL("GRANT pg_read_all_data, pg_read_all_stats TO {}").format(role))
+        if self._embedded:
+            make_role(cur)
         if _may_take(cur):
             cur.execute(sql.SQL("SET ROLE {}").format(role))
 

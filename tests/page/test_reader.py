@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import psycopg2
 import pytest
 
-from streaming.database.listening import ROLE
+from streaming.database.listening import ROLE, make_role
 from streaming.database.login import Login
 from streaming.database.transactions import Transactions
 from streaming.ledger import writer
@@ -42,6 +43,30 @@ def test_a_session_acts_as_the_role_that_reads(reader: Reader) -> None:
     """It sees the tables, and other roles' sessions."""
     assert reader.run(lambda cur: answer(cur, "SELECT current_user")) == ROLE
     assert reader.run(lambda cur: answer(cur, "SELECT count(*) FROM stocketl.drops")) == 0
+
+
+def test_a_role_that_was_left_without_its_rights_gets_them(reader: Reader, database: str) -> None:
+    """As a page leaves it that is killed in between, or as another thread sees it for a moment."""
+    with psycopg2.connect(database) as connection, connection.cursor() as cur:
+        make_role(cur)
+        cur.execute(f"REVOKE pg_read_all_data, pg_read_all_stats FROM {ROLE}")
+    connection.close()
+    assert reader.run(lambda cur: answer(cur, "SELECT count(*) FROM stocketl.drops")) == 0
+
+
+def test_threads_that_make_the_role_at_once_may_all_read(reader: Reader, database: str) -> None:
+    """Of the first sessions of a new server none is refused."""
+    with psycopg2.connect(database) as connection, connection.cursor() as cur:
+        cur.execute(f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}")
+    connection.close()
+    begin = threading.Barrier(3, timeout=60)
+
+    def ask(_: int) -> object:
+        begin.wait()
+        return reader.run(lambda cur: answer(cur, "SELECT count(*) FROM stocketl.drops"))
+
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(ask, range(3))) == [0, 0, 0]
 
 
 def test_a_session_writes_nothing(reader: Reader) -> None:
