@@ -1,6 +1,8 @@
 """Seeded files of prices: the same bytes for the same seed, written by polars.
 
-Every cell has a price (whole cents, 1.00 to 500.00) and a volume; tickers are `S00001` and so on.
+Every cell has a price (whole cents) and a volume; tickers are `S00001` and so on. A ticker's prices stay within 1 % of
+its level, between 20 and 480, as no real one's do for long: what a load costs must not depend on how many of them the
+job finds suspect.
 """
 
 from __future__ import annotations
@@ -38,11 +40,12 @@ def day(number: int) -> date:
 def frame(rng: np.random.Generator, names: list[str], days: Codes, codes: Codes) -> pl.DataFrame:
     """Rows with random prices and volumes; `days` count from `FIRST_DAY`, `codes` are positions in `names`."""
     shift = (FIRST_DAY - EPOCH).days
+    level = 2_000 + codes * 7_919 % 46_000  # cents
     return pl.DataFrame(
         {
             "date": pl.Series(days + shift).cast(pl.Int32).cast(pl.Date),
             "id": pl.Series(codes).cast(pl.UInt32).cat.to(pl.Enum(names)),
-            "price": rng.integers(100, 50_001, len(days)) / 100,
+            "price": np.round(level * rng.uniform(0.99, 1.01, len(days))) / 100,
             "trade_volume": rng.integers(0, 10_000_000, len(days)),
         }
     )

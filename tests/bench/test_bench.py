@@ -131,6 +131,13 @@ def test_the_same_seed_gives_the_same_bytes_and_every_cell_as_often_as_was_asked
     assert sorted(cells.rows()) == [(day, ticker, 2) for day in days for ticker in data.tickers(3)]
 
 
+def test_no_price_moves_so_far_that_it_would_be_suspect(tmp_path: Path) -> None:
+    """Else the bench would measure how suspects are kept, which real prices hardly have."""
+    files = data.shuffled(tmp_path / "files", 1, 50, 0, 40)
+    moves = peer.with_returns(files)["return"].drop_nulls().abs()
+    assert (len(moves), moves.max() < 0.03, moves.min() < moves.max()) == (50 * 39, True, True)
+
+
 def test_a_correction_names_a_cell_and_a_price_that_was_not_there(tmp_path: Path) -> None:
     """Prices of the history are whole cents."""
     day, ticker, price = data.corrections(tmp_path / "late.csv", 1, 3, 10, 5)
