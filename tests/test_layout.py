@@ -101,7 +101,6 @@ COVERED: dict[str, tuple[str, str]] = {
     "supervision/restarts.py": ("supervision/test_mishaps.py", "starts the query again after each mishap"),
     "suspects/filling.py": ("publish/test_explained.py", "a table that was off and is on again"),
     "suspects/kept.py": ("publish/test_explained.py", "compared with an oracle, batch by batch"),
-    "suspects/loading.py": ("publish/test_explained.py", "compared with an oracle, batch by batch"),
     "suspects/recent.py": ("publish/test_explained.py", "compared with an oracle, batch by batch"),
     "suspects/watch.py": ("publish/test_explained.py", "compared with an oracle, batch by batch"),
     "telemetry/log.py": ("test_masking.py", "what a log line hides is tested"),

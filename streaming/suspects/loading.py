@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _WIDER = 4
 _FIRST, _LAST = -1_000_000, 1_000_000  # before and after all dates
-_CELL_SECONDS, _ASKED_SECONDS = 0.5e-6, 0.6e-3  # what a cell of a whole range costs, and what one question costs
+# what a cell of a whole range costs; what one question costs, and each row that it finds
+_CELL_SECONDS, _ASKED_SECONDS, _ROW_SECONDS = 0.5e-6, 0.6e-3, 6e-6
+_WEEK = 5 / 7  # rows in a day
 
 
 class Stretch(NamedTuple):
@@ -85,8 +87,9 @@ def around(cur: cursor, stretches: list[Stretch], places: Mapping[str, Place], r
     for number, columns in by_group(sorted({one.ticker for one in stretches}), places).items():
         of_group = [(at, one) for at, one in enumerate(stretches) if one.ticker in columns]
         days = [one.first for _, one in of_group] + [one.last for _, one in of_group]
-        cells = len(columns) * ((max(days) - min(days)) * 5 / 7 + 3 * reach)
-        if cells * _CELL_SECONDS > len(of_group) * _ASKED_SECONDS:
+        cells = len(columns) * ((max(days) - min(days)) * _WEEK + 3 * reach)
+        rows = sum((one.last - one.first) * _WEEK + 2 * reach for _, one in of_group)
+        if cells * _CELL_SECONDS > len(of_group) * _ASKED_SECONDS + rows * _ROW_SECONDS:
             parts += [_asked(cur, number, columns[one.ticker], one, at, reach) for at, one in of_group]
         else:
             parts += _cut(cur, number, columns, of_group, reach)
