@@ -31,14 +31,14 @@ demo: setup ## start everything, load the ten files of stocks/, show the tables,
 	@$(BIN)/stocketl demo $(if $(KEEP),--keep)
 
 ifdef T
-test: dev ## the tests (up to 12 minutes; some start Spark and PostgreSQL); T=ticks: those of one package
+test: dev ## the tests (about 20 minutes on two cores; some start Spark and PostgreSQL); T=ticks: those of one package
 	@$(BIN)/python -m pytest tests/$(T) -n 2 --dist loadfile
 else
 test: quick
 	@$(BIN)/python -m pytest -m spark -n 2 --dist loadfile
 endif
 
-check: lint quick ## lint, types and the tests that start no Spark (three minutes)
+check: lint quick ## lint, types and the tests that start no Spark (seven minutes)
 
 lint: dev ## ruff, mypy, the floors of the imports, shellcheck
 	@$(BIN)/ruff check
@@ -60,7 +60,7 @@ test-aws: dev ## the whole system on a local AWS while parts of it are killed; S
 soak: dev ## kills at each point, random faults, torn checkpoints, a local AWS, thousands of batches (hours)
 	@SOAK=$(SOAK) $(BIN)/python -m pytest tests/soak --log-level=INFO --log-cli-level=INFO $(ARGS)
 
-soak-short: dev ## the short form of the same, without YARN, two files at a time (a quarter of an hour with SEEDS=1)
+soak-short: dev ## the short form of the same, without YARN, two files at a time (three quarters of an hour with SEEDS=1)
 	@SOAK=short SEEDS=$(SEEDS) $(BIN)/python -m pytest tests/soak --ignore=tests/soak/test_yarn.py -n 2 --dist loadfile
 	@SOAK=short $(BIN)/python -m pytest -m thorough -n 2 --dist loadfile
 
