@@ -104,11 +104,10 @@ class Reader:
         return opened
 
     def _take_role(self, cur: cursor) -> None:
-        role = sql.Identifier(ROLE)
         if self._embedded:
             make_role(cur)
         if _may_take(cur):
-            cur.execute(sql.SQL("SET ROLE {}").format(role))
+            cur.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(ROLE)))
 
     @staticmethod
     def _read(opened: connection, work: Callable[[cursor], T]) -> T:

@@ -1,4 +1,4 @@
-"""`stocketl rebuild`: what is loaded again, in which order, what is set aside; killed anywhere, nothing is lost."""
+"""`stocketl rebuild`: what is loaded again, in which order, what is set aside, and how it goes on."""
 
 from __future__ import annotations
 
