@@ -138,7 +138,8 @@ def test_the_step_runs_on_a_cluster_and_a_worker_killed_in_a_batch_changes_nothi
 def _step(uploaded: tuple[str, str], buckets: dict[str, str], database: str, folder: Path) -> list[str]:
     """The command of the step document, with a secret-free database and the job's home in a folder of the test."""
     bucket, prefix = uploaded
-    values = {f"{name}_BUCKET": place for name, place in buckets.items()}
+    values = Stack({"WakeQueue": "no"}).environment("Trigger")
+    values |= {f"{name}_BUCKET": place for name, place in buckets.items()}
     values |= {"ARTIFACTS_BUCKET": bucket, "ARTIFACT_VERSION": prefix.rpartition("/")[2], "INPUT_PREFIX": "in"}
     values |= {"SUCCESS_BUCKET": "success", "FAILED_BUCKET": "failed", "DATABASE_URI": database, "DATABASE_SECRET": ""}
     document = fill_in((ROOT / "deploy" / "step.json").read_text(), values, "step.json")
