@@ -2,6 +2,9 @@
 
 If a drop comes in several batches, its rows are those of the whole drop: a later part replaces rows of an earlier one,
 and removes those of cells that it has changed back.
+
+It is a view. Where a drop changes many dates of a ticker, their cells are kept as arrays (`correction_runs`): a row and
+a key for each would take longer to write than the prices. The others lie in `stocketl.correction_cells`.
 """
 
 from __future__ import annotations
@@ -15,28 +18,24 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from streaming.corrections import SCHEMA
+from streaming.ledger import correction_runs
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from psycopg2.extensions import cursor
 
-_COLUMNS = ", ".join(SCHEMA.names)
 _STAGED = "pg_temp.stocketl_corrections"
-_LIKE_IT = f"SELECT {_COLUMNS} FROM stocketl.corrections WITH NO DATA"  # noqa: S608 (constants)
-_TAKE_STAGED = f"""
-    INSERT INTO stocketl.corrections ({_COLUMNS}, at)
-    SELECT {", ".join(f"s.{name}" for name in SCHEMA.names)}, d.loaded_at
-      FROM {_STAGED} s JOIN stocketl.drops d USING (seq) ORDER BY s.seq
+_COLUMNS = ", ".join([*SCHEMA.names, "at"])
+_AT = pa.timestamp("us", "UTC")
+_REMOVE_STAGED = f"""
+    DELETE FROM stocketl.correction_cells c USING {_STAGED} s
+     WHERE c.seq = s.seq AND c.date = s.date AND c.id = s.id RETURNING c.seq
 """  # noqa: S608 (constants)
 _COUNT = """
     UPDATE stocketl.drops d SET corrections = (SELECT count(*) FROM stocketl.corrections c WHERE c.seq = d.seq)
      WHERE d.seq = ANY(%s)
 """
-_REMOVE_STAGED = f"""
-    DELETE FROM stocketl.corrections c USING {_STAGED} s
-     WHERE c.seq = s.seq AND c.date = s.date AND c.id = s.id RETURNING c.seq
-"""  # noqa: S608 (constants)
 
 
 def record(cur: cursor, rows: pa.Table, *, of: Collection[int], begun: Collection[int]) -> Counter[int]:
@@ -46,16 +45,22 @@ def record(cur: cursor, rows: pa.Table, *, of: Collection[int], begun: Collectio
     have written rows.
     """
     rows = _of(rows, of)
-    again = _of(rows, begun)
     added: Counter[int] = Counter()
+    if not rows.num_rows:
+        return added
+    cur.execute("SELECT now()")
+    (now,), *_ = cur.fetchall()
+    rows = rows.append_column("at", pa.repeat(pa.scalar(now, _AT), rows.num_rows))
+    again = _of(rows, begun)
     if again.num_rows:
-        _copy_staged(cur, again)
+        cur.execute("CREATE TEMPORARY TABLE stocketl_corrections (LIKE stocketl.correction_cells) ON COMMIT DROP")
+        _copy(cur, _STAGED, again)
+        correction_runs.spread(cur, _STAGED)
         cur.execute(_REMOVE_STAGED)
         added.subtract(seq for (seq,) in cur.fetchall())
         rows = rows.filter(pc.or_(pc.invert(_one_of(rows, begun)), _differs(rows)))
-    if rows.num_rows:
-        _copy(cur, "stocketl.corrections", rows)
-        added.update(rows["seq"].to_pylist())
+    _insert(cur, rows)
+    added.update(rows["seq"].to_pylist())
     return added
 
 
@@ -64,21 +69,28 @@ def fill(cur: cursor, rows: pa.Table, seqs: Collection[int]) -> None:
     if not seqs:
         return
     forget(cur, seqs)
-    _copy_staged(cur, _of(rows, seqs))
-    cur.execute(_TAKE_STAGED)
+    rows = _of(rows, seqs)
+    cur.execute("SELECT seq, loaded_at FROM stocketl.drops WHERE seq = ANY(%s)", (sorted(seqs),))
+    ended = cur.fetchall()
+    place = pc.index_in(rows["seq"], pa.array([seq for seq, _ in ended], pa.int64()))
+    _insert(cur, rows.append_column("at", pa.array([at for _, at in ended], _AT).take(place)))
     cur.execute(_COUNT, (sorted(seqs),))
-    cur.execute(f"DROP TABLE {_STAGED}")
 
 
 def forget(cur: cursor, seqs: Collection[int]) -> None:
     """Removes the rows of these drops."""
     if seqs:
-        cur.execute("DELETE FROM stocketl.corrections WHERE seq = ANY(%s)", (sorted(seqs),))
+        for table in ("correction_cells", "correction_runs"):
+            cur.execute(f"DELETE FROM stocketl.{table} WHERE seq = ANY(%s)", (sorted(seqs),))  # noqa: S608 (constants)
 
 
-def _copy_staged(cur: cursor, rows: pa.Table) -> None:
-    cur.execute(f"CREATE TEMPORARY TABLE stocketl_corrections ON COMMIT DROP AS {_LIKE_IT}")
-    _copy(cur, _STAGED, rows)
+def _insert(cur: cursor, rows: pa.Table) -> None:
+    if rows.num_rows:
+        single, runs, starts = correction_runs.split(rows)
+        if single.num_rows:
+            _copy(cur, "stocketl.correction_cells", single)
+        if runs.num_rows:
+            correction_runs.copy(cur, runs, starts)
 
 
 def _copy(cur: cursor, table: str, rows: pa.Table) -> None:

@@ -14,12 +14,13 @@ import numpy as np
 from psycopg2 import sql
 
 from streaming import faults
+from streaming.database.binary_copy import Stream, made_ahead
 from streaming.distinct import distinct
 from streaming.errors import START_AGAIN, DatabaseError
 from streaming.ledger.tickers import wide_name
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED
 from streaming.publish import latest
-from streaming.publish.binary_copy import Stream, TableCells, array_rows, made_ahead, wide_rows
+from streaming.publish.wide_copy import TableCells, array_rows, wide_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

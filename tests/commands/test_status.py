@@ -141,7 +141,7 @@ def test_drops_that_are_older_than_the_counts_are_told(home: LoadedHome, capsys:
     out = " ".join(capsys.readouterr().out.split())
     assert "cells 1 new, 1 changed, 0 same; 0 returns rewritten; not known of 1 drop, see `stocketl fill`" in out
     assert "one.csv success 1 ? 0" in out
-    home.change("DROP TABLE stocketl.corrections; ALTER TABLE stocketl.drops DROP cells_new CASCADE")
+    home.change("DROP VIEW stocketl.corrections; ALTER TABLE stocketl.drops DROP cells_new CASCADE")
     home.change("ALTER TABLE stocketl.drops DROP cells_changed")
     facts = status(home.settings)
     assert (facts["cells"], facts["last_drops"][0]["cells_new"]) == (None, None)

@@ -20,7 +20,7 @@ from streaming.fill import past
 from streaming.fill.fill import fill
 from streaming.lake.rows import DUPLICATES, REJECTS, SCHEMAS, TICKS, encoded
 from streaming.lake.tables import Lake
-from streaming.ledger import writer
+from streaming.ledger import correction_runs, writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,8 @@ _ALL = """
     ORDER BY d.seq
 """
 _FORGET = """
-    DELETE FROM stocketl.corrections WHERE seq = ANY(%(seqs)s);
+    DELETE FROM stocketl.correction_cells WHERE seq = ANY(%(seqs)s);
+    DELETE FROM stocketl.correction_runs WHERE seq = ANY(%(seqs)s);
     UPDATE stocketl.drops SET cells_new = NULL, cells_changed = NULL, cells_same = NULL, returns_rewritten = NULL,
            tickers_new = NULL, corrections = NULL WHERE seq = ANY(%(seqs)s)
 """
@@ -84,6 +85,7 @@ def test_the_past_is_filled_as_if_it_had_been_kept(
 ) -> None:
     """All drops or a gap among them, in stretches of any size; a row is as old as its drop."""
     monkeypatch.setattr(past, "_ROWS_AT_ONCE", rows_at_once)
+    monkeypatch.setattr(correction_runs, "SHORTEST", 2)
     bring(settings, tmp_path, load(run, *one_batch_a_drop(5)))
     expected = [row[:2] for row in query(run, _ALL)]
     for gap in (range(1, 31), range(8, 14)):
@@ -170,6 +172,6 @@ def test_an_open_drop_and_drops_without_rows_are_no_gap(run: Run, settings: Sett
 
 def test_a_database_of_an_older_version_is_told(run: Run, settings: Settings) -> None:
     """The job brings it forward, not this command."""
-    run(lambda cur: cur.execute("DROP TABLE stocketl.corrections"))
+    run(lambda cur: cur.execute("DROP VIEW stocketl.corrections"))
     with pytest.raises(StockETLError, match="older than the tables that are to be filled: start"):
         fill(settings, lambda _line: None)

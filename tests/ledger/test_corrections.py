@@ -12,6 +12,7 @@ from ledger_drops import load
 from ledger_rows import Run, fact, query, record
 
 from streaming.corrections import NAMES, Did
+from streaming.ledger import correction_runs
 
 if TYPE_CHECKING:
     from history_oracle import Packet, Row
@@ -26,6 +27,9 @@ _DID = """
 _COUNTED = """
     SELECT d.seq, d.corrections, count(c.seq) FROM stocketl.drops d LEFT JOIN stocketl.corrections c USING (seq)
     GROUP BY 1, 2 ORDER BY 1
+"""
+_KEPT = """
+    SELECT EXISTS (SELECT FROM stocketl.correction_cells), EXISTS (SELECT FROM stocketl.correction_runs)
 """
 
 
@@ -43,15 +47,40 @@ def counts(oracle: DropsOracle) -> list[tuple[int, ...]]:
     ]
 
 
+@pytest.fixture
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cells of a ticker are a run."""
+    monkeypatch.setattr(correction_runs, "SHORTEST", 2)
+    monkeypatch.setattr(correction_runs, "LONGEST", 3)
+
+
+@pytest.mark.usefixtures("short_runs")
 @pytest.mark.parametrize("seed", range(extent(3, 12)))
 def test_rows_and_counts_are_those_of_the_drops_one_after_the_other(run: Run, seed: int) -> None:
-    """However they were cut into batches; and each drop knows how many rows it has."""
+    """However they were cut into batches, and kept; and each drop knows how many rows it has."""
     packets, chance = history(seed), random.Random(seed)  # noqa: S311 (a seed, not a secret)
     oracle = oracle_of(packets)
     load(run, packets, sorted(chance.sample(range(1, len(packets)), chance.choice([0, 5, len(packets) - 1]))))
     assert query(run, _ROWS) == expected(oracle)
     assert query(run, _DID) == counts(oracle)
     assert all(known == counted for _, known, counted in query(run, _COUNTED))
+    assert query(run, _KEPT) == [(True, True)]
+
+
+@pytest.mark.parametrize("cells", [7, 8, 64, 71, 72, 130])
+def test_many_dates_of_a_ticker_are_kept_in_few_rows(run: Run, cells: int) -> None:
+    """What is left over is kept as rows; volumes and returns may be missing."""
+    packets: list[Packet] = [
+        (1, [(day, ticker, 1.5, None if day % 3 else day) for day in range(cells) for ticker in ("A", 'Ä\t,"')]),
+        (2, [(day, ticker, 2.5 + day, None if day % 2 else 1) for day in range(cells) for ticker in ('Ä\t,"', "A")]),
+        (3, [(0, "A", 9.0, None)]),
+    ]
+    load(run, packets, [1, 2])
+    assert query(run, _ROWS) == expected(oracle_of(packets))
+    in_runs = query(run, "SELECT id, cardinality(dates) FROM stocketl.correction_runs ORDER BY id, first_date")
+    lengths = [length for length in (*[64] * (cells // 64), cells % 64) if length >= 8]
+    assert in_runs == [(ticker, length) for ticker in ("A", 'Ä\t,"') for length in lengths]
+    assert query(run, "SELECT count(DISTINCT at) FROM stocketl.corrections WHERE seq = 2") == [(1,)]
 
 
 FIRST: list[Row] = [(1, "A", 1.0, 5), (2, "A", 2.0, 5)]
@@ -64,6 +93,7 @@ def test_a_drop_that_is_given_twice_changes_nothing(run: Run) -> None:
     assert query(run, _COUNTED) == [(1, 0, 0), (2, 0, 0)]
 
 
+@pytest.mark.usefixtures("short_runs")
 def test_a_part_that_changes_a_cell_back_removes_its_row(run: Run) -> None:
     """The rows are those of the whole drop."""
     parts: list[Packet] = [(2, [(1, "A", 9.0, 5), (2, "A", 3.0, 5)]), (2, [(1, "A", 1.0, 5)])]

@@ -123,3 +123,28 @@ def test_a_superseded_job_does_not_migrate(database: str, transactions: Transact
     with pytest.raises(SupersededError):
         transactions.run(lambda cur: writer.migrate(cur, epoch))
     assert transactions.run(migrations.version) == 1
+
+
+def test_who_could_read_the_corrections_still_can(database: str, transactions: Transactions) -> None:
+    """They were a table once, and are a view now."""
+    take_over(transactions, database)
+    with contextlib.closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cur:
+        cur.execute("DROP SCHEMA stocketl CASCADE; CREATE SCHEMA stocketl")
+        for number in range(1, 7):
+            migrations.apply(cur, number)
+        cur.execute("INSERT INTO stocketl.writer (epoch, wide_schema) VALUES (0, 'public')")
+        cur.execute(
+            "INSERT INTO stocketl.corrections VALUES (1, '2024-01-02', 'A', 1, 2, NULL, 3, NULL, 0.5, '2024-05-06')"
+        )
+        cur.execute("SELECT to_jsonb(c) FROM stocketl.corrections c")
+        before = cur.fetchall()
+        cur.execute(
+            "DROP ROLE IF EXISTS dashboards; CREATE ROLE dashboards; GRANT USAGE ON SCHEMA stocketl TO dashboards"
+        )
+        cur.execute("GRANT SELECT ON stocketl.corrections TO dashboards")
+    take_over(transactions, database)
+    with contextlib.closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cur:
+        cur.execute("SET ROLE dashboards")
+        cur.execute("SELECT to_jsonb(c) FROM stocketl.corrections c")
+        assert cur.fetchall() == before
+        cur.execute("RESET ROLE; DROP OWNED BY dashboards; DROP ROLE dashboards")

@@ -224,7 +224,7 @@ def test_a_new_date_costs_one_write_per_table(run: Run) -> None:
 
 def test_changes_of_any_sparseness_are_cut_to_a_bounded_matrix(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces of a few cells give the same tables, in new rows and in rows that exist."""
-    monkeypatch.setattr("streaming.publish.binary_copy.CELLS_AT_ONCE", 8)
+    monkeypatch.setattr("streaming.publish.wide_copy.CELLS_AT_ONCE", 8)
     cells: list[Cell] = [(n * 3, f"T{n % 5}", n + 1.0, n / 8, n) for n in range(40)]
     assert write(run, changes_of(cells)) == 120
     assert write(run, changes_of([(day, f"X{ticker}", *rest) for day, ticker, *rest in cells])) == 120

@@ -22,7 +22,8 @@ pytestmark = pytest.mark.soak
 SMALL = ("--max-batch-bytes", "900", "--split-bytes", "300")
 EPOCH = dt.date(1970, 1, 1)
 FORGET = f"""
-    DELETE FROM stocketl.corrections;
+    DELETE FROM stocketl.correction_cells;
+    DELETE FROM stocketl.correction_runs;
     UPDATE stocketl.drops SET ({", ".join(NAMES)}, corrections) = ({", ".join("NULL" for _ in NAMES)}, NULL)
 """  # noqa: S608 (constants)
 

@@ -14,17 +14,6 @@ from streaming.settings import load
 if TYPE_CHECKING:
     from pathlib import Path
 
-TABLE = """
-    CREATE TABLE IF NOT EXISTS stocketl.corrections (
-        seq bigint NOT NULL, date date NOT NULL, id text NOT NULL, price_before float8 NOT NULL,
-        price_after float8 NOT NULL, volume_before bigint, volume_after bigint, return_before float8,
-        return_after float8, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (id, date, seq)
-    );
-    INSERT INTO stocketl.corrections VALUES
-        (2, '1970-01-03', 'AAPL', 1, 2, 5, 5, NULL, NULL), (2, '1970-01-04', 'AAPL', 3, 3, 5, 5, 2, 0.5)
-    ON CONFLICT DO NOTHING;
-"""
-
 
 def test_a_corrected_price_is_told_with_what_it_was(database: str, tmp_path: Path) -> None:
     """A cell of which only the return was rewritten is no correction of its own, but its explanation names it."""
@@ -32,7 +21,6 @@ def test_a_corrected_price_is_told_with_what_it_was(database: str, tmp_path: Pat
     home.load("a.csv", "date,id,price,trade_volume\n1970-01-03,AAPL,1,5\n1970-01-04,AAPL,3,5\n")
     home.load("b.csv", "date,id,price,trade_volume\n1970-01-03,AAPL,2,5\n")
     with contextlib.closing(psycopg2.connect(database)) as connection, connection.cursor() as cur:
-        cur.execute(TABLE)
         assert first_ticker(cur) == "AAPL"
         assert corrections(cur, ["AAPL"]) == {"AAPL": [{"day": 2, "seq": 2, "before": 1.0, "after": 2.0}]}
     home.close()

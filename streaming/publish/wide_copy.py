@@ -1,39 +1,25 @@
-"""PostgreSQL's binary COPY format, built from numpy columns without a look at single cells.
-
-The format: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format". All numbers are big-endian; a field
-is its length in bytes, then its bytes; length -1 is NULL. An array field holds five numbers (dimensions, has-nulls,
-element type, length, first index), then its elements as fields.
-"""
+"""The rows of the wide tables for a binary COPY, built from numpy columns without a look at single cells."""
 
 from __future__ import annotations
 
-import io
-import itertools
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from streaming.database.binary_copy import ARRAY, DATE_FIELD, DAYS_TO_2000, FIELD, FLOAT8, INT8
 from streaming.distinct import distinct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from _typeshed import WriteableBuffer
-
     from streaming.packets import Float64, Int32, Int64
 
-HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-TRAILER = b"\xff\xff"
 CELLS_AT_ONCE = 1 << 18  # 3 MB of fields: sparse changes must not make a matrix of any size
 
-_DAYS_TO_2000 = 10957  # 1970-01-01 to 2000-01-01, where PostgreSQL counts from
-_FIELD = np.dtype([("length", ">i4"), ("value", ">i8")])
-_DATE_ROW = np.dtype([("fields", ">i2"), ("length", ">i4"), ("date", ">i4")])
-_ARRAY = np.dtype([("length", ">i4"), ("head", ">i4", 5)])
-_TYPE_OID = {"f": 701, "i": 20}  # double precision, bigint
+_DATE_ROW = np.dtype([("fields", ">i2"), *DATE_FIELD.descr])
+_TYPE_OID = {"f": FLOAT8, "i": INT8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,51 +56,17 @@ class TableCells:
             yield TableCells(dates, self.width, self.row[piece] - start, self.column[piece], self.values[piece])
 
 
-class Stream(io.RawIOBase):
-    """What `copy_expert` reads from: pieces of bytes, framed by the header and the trailer."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        super().__init__()
-        self._pieces = itertools.chain([HEADER], pieces, [TRAILER])
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fills the buffer from the piece at hand; 0 at the end."""
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = memoryview(piece)
-        into = memoryview(buffer)
-        size = min(len(into), len(self._rest))
-        into[:size], self._rest = self._rest[:size], self._rest[size:]
-        return size
-
-
-def made_ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same pieces, each made while the server takes the one before."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, pieces, None)
-        while (piece := coming.result()) is not None:
-            coming = pool.submit(next, pieces, None)
-            yield piece
-
-
 def wide_rows(cells: TableCells) -> bytes:
     """One row per date: the date, then a field for each column, NULL where there is no cell."""
     shape = (len(cells.dates), cells.width)
     filled = np.zeros(shape, bool)
     filled[cells.row, cells.column] = True
-    fields = np.zeros(shape, _FIELD)
+    fields = np.zeros(shape, FIELD)
     fields["length"] = np.where(filled, 8, -1)
     fields["value"][cells.row, cells.column] = cells.values.view(np.int64)
     head = np.zeros(shape[0], _DATE_ROW)
-    head["fields"], head["length"], head["date"] = 1 + cells.width, 4, cells.dates - _DAYS_TO_2000
-    kept = np.ones((*shape, _FIELD.itemsize), bool)
+    head["fields"], head["length"], head["date"] = 1 + cells.width, 4, cells.dates - DAYS_TO_2000
+    kept = np.ones((*shape, FIELD.itemsize), bool)
     kept[:, :, 4:] = filled[:, :, None]
     kept_rows: npt.NDArray[np.bool_] = np.hstack(
         [np.ones((shape[0], _DATE_ROW.itemsize), bool), kept.reshape(shape[0], -1)]
@@ -129,12 +81,12 @@ def array_rows(cells: TableCells, empty: float) -> bytes:
     shape = (len(cells.dates), cells.width)
     values = np.full(shape, empty, cells.values.dtype)
     values[cells.row, cells.column] = cells.values
-    fields = np.zeros(shape, _FIELD)
+    fields = np.zeros(shape, FIELD)
     fields["length"], fields["value"] = 8, values.view(np.int64)
     head = np.zeros(shape[0], _DATE_ROW)
-    head["fields"], head["length"], head["date"] = 2, 4, cells.dates - _DAYS_TO_2000
-    array = np.zeros(shape[0], _ARRAY)
-    array["length"] = 20 + cells.width * _FIELD.itemsize
+    head["fields"], head["length"], head["date"] = 2, 4, cells.dates - DAYS_TO_2000
+    array = np.zeros(shape[0], ARRAY)
+    array["length"] = 20 + cells.width * FIELD.itemsize
     array["head"] = (1, 0, _TYPE_OID[cells.values.dtype.kind], cells.width, 1)
     rows: npt.NDArray[np.uint8] = np.hstack([_bytes(head), _bytes(array), _bytes(fields)])
     return rows.tobytes()
