@@ -34,7 +34,6 @@ COVERED: dict[str, tuple[str, str]] = {
     "dates/overdue.py": ("dates/test_punctuality.py", "the deadlines that the thread judges"),
     "drops/options.py": ("drops/test_input_watch.py", "the options that the watch of the input is given"),
     "drops/reading.py": ("drops/test_isolation.py", "reads in the process or in one of its own"),
-    "drops/source.py": ("job/test_job.py", "Spark's interface, which only a query calls"),
     "errors.py": ("storage/test_folder.py", "classes without code, raised by what is tested"),
     "explain/asof_screen.py": ("explain/test_asof.py", "prints and writes what the command tells"),
     "explain/cell_screen.py": ("explain/test_cell.py", "prints what the command tells"),

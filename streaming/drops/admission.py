@@ -10,7 +10,7 @@ from streaming.errors import DropError
 from streaming.ticks.how import splittable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from streaming.drops.options import Limits
     from streaming.drops.ripeness import Ripeness
@@ -29,20 +29,23 @@ def admit(
     limits: Limits,
     readings: Readings | None = None,
     ripe: Ripeness | None = None,
+    *,
+    more: Callable[[list[Version]], bool] | None = None,
 ) -> Offset:
     """The next offset: first the rest of an open drop, then new versions in order. If neither, `offset` itself.
 
     readings: None = there are no profiles. ripe: what is no price file by its name or its size waits until nobody can
-    be writing to it any more; None = nothing waits.
+    be writing to it any more; None = nothing waits. more: is told what is new; if more has come meanwhile, the input is
+    listed once more.
     """
     readings = readings or Readings()
     seq = offset.seq
     used: list[tuple[str, Profile | None]] = []
     batch = [_continued(offset, limits)] if offset.open else []
     room = limits.batch_bytes - sum(span.bytes for span in batch)
-    listed = {digest(version): version for version in place.versions()}
-    lying = _still_lying(offset.lying, listed, place.claimed())
-    new = [version for key, version in listed.items() if key not in lying]
+    lying, new = _found(offset, place)
+    if new and more is not None and more(new):
+        lying, new = _found(offset, place)
     if new:  # an idle job asks for no profiles
         readings.look()
     for version in new:
@@ -68,6 +71,13 @@ def admit(
 def spans(offset: Offset, limits: Limits) -> list[Span]:
     """The drops of the batch that ends at `offset`. Large ones are cut into ranges of `split_bytes`."""
     return [cut for span in offset.drops for cut in _cut(span, limits.split_bytes)]
+
+
+def _found(offset: Offset, place: Place) -> tuple[dict[str, int], list[Version]]:
+    """By a listing: what still lies in the input of the drops that were admitted, and what is new."""
+    listed = {digest(version): version for version in place.versions()}
+    lying = _still_lying(offset.lying, listed, place.claimed())
+    return lying, [version for key, version in listed.items() if key not in lying]
 
 
 def _still_lying(lying: Mapping[str, int], listed: dict[str, Version], claimed: set[int]) -> dict[str, int]:

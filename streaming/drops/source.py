@@ -39,11 +39,15 @@ if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
     from streaming.drops.object_events import ObjectEvents
+    from streaming.storage.place import Version
 
 
 FORMAT = "stocketl-drops"
 SMALL_BYTES, SMALL_DROPS = 1 << 20, 16
 """A batch of at most so much is read by the source itself."""
+
+QUIET_SECONDS, MOST_SECONDS = 0.05, 1.0
+"""For so long nothing more must have come before a larger batch begins, and so long it waits at most."""
 
 
 class DropSource(DataSource):
@@ -124,7 +128,7 @@ class DropReader(PrefetchingReader):
     def _admitted(self) -> Offset:
         queue = self._wake.trouble if self._wake else ""
         try:
-            found = admit(self._offset, self._place, self._options.limits, self._readings, self._ripe)
+            found = admit(self._offset, self._place, self._options.limits, self._readings, self._ripe, more=self._more)
         except (StorageError, SettingsError) as error:
             self._failed = True
             self._report.looked(str(error), {}, queue)
@@ -132,6 +136,12 @@ class DropReader(PrefetchingReader):
         self._failed = False
         self._report.looked("", self._place.held_back(), queue)
         return found
+
+    def _more(self, new: list[Version]) -> bool:
+        """Whether more has come, once what is new is no small batch: the files of a large load make one batch then."""
+        if not isinstance(self._wake, Wake) or sum(version.size for version in new) <= SMALL_BYTES:
+            return False
+        return self._wake.until_quiet(QUIET_SECONDS, MOST_SECONDS)
 
     def partitions(self, start: dict[str, object], end: dict[str, object]) -> Sequence[InputPartition]:
         """Spreads the spans of the batch over the tasks: the largest first, each to the emptiest task."""

@@ -58,6 +58,14 @@ class Wake:
             if left == 0.0:
                 return False
 
+    def until_quiet(self, quiet: float, most: float) -> bool:
+        """Waits until nothing has arrived for `quiet` seconds, `most` seconds at most; whether anything has."""
+        end = time.monotonic() + most
+        arrived = False
+        while time.monotonic() < end and self.wait(quiet):
+            arrived = True
+        return arrived
+
     def close(self) -> None:
         """Gives the kernel's watches back."""
         if self._fd is not None:

@@ -131,6 +131,25 @@ def test_a_wait_takes_its_time(wake: Wake) -> None:
     assert time.monotonic() - began >= 0.2
 
 
+def test_it_is_quiet_once_nothing_more_arrives(wake: Wake, tmp_path: Path) -> None:
+    """Whether anything has arrived is told; what never ends is waited for no longer than allowed."""
+    assert not wake.until_quiet(SHORT, LONG)
+    renamed(tmp_path / "input")
+    assert wake.until_quiet(SHORT, LONG)
+    assert not wake.until_quiet(SHORT, LONG)
+    over = threading.Event()
+
+    def write() -> None:
+        while not over.is_set():
+            written_in_place(tmp_path / "input")
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    assert wake.until_quiet(LONG, SHORT)
+    over.set()
+    writing.join()
+
+
 def test_a_folder_that_is_made_anew_is_watched_again(wake: Wake, tmp_path: Path) -> None:
     """Somebody has removed the input under the job."""
     shutil.rmtree(tmp_path / "input")
