@@ -1,8 +1,8 @@
 """How complete each date is, and which tickers a date lacks.
 
 If the job keeps `stocketl.dates`, that is shown. If not (an older database, or it was switched off), the prices of each
-date are counted, and a date is measured by the largest of the six dates before it; then only the dates that a batch has
-touched are counted again.
+date are counted, and a date is measured by the largest of the six dates before it. Either way only the dates that a
+batch may have changed are read again.
 """
 
 from __future__ import annotations
@@ -28,17 +28,38 @@ _ROW_AS_TEXT = sql.SQL("cardinality(array_remove(string_to_array(btrim(p::text, 
 """The fields of a row that hold something, but for its date: 0.7 ms a row, whatever the names of its columns."""
 _KEPT = """
     SELECT date, tickers, expected, missing, state, late_cells, restated_cells
-      FROM stocketl.dates ORDER BY date
+      FROM stocketl.dates_since(%s) ORDER BY date
+"""
+# what changes dates that no batch has touched: a job that made them anew, other sessions, a past that was filled
+_MADE = """
+    SELECT (SELECT epoch FROM stocketl.writer), (SELECT count(*) FROM stocketl.sessions),
+           (SELECT count(*) FROM stocketl.date_facts WHERE NOT counted)
+"""
+# A date is measured by six sessions before it, and by whether a ticker goes on. So a price can change what is said of
+# 13 sessions before it; and of any, if it is the first one for so long. Then this gives the first date that there is.
+_CHANGED_SINCE = """
+    WITH padded AS (
+        SELECT date, stocketl.widened(priced_bits, width) AS priced FROM stocketl.priced_sessions
+    ), before AS (
+        SELECT date, priced FROM padded WHERE date < %(first)s ORDER BY date DESC LIMIT 13
+    ), seen AS (
+        SELECT min(date) AS date, bit_or(priced) AS priced FROM before
+    ), touched AS (
+        SELECT bit_or(priced) AS priced FROM padded WHERE date BETWEEN %(first)s AND %(last)s
+    )
+    SELECT CASE WHEN stocketl.ones(t.priced & ~s.priced) = 0 THEN s.date ELSE '-infinity' END FROM seen s, touched t
 """
 
 Day = dt.date
 
 
 class CountedDates:
-    """The dates, counted once and kept; `touched` says which of them must be counted again. For threads."""
+    """The dates, read once and remembered; `touched` says which of them must be read again. For threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._made: tuple[int, ...] | None = None
+        self._kept: dict[Day, Facts] = {}
         self._counts: dict[Day, int] = {}
         self._stale: tuple[Day, Day] | None = (Day.min, Day.max)
 
@@ -50,18 +71,22 @@ class CountedDates:
 
     def dates(self, cur: cursor) -> Facts:
         """Each date with the tickers that have a price, those expected, those missing."""
-        if keeps(cur, "dates"):
-            cur.execute(_KEPT)
-            names = [column.name for column in cur.description or ()]
-            return {"kept": True, "dates": [dict(zip(names, row, strict=True)) for row in cur.fetchall()]}
+        kept = bool(keeps(cur, "dates"))
+        made = _made(cur) if kept else None
         with self._lock:
+            if made != self._made:
+                self._made, self._stale = made, (Day.min, Day.max)
             if self._stale is not None:
                 first, last = self._stale
-                kept = {day: count for day, count in self._counts.items() if not first <= day <= last}
-                self._counts = dict(sorted((kept | _counted(cur, first, last)).items()))
+                if kept:
+                    since = _changed_since(cur, first, last)
+                    before = {day: facts for day, facts in self._kept.items() if day < since}
+                    self._kept = before | _kept_since(cur, since)
+                else:
+                    others = {day: count for day, count in self._counts.items() if not first <= day <= last}
+                    self._counts = dict(sorted((others | _counted(cur, first, last)).items()))
                 self._stale = None
-            counts = dict(self._counts)
-        return {"kept": False, "dates": _measured(counts)}
+            return {"kept": kept, "dates": list(self._kept.values()) if kept else _measured(self._counts)}
 
 
 def missing(cur: cursor, day: Day) -> Facts:
@@ -72,6 +97,23 @@ def missing(cur: cursor, day: Day) -> Facts:
     else:
         found = _seen_before(cur, day)
     return {"date": day, "count": len(found), "tickers": found[:_MOST_MISSING]}
+
+
+def _made(cur: cursor) -> tuple[int, ...]:
+    cur.execute(_MADE)
+    return next(iter(cur.fetchall()))
+
+
+def _changed_since(cur: cursor, first: Day, last: Day) -> Day:
+    """The first date of which something else may be said than before a batch that wrote dates between these."""
+    cur.execute(_CHANGED_SINCE, {"first": first, "last": last})
+    return next((since for (since,) in cur.fetchall() if since is not None), Day.min)
+
+
+def _kept_since(cur: cursor, since: Day) -> dict[Day, Facts]:
+    cur.execute(_KEPT, (since,))
+    names = [column.name for column in cur.description or ()]
+    return {row[0]: dict(zip(names, row, strict=True)) for row in cur.fetchall()}
 
 
 def _counted(cur: cursor, first: Day, last: Day) -> dict[Day, int]:
