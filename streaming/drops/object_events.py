@@ -94,9 +94,8 @@ class ObjectEvents:
         if self._client is None:
             self._client = self._connected()
         began = self._clock()
-        answer = self._client.receive_message(
-            QueueUrl=self._url, MaxNumberOfMessages=_MESSAGES, WaitTimeSeconds=self._poll
-        )
+        poll = 0 if self._troubles else self._poll  # that it can be read again is told at once, not after a long poll
+        answer = self._client.receive_message(QueueUrl=self._url, MaxNumberOfMessages=_MESSAGES, WaitTimeSeconds=poll)
         handles = [message["ReceiptHandle"] for message in answer.get("Messages", ())]
         if handles:
             self._arrived.set()
