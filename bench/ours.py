@@ -159,7 +159,9 @@ def started(
     program: Path = COMMAND,
 ) -> Iterator[Ours]:
     """A job on a home that got these files before, once it watches its input."""
-    with Job(home, uri, "--log-format", "json", *options, env=env, settle=settle, program=str(program)) as running:
+    home = home.resolve()  # it starts there, not in the project's folder, whose code another commit would run
+    given = ("--log-format", "json", *options)
+    with Job(home, uri, *given, env=env, settle=settle, program=str(program), folder=home) as running:
         running.wait_for("the query", lambda: '"watching ' in running.output)
         yield Ours(running, home, uri, list(files))
 

@@ -28,7 +28,10 @@ FIRST_DROP = 1_700_000_000  # a fixed time of modification, so that order and le
 
 
 class Job:
-    """A running `stocketl run`; leaving the context kills what is left of it. program: another installed `stocketl`."""
+    """A running `stocketl run`; leaving the context kills what is left of it.
+
+    program: another installed `stocketl`; folder: where it is started. Python finds modules in this folder first.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Job:
         env: dict[str, str] | None = None,
         settle: str | None = "0.1",
         program: str = _COMMAND[0],
+        folder: Path | None = None,
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         number = len(list(home.parent.glob(f"{home.name}-*.out")))
@@ -50,6 +54,7 @@ class Job:
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
+                cwd=folder,
                 env=clean_environment() | (env or {}),
                 start_new_session=True,
             )
