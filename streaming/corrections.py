@@ -26,7 +26,7 @@ SCHEMA = pa.schema(
     [
         ("seq", pa.int64()),
         ("date", pa.date32()),
-        ("id", pa.string()),
+        ("id", pa.dictionary(pa.int32(), pa.string())),
         ("price_before", pa.float64()),
         ("price_after", pa.float64()),
         ("volume_before", pa.int64()),
@@ -115,7 +115,7 @@ class Corrections:
         columns = [
             pa.array(self.seq, pa.int64()),
             pa.array(self.date, pa.int32()).cast(pa.date32()),
-            ids_column(self.ids, self.code).cast(pa.string()),
+            ids_column(self.ids, self.code),
         ]
         for name in Values._fields:
             columns += [_nullable(getattr(values, name)) for values in (self.before, self.after)]

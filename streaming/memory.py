@@ -1,7 +1,8 @@
-"""After a large piece of work, gives freed memory back to the system instead of keeping it in the process.
+"""Freed memory: kept while a large piece of work goes on, given back to the system after it.
 
 A worker of Spark lives for ever. What a batch of millions of rows needed for a second would stay with each of them, and
-the sum, not the largest, would be the memory of the job.
+the sum, not the largest, would be the memory of the job. But as long as the work goes on, each array would be fetched
+from the system page by page, and given back at once: a third of the time of a bulk load.
 """
 
 from __future__ import annotations
@@ -13,6 +14,16 @@ import pyarrow as pa
 
 LARGE = 50_000  # rows
 LARGE_BYTES = 24 * LARGE  # of packets with as many rows
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
+_MOST, _MOST_MMAP = 2**31 - 1, 32 << 20  # GNU's takes no more
+
+
+def keep_freed() -> None:
+    """Until `give_back`, in this process and in those that are forked from it; nothing without the C library of GNU."""
+    option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if option is not None:
+        option(_MMAP_THRESHOLD, _MOST_MMAP)
+        option(_TRIM_THRESHOLD, _MOST)
 
 
 def give_back() -> None:

@@ -21,6 +21,7 @@ from streaming.database.binary_copy import (
     SECONDS_TO_2000,
     Stream,
 )
+from streaming.distinct import distinct
 from streaming.packets import UNKNOWN_VOLUME
 
 if TYPE_CHECKING:
@@ -77,12 +78,9 @@ class Split(NamedTuple):
 
 
 def split(rows: pa.Table) -> Split:
-    """rows: with the columns of `corrections.SCHEMA`, distinct (seq, date, id), at least one."""
-    code = rows["id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    seq = rows["seq"].to_numpy()
-    order = np.lexsort((rows["date"].cast(pa.int32()).to_numpy(), code, seq))
-    code, seq = code[order], seq[order]
-    is_first = np.concatenate([[True], (code[1:] != code[:-1]) | (seq[1:] != seq[:-1])])
+    """rows: with the columns of `corrections.SCHEMA` in one dictionary, distinct (seq, date, id), at least one."""
+    order, group = _ordered(rows)
+    is_first = np.diff(group, prepend=-1) != 0
     place = np.arange(len(order))
     within = place - np.maximum.accumulate(np.where(is_first, place, 0))
     length = np.diff(np.append(np.flatnonzero(within % LONGEST == 0), len(order)))
@@ -90,6 +88,21 @@ def split(rows: pa.Table) -> Split:
     in_run = np.repeat(is_run, length)
     starts = np.concatenate([[0], np.cumsum(length[is_run])])
     return Split(rows.take(pa.array(order[~in_run])), rows.take(pa.array(order[in_run])), starts)
+
+
+def _ordered(rows: pa.Table) -> tuple[Int64, Int64]:
+    """The order of seq, ticker and date; then a number for seq and ticker of each row in it."""
+    ids = rows["id"].combine_chunks()
+    drops, drop = distinct(rows["seq"].to_numpy())
+    group = drop * len(ids.dictionary) + ids.indices.to_numpy()
+    date = rows["date"].cast(pa.int32()).to_numpy()
+    # they come by ticker and date, and numpy sorts small numbers by counting them
+    small = len(drops) * len(ids.dictionary) <= np.iinfo(np.uint16).max
+    order = np.argsort(group.astype(np.uint16) if small else group, kind="stable")
+    group = group[order]
+    if ((np.diff(group) == 0) & (np.diff(date[order]) < 0)).any():
+        order = np.lexsort((date, drop * len(ids.dictionary) + ids.indices.to_numpy()))
+    return order, group
 
 
 def copy(cur: cursor, runs: pa.Table, starts: Int64) -> None:

@@ -60,7 +60,8 @@ def record(cur: cursor, rows: pa.Table, *, of: Collection[int], begun: Collectio
         added.subtract(seq for (seq,) in cur.fetchall())
         rows = rows.filter(pc.or_(pc.invert(_one_of(rows, begun)), _differs(rows)))
     _insert(cur, rows)
-    added.update(rows["seq"].to_pylist())
+    for counted in rows["seq"].value_counts():
+        added[counted["values"].as_py()] += counted["counts"].as_py()
     return added
 
 
@@ -86,7 +87,7 @@ def forget(cur: cursor, seqs: Collection[int]) -> None:
 
 def _insert(cur: cursor, rows: pa.Table) -> None:
     if rows.num_rows:
-        single, runs, starts = correction_runs.split(rows)
+        single, runs, starts = correction_runs.split(rows.unify_dictionaries())
         if single.num_rows:
             _copy(cur, "stocketl.correction_cells", single)
         if runs.num_rows:
@@ -96,13 +97,15 @@ def _insert(cur: cursor, rows: pa.Table) -> None:
 def _copy(cur: cursor, table: str, rows: pa.Table) -> None:
     # Arrow writes the shortest text that reads as the same number, and a missing value as nothing
     written = io.BytesIO()
-    csv.write_csv(rows, written, csv.WriteOptions(include_header=False))
+    plain = rows.set_column(rows.schema.get_field_index("id"), "id", rows["id"].cast(pa.string()))
+    csv.write_csv(plain, written, csv.WriteOptions(include_header=False))
     written.seek(0)
     cur.copy_expert(f"COPY {table} ({_COLUMNS}) FROM STDIN (FORMAT csv)", written)
 
 
 def _of(rows: pa.Table, seqs: Collection[int]) -> pa.Table:
-    return rows.filter(_one_of(rows, seqs)) if rows.num_rows else rows
+    chosen = _one_of(rows, seqs)
+    return rows if pc.all(chosen).as_py() else rows.filter(chosen)
 
 
 def _one_of(rows: pa.Table, seqs: Collection[int]) -> pa.ChunkedArray:

@@ -200,7 +200,7 @@ def replaced_table(batch: Batch) -> pa.Table:
 
 def corrections_table(batch: Batch) -> pa.Table:
     """The columns of `corrections.SCHEMA`: the cells that the drops of the batch changed."""
-    return pa.concat_tables([Corrections.empty().to_table(), *batch.corrections])
+    return pa.concat_tables([Corrections.empty().to_table(), *batch.corrections]).unify_dictionaries()
 
 
 def rejects_table(batch: Batch) -> pa.Table:

@@ -75,6 +75,7 @@ def account(  # noqa: PLR0917 (what was, what came, what it did)
         tickers_new=tally.count(_first_of_tickers(key_code(given.key[given.starts][new]), first, known)),
     )
     moved = np.flatnonzero(met.before.given_differs(met.after) | met.before.return_differs(met.after))
+    moved = moved[np.argsort(met.place[moved], kind="stable")]  # by ticker and date: the ledger need not sort them
     ids, code = timeline.names(key_code(key[moved]))
     before, after = base.take(moved), met.after.take(moved)
     corrections = Corrections(met.seq[moved], ids, code, key_date(key[moved]), before, after)
@@ -98,10 +99,12 @@ class _Tally:
 
     def __init__(self, seq: Int64) -> None:
         self._drops = distinct(seq)[0]
+        self._place = self._drops - self._drops[0]
 
     def count(self, seq: Int64) -> Int64:
         """How often each drop is there."""
-        return np.bincount(np.searchsorted(self._drops, seq), minlength=len(self._drops))
+        counted: Int64 = np.bincount(seq - self._drops[0], minlength=self._place[-1] + 1)[self._place]
+        return counted
 
     def did(self, **counts: Int64) -> dict[int, Did]:
         """The counts of each drop."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streaming.distinct import distinct
 from streaming.packets import Dated
 from streaming.returns.chunks import key_date
 
@@ -38,7 +39,7 @@ def count_by_date(given: Given, new: Int64, restated: tuple[Int64, Int64, Int64]
 
 def _summed(seq: Int64, date: Int64, *counts: Int64) -> Dated:
     """Sums by (seq, date), in that order."""
-    drops, drop = np.unique(seq, return_inverse=True)
+    drops, drop = distinct(seq)
     least = int(date.min())
     span = int(date.max()) - least + 1
     if span * len(drops) <= 4 * len(seq) + (1 << 20):
@@ -47,7 +48,7 @@ def _summed(seq: Int64, date: Int64, *counts: Int64) -> Dated:
         sums = [np.bincount(place, weights=some, minlength=size)[used] for some in counts]
         of_drop, of_date = used // span, used % span + least
     else:
-        pair, place = np.unique((drop << 32) + (date - least), return_inverse=True)
+        pair, place = distinct((drop << 32) + (date - least))
         sums = [np.bincount(place, weights=some, minlength=len(pair)) for some in counts]
         of_drop, of_date = pair >> 32, (pair & 0xFFFFFFFF) + least
     of_kind: list[Int32] = [some.astype(np.int32) for some in sums]

@@ -10,6 +10,7 @@ drops that were applied: 0 is before the batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -86,6 +87,8 @@ class _Moments:
         self._born = np.zeros(len(absent), np.int64)  # the moment since which each cell is there
         self._born[at] = np.where(absent[at], self._moment[given.starts], 0)
         self._ticker = key_code(old.key).astype(np.int64) * self._count
+        self._behind = _Nearest(self._born - self._ticker)
+        self._ahead = _Nearest((self._born + self._ticker)[::-1])
 
     def met(self) -> tuple[Int64, Int64, Bool]:
         """Cells that were there before a drop that gave them or the cell before them: place, moment, whether given."""
@@ -126,13 +129,12 @@ class _Moments:
         least = np.append(np.minimum.accumulate(since[::-1])[::-1], np.iinfo(np.int64).max)
         some = np.flatnonzero(least[place + 1] <= moment + self._ticker[place])
         place, moment = place[some], moment[some]
-        return _next_at_most(self._born - self._ticker, place, moment - self._ticker[place]), some
+        return self._behind.at_most(place, moment - self._ticker[place]), some
 
     def _previous(self, place: Int64, moment: Int64) -> Int64:
         """The cell before it of the ticker that was there at the moment; -1: there was none."""
         end = len(self._born) - 1
-        mirrored = (self._born + self._ticker)[::-1]
-        found = end - _next_at_most(mirrored, end - place, moment + self._ticker[place])
+        found = end - self._ahead.at_most(end - place, moment + self._ticker[place])
         return np.where((found >= 0) & (self._ticker[found] == self._ticker[place]), found, -1)
 
 
@@ -143,21 +145,28 @@ def _known_so_far(given: Given, before: Int64) -> Int64:
     return np.where(last >= given.starts[given.cell], given.volume[last], before)
 
 
-def _next_at_most(value: Int64, place: Int64, limit: Int64) -> Int64:
-    """The nearest place behind each given one whose value is at most the limit; if there is none, len(value).
+class _Nearest:
+    """The nearest places behind given ones with small values."""
 
-    >>> _next_at_most(np.array([3, 9, 8, 2]), np.array([0, 0, 3]), np.array([8, 5, 9]))
-    array([2, 3, 4])
-    """
-    bounded = np.append(value, np.iinfo(np.int64).min)
-    found = place + 1
-    high = np.flatnonzero(bounded[found] > limit)
-    if len(high):
-        smaller = _next_smaller(bounded)
+    def __init__(self, value: Int64) -> None:
+        self._bounded = np.append(value, np.iinfo(np.int64).min)
+
+    @cached_property
+    def _smaller(self) -> Int64:
+        return _next_smaller(self._bounded)
+
+    def at_most(self, place: Int64, limit: Int64) -> Int64:
+        """The nearest place behind each given one whose value is at most the limit; if there is none, len(value).
+
+        >>> _Nearest(np.array([3, 9, 8, 2])).at_most(np.array([0, 0, 3]), np.array([8, 5, 9]))
+        array([2, 3, 4])
+        """
+        found = place + 1
+        high = np.flatnonzero(self._bounded[found] > limit)
         while len(high):
-            found[high] = smaller[found[high]]
-            high = high[bounded[found[high]] > limit[high]]
-    return found
+            found[high] = self._smaller[found[high]]
+            high = high[self._bounded[found[high]] > limit[high]]
+        return found
 
 
 def _next_smaller(value: Int64) -> Int64:

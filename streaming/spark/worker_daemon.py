@@ -8,6 +8,8 @@ import importlib
 
 from pyspark.daemon import manager
 
+from streaming import memory
+
 _LOADED_BEFORE_FORKING = (
     "pyarrow.compute",
     "pyspark.sql.pandas.serializers",
@@ -21,4 +23,5 @@ _LOADED_BEFORE_FORKING = (
 if __name__ == "__main__":
     for module in _LOADED_BEFORE_FORKING:
         importlib.import_module(module)
+    memory.keep_freed()
     manager()  # type: ignore[no-untyped-call]  # pyspark's

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor
 
+    from streaming.packets import Int32
     from streaming.suspects.watch import Examined
 
 _DAY = "date - DATE '1970-01-01'"
@@ -34,7 +35,7 @@ def keep(cur: cursor, examined: Examined) -> tuple[int, int]:
     """Opens and closes suspects; returns how many."""
     if not examined.cells:
         return 0, 0
-    dates = {ticker: np.unique(np.concatenate(parts)) for ticker, parts in examined.cells.items()}
+    dates = {ticker: _in_order(parts) for ticker, parts in examined.cells.items()}
     known = _known(cur, dates)
     found = set(examined.suspects)
     closed, opened = known - found, found - known
@@ -52,6 +53,11 @@ def keep(cur: cursor, examined: Examined) -> tuple[int, int]:
     if closed or opened:
         pair(cur, {one.date for one in closed | opened})
     return len(opened), len(closed)
+
+
+def _in_order(parts: list[Int32]) -> Int32:
+    """Distinct dates; those of one part are so already."""
+    return parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
 
 
 def _known(cur: cursor, dates: dict[str, np.ndarray]) -> set[Suspect]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streaming.distinct import distinct
 from streaming.suspects import loading
 from streaming.suspects.moves import AFTER, KINDS, Series, SuspectLimits, examine, touched
 from streaming.suspects.recent import Recent, merged
@@ -50,8 +51,9 @@ class Examined:
         at = np.flatnonzero(cells)
         if not len(at):
             return
-        codes, starts = np.unique(series.code[at], return_index=True)
-        for code, dates in zip(codes.tolist(), np.split(series.date[at], starts[1:]), strict=True):
+        codes = series.code[at]
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        for code, dates in zip(codes[starts].tolist(), np.split(series.date[at], starts[1:]), strict=True):
             self.cells.setdefault(ids[code], []).append(dates)
         found = examine(series, limits)
         for place, kind, other in zip(found.at.tolist(), found.kind.tolist(), found.against.tolist(), strict=True):
@@ -122,7 +124,7 @@ class SuspectWatch:
         if not len(at):
             return
         recent = self._recent
-        codes, code = np.unique(changes.code[at], return_inverse=True)
+        codes, code = distinct(changes.code[at])
         ids = [changes.ids[number] for number in codes.tolist()]
         shelves = recent.shelves(ids)
         deep = changes.date[at] < recent.reaches(shelves, self._reach)[code]

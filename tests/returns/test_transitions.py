@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streaming.corrections import Values
 from streaming.packets import UNKNOWN_VOLUME
 from streaming.returns.chunks import Cells, cell_key
-from streaming.returns.transitions import Transitions, _next_at_most, of_drops, of_one_drop
+from streaming.returns.transitions import Transitions, _Nearest, of_drops, of_one_drop
 from streaming.returns.window import Given, gather, returns_of
 
 keys = st.sets(st.tuples(st.integers(0, 2), st.integers(1, 6)), min_size=1)
@@ -65,4 +65,4 @@ def test_the_next_place_of_at_most_a_value_is_found_from_everywhere(value: list[
         if value[start] <= limit
     ]
     start = np.flatnonzero(np.array(value) <= limit)
-    assert _next_at_most(np.array(value), start, np.full(len(start), limit)).tolist() == expected
+    assert _Nearest(np.array(value)).at_most(start, np.full(len(start), limit)).tolist() == expected
