@@ -55,7 +55,6 @@ COVERED: dict[str, tuple[str, str]] = {
     "ledger/explained.py": ("commands/test_dates.py", "which tables the job keeps, as the commands ask it"),
     "ledger/profiles.py": ("soak/test_profiles.py", "which profile each drop was read by, as a whole job keeps it"),
     "ledger/fates.py": ("commands/test_status.py", "an expression of SQL"),
-    "memory.py": ("job/test_job.py", "calls the C library between batches"),
     "options.py": ("test_cli.py", "what `--help` shows of each setting"),
     "packets.py": ("ticks/test_parse.py", "what a parser makes"),
     "page/connecting.py": ("page/test_app.py", "texts to copy"),

@@ -1,0 +1,36 @@
+"""What a process keeps of what it has freed, in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PIECES, PIECE = 64, 1 << 20
+CODE = f"""
+import psutil
+from streaming import memory
+
+def held():
+    return psutil.Process().memory_info().rss
+
+def work():
+    pieces = [bytes([1]) * {PIECE} for _ in range({PIECES})]
+    last = bytes(1)
+    del pieces
+    return last
+
+memory.keep_freed()
+before = held()
+last = work()
+kept = held()
+memory.give_back()
+print(kept - before, held() - before)
+"""
+
+
+def test_freed_memory_is_kept_until_it_is_given_back() -> None:
+    """Each array of a large batch would else be fetched from the system page by page, and zeroed there."""
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
+    kept, left = map(int, done.stdout.split())
+    assert kept > 0.8 * PIECES * PIECE
+    assert left < 0.2 * PIECES * PIECE
