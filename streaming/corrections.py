@@ -110,6 +110,23 @@ class Corrections:
         none, whole, days = np.empty(0), np.empty(0, np.int64), np.empty(0, np.int32)
         return cls(whole, [], days, days, Values(none, whole, none), Values(none, whole, none))
 
+    @classmethod
+    def join(cls, parts: list[Corrections]) -> Corrections:
+        """Those of different tickers."""
+        first = np.cumsum([0, *(len(part.ids) for part in parts)]).tolist()
+        before, after = (
+            Values(*map(np.concatenate, zip(*(getattr(part, name) for part in parts), strict=True)))
+            for name in ("before", "after")
+        )
+        return cls(
+            np.concatenate([part.seq for part in parts]),
+            [ticker for part in parts for ticker in part.ids],
+            np.concatenate([part.code + np.int32(more) for part, more in zip(parts, first, strict=False)]),
+            np.concatenate([part.date for part in parts]),
+            before,
+            after,
+        )
+
     def to_table(self) -> pa.Table:
         """The columns of `SCHEMA`; null: there is no return, or the volume is not known."""
         columns = [

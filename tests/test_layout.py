@@ -75,6 +75,7 @@ COVERED: dict[str, tuple[str, str]] = {
     "rebuild/files.py": ("job/test_rebuild.py", "a step of a rebuild"),
     "receipts/delivery.py": ("receipts/test_writer.py", "what the writer does for each batch"),
     "receipts/destinations.py": ("job/test_job.py", "checks the places of a job at its start"),
+    "returns/piece.py": ("returns/test_history.py", "what a batch does to some tickers"),
     "returns/processor.py": ("job/test_batch_cost.py", "Spark's interface, which only a query calls"),
     "returns/shelf.py": ("returns/test_history.py", "the pages of a history"),
     "returns/timeline.py": ("returns/test_history.py", "the dates of a history"),

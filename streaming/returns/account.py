@@ -13,7 +13,7 @@ import numpy as np
 
 from streaming.corrections import Corrections, Did
 from streaming.distinct import distinct
-from streaming.returns.by_date import count_by_date
+from streaming.returns.by_date import count_by_date, sum_of
 from streaming.returns.chunks import MARK_NEW, MARK_PRICE, Earlier, key_code, key_date
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 class Account(NamedTuple):
-    """did: by seq, every drop of the batch; dated: the same by date; corrections: the cells that they changed.
+    """did: by seq, every drop that gave something; dated: the same by date; corrections: the cells that they changed.
 
-    earlier: to be remembered; changed: places of the cells that the open drop has changed in this batch.
+    earlier: to be remembered too; changed: places of the cells that the open drop has changed in this batch.
     """
 
     did: dict[int, Did]
@@ -44,15 +44,16 @@ def account(  # noqa: PLR0917 (what was, what came, what it did)
     at: Int64,
     met: Transitions,
     tickers: tuple[Timeline, int],
-    open_seq: int | None,
+    drops: tuple[int, int | None],
 ) -> Account:
     """The account of a batch.
 
     old: the window before it; remembered: of the drop that goes on in it; at: the place of each given cell; met: what
-    its drops did; tickers: all, and the number of those that were known before; open_seq: the drop that goes on.
+    its drops did; tickers: all, and the number of those that were known before; drops: the first of the batch, and the
+    one that goes on.
     """
     timeline, known = tickers
-    resumed = int(given.seq.min())
+    resumed, open_seq = drops
     born_by_it = (met.seq == resumed) & (old.mark[met.place] & MARK_NEW > 0)
     met = met.take(np.flatnonzero(~born_by_it))
     mine = met.seq == resumed
@@ -83,7 +84,23 @@ def account(  # noqa: PLR0917 (what was, what came, what it did)
     kept = remembered if open_seq == resumed else Earlier.empty()
     of_open = moved[met.seq[moved] == open_seq] if open_seq is not None else moved[:0]
     fresh = of_open[~kept.holds(key[of_open])]
-    return Account(did, dated, corrections, kept.and_also(key[fresh], met.before.take(fresh)), met.place[of_open])
+    earlier = Earlier.empty().and_also(key[fresh], met.before.take(fresh))
+    return Account(did, dated, corrections, earlier, met.place[of_open])
+
+
+def joined(parts: list[Account]) -> tuple[dict[int, Did], Dated, Corrections, Earlier]:
+    """What the accounts of different tickers say together."""
+    if len(parts) == 1:
+        return parts[0][:4]
+    did: dict[int, Did] = {}
+    for part in parts:
+        for seq, of_drop in part.did.items():
+            did[seq] = did.get(seq, Did()) + of_drop
+    earlier = Earlier.empty()
+    for part in parts:
+        earlier = earlier.and_also(part.earlier.key, part.earlier.values)
+    dated, corrections = ([getattr(part, name) for part in parts] for name in ("dated", "corrections"))
+    return dict(sorted(did.items())), sum_of(dated), Corrections.join(corrections), earlier
 
 
 def _first_of_tickers(code: Int32, seq: Int64, known: int) -> Int64:

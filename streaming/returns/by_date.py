@@ -37,6 +37,12 @@ def count_by_date(given: Given, new: Int64, restated: tuple[Int64, Int64, Int64]
     )
 
 
+def sum_of(parts: list[Dated]) -> Dated:
+    """The counts of different tickers, added up."""
+    seq, date, new, restated = (np.concatenate([getattr(part, name) for part in parts]) for name in Dated.__slots__)
+    return _summed(seq, date.astype(np.int64), new.astype(np.int64), restated.astype(np.int64))
+
+
 def _summed(seq: Int64, date: Int64, *counts: Int64) -> Dated:
     """Sums by (seq, date), in that order."""
     drops, drop = distinct(seq)

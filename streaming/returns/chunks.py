@@ -60,7 +60,7 @@ class Cells:
     volume: Int64
     mark: Int8
 
-    def take(self, places: Int64) -> Cells:
+    def take(self, places: Int64 | slice) -> Cells:
         """The cells at these places."""
         return Cells(self.key[places], self.price[places], self.volume[places], self.mark[places])
 

@@ -12,34 +12,27 @@ and the cell before. So the changes are the differences of prices, returns and v
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streaming.corrections import Corrections, Did, Values, bits
+from streaming.corrections import Corrections, Did
 from streaming.distinct import distinct
-from streaming.fingerprint import NOTHING, Fingerprint, of_cells
-from streaming.packets import (
-    PRICE_CHANGED,
-    RETURN_CHANGED,
-    UNKNOWN_VOLUME,
-    VOLUME_CHANGED,
-    Changes,
-    Dated,
-    Superseded,
-    Ticks,
-)
-from streaming.returns.account import account
-from streaming.returns.chunks import MARK_NEW, MARK_PRICE, MARK_VOLUME, Cells, ChunkStore, key_code, key_date
+from streaming.fingerprint import NOTHING, Fingerprint
+from streaming.packets import Changes, Dated, Superseded, Ticks
+from streaming.returns.account import joined
+from streaming.returns.chunks import ChunkStore, Earlier, key_code, key_date
+from streaming.returns.piece import BatchDrops, Before, ChangedCells, fingerprint_of, piece_of
 from streaming.returns.shelf import Shelf
 from streaming.returns.timeline import Timeline
-from streaming.returns.transitions import of_drops, of_one_drop
-from streaming.returns.window import Given, Rows, Window, gather, returns_of
+from streaming.returns.window import Rows, Window, gather
 
 if TYPE_CHECKING:
-    from streaming.packets import Float64, Int8, Int64
-    from streaming.returns.window import Bool
+    from collections.abc import Iterator
+
+    from streaming.packets import Int64
 
 __all__ = ["Applied", "ChunkStore", "History"]
 
@@ -72,15 +65,18 @@ class History:
 
     index: what `index()` gave after the last batch, None before the first. The index and what was written to `chunks`
     belong together: after a failure both must be as they were before the batch. If a chunk has more than `chunk_cells`
-    cells, it holds a single date.
+    cells, it holds a single date. A batch is worked out in pieces of some `piece_rows` rows, of whole tickers.
 
     Raises:
         CheckpointError: the index, or later a chunk, is damaged or of another format.
     """
 
-    def __init__(self, index: bytes | None, chunks: ChunkStore, *, chunk_cells: int = 4_096) -> None:
+    def __init__(
+        self, index: bytes | None, chunks: ChunkStore, *, chunk_cells: int = 4_096, piece_rows: int = 1 << 16
+    ) -> None:
         self._timeline = Timeline.empty() if index is None else Timeline.from_bytes(index)
         self._shelf = Shelf(self._timeline, chunks, chunk_cells)
+        self._piece_rows = piece_rows
 
     def index(self) -> bytes:
         """The index as bytes, to be stored after `apply`."""
@@ -96,108 +92,88 @@ class History:
             ValueError: the packets are not in the order of seq.
         """
         before, known = self._fingerprint(), len(self._timeline.codes)
-        given = gather(ticks, self._timeline.register)
-        if not len(given.key):
-            nothing = given.seq, Ticks.empty()
-            did = Dated.empty(), Corrections.empty()
-            return Applied(Changes.empty(), nothing, {}, nothing, before, before, {}, *did)
+        rows = gather(ticks, self._timeline.register)
+        if not len(rows.key):
+            nothing = rows.seq, Ticks.empty()
+            return Applied(
+                Changes.empty(), nothing, {}, nothing, before, before, {}, Dated.empty(), Corrections.empty()
+            )
         self._timeline.widen()
-        key, price, volume = given.winners()
-        resumed = int(given.seq.min())  # only the first drop of a batch can have begun in an earlier one
-        window, slot, merge = self._shelf.open(key, resumed)
+        key = rows.keys()
+        drops = BatchDrops(int(rows.seq.min()), int(rows.seq.max()), open_seq)
+        window, slot, merge = self._shelf.open(key, drops.first)
+        past = Before(self._timeline, known, self._shelf.earlier)
+        pieces = (
+            piece_of(some.given(), part, slots, drops, past)
+            for some, part, slots in _cut(rows.pieces(self._piece_rows), window, key, slot)
+        )
+        windows, written, changes, sums, loaded, replaced, duplicates, accounts = map(list, zip(*pieces, strict=True))
+        del ticks, rows, window
 
-        room, at = window.with_room(key, slot)
-        old, now = room.cells, room.cells.copy()
-        told = volume != UNKNOWN_VOLUME
-        now.price[at], now.volume[at[told]] = price, volume[told]
-        was, stands = _values(old), Values(now.price, now.volume, returns_of(now))
-        changes, written = self._changes(now.key, was, stands)
-        after = before - self._of(old, written & ~np.isnan(old.price)) + self._of(now, written)
+        # each kind is joined and forgotten, so that a large batch stands in memory once
+        did, dated, corrections, fresh = joined(accounts)
+        accounts.clear()
+        now = Window.of_pieces(windows)
+        windows.clear()
+        after = sum(sums, before)
         self._timeline.fingerprint = after
-
-        alone = resumed == int(given.seq.max())
-        met = of_one_drop(resumed, was, stands, at) if alone else of_drops(old, given, at)
-        accounted = account(old, self._shelf.earlier, given, at, met, (self._timeline, known), open_seq)
-        _mark(now.mark, old, given, at, open_seq)
-        written[at[given.cell[given.seq == open_seq]]] = True
-        written[accounted.changed] = True
-
-        self._timeline.remember(now, distinct(key_code(key))[0])
-        self._shelf.write(Window(now, room.slot), written, merge, open_seq, accounted.earlier)
-        loaded = self._loaded(given, old, at, resumed)
-        return Applied(changes, *loaded, before, after, accounted.did, accounted.dated, accounted.corrections)
+        self._timeline.remember(now.cells, distinct(key_code(key))[0])
+        kept = past.remembered if drops.open == drops.first else Earlier.empty()
+        self._shelf.write(now, np.concatenate(written), merge, open_seq, kept.and_also(fresh.key, fresh.values))
+        del now
+        return Applied(
+            self._changes(changes),
+            self._ticks(loaded),
+            _added(duplicates),
+            self._ticks(replaced),
+            before,
+            after,
+            did,
+            dated,
+            corrections,
+        )
 
     def _fingerprint(self) -> Fingerprint:
         """Of all cells. If an older stocketl has kept none, every chunk is read once."""
         timeline = self._timeline
         if timeline.fingerprint is None:
-            everything = (self._of(cells, np.ones(len(cells.key), bool)) for cells in self._shelf.every_cell())
+            chunks = self._shelf.every_cell()
+            everything = (fingerprint_of(timeline, cells, np.ones(len(cells.key), bool)) for cells in chunks)
             timeline.fingerprint = sum(everything, NOTHING)
         return timeline.fingerprint
 
-    def _of(self, cells: Cells, chosen: Bool) -> Fingerprint:
-        some = np.flatnonzero(chosen)
-        ids, code = self._timeline.names(key_code(cells.key[some]))
-        return of_cells(ids, code, key_date(cells.key[some]), cells.price[some], cells.volume[some])
-
-    def _changes(self, key: Int64, was: Values, stands: Values) -> tuple[Changes, Bool]:
-        """The cells that differ; and for each cell, whether its price or volume does."""
-        changed = np.where(bits(was.price) != bits(stands.price), PRICE_CHANGED, 0)
-        changed |= np.where(was.return_differs(stands), RETURN_CHANGED, 0)
-        changed |= np.where(was.volume != stands.volume, VOLUME_CHANGED, 0)
-        some = np.flatnonzero(changed)
-        ids, code = self._timeline.names(key_code(key[some]))
-        changes = Changes(
-            ids=ids,
-            code=code,
-            date=key_date(key[some]),
-            price=stands.price[some],
-            returns=stands.returns[some],
-            volume=stands.volume[some],
-            changed=changed[some].astype(np.uint8),
+    def _changes(self, parts: list[ChangedCells]) -> Changes:
+        """Of all pieces; the list is empty then."""
+        key, price, returns, volume, changed = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ChangedCells.__slots__
         )
-        return changes, changed & (PRICE_CHANGED | VOLUME_CHANGED) > 0
-
-    def _loaded(
-        self, given: Given, old: Cells, at: Int64, resumed: int
-    ) -> tuple[tuple[Int64, Ticks], dict[int, Superseded], tuple[Int64, Ticks]]:
-        """The ticks that count, and the duplicates. Both include what the resumed drop gave in earlier batches."""
-        mark = np.where(given.seq == resumed, old.mark[at[given.cell]], 0)
-        before = old.take(at[given.cell])
-        known = mark & MARK_VOLUME > 0
-        volume = np.where((given.volume == UNKNOWN_VOLUME) & known, before.volume, given.volume)
-        duplicates, again = dict(given.superseded), np.flatnonzero(mark)
-        replaced = given.replaced
-        if len(again):
-            gave = np.where(known, before.volume, UNKNOWN_VOLUME)[again]
-            conflicts = given.conflicts(resumed, again, before.price[again], gave)
-            here = duplicates.get(resumed, Superseded(0, 0))
-            duplicates[resumed] = Superseded(here.rows + len(again), conflicts, len(again))
-            replaced = Rows(given.seq[again], given.key[again], before.price[again], gave).and_also(replaced)
-        return (
-            (given.seq, self._ticks(given.key, given.price, volume)),
-            duplicates,
-            (replaced.seq, self._ticks(replaced.key, replaced.price, replaced.volume)),
-        )
-
-    def _ticks(self, key: Int64, price: Float64, volume: Int64) -> Ticks:
+        parts.clear()
         ids, code = self._timeline.names(key_code(key))
-        return Ticks(ids, code, key_date(key), price, volume)
+        return Changes(ids, code, key_date(key), price, returns, volume, changed)
+
+    def _ticks(self, parts: list[Rows]) -> tuple[Int64, Ticks]:
+        """Of all pieces; the list is empty then."""
+        rows = Rows.join(parts)
+        parts.clear()
+        ids, code = self._timeline.names(key_code(rows.key))
+        return rows.seq, Ticks(ids, code, key_date(rows.key), rows.price, rows.volume)
 
 
-def _values(cells: Cells) -> Values:
-    """What the cells hold; a cell that is not there has no return, and is passed over by the next one."""
-    returns, there = np.full(len(cells.key), np.nan), np.flatnonzero(~np.isnan(cells.price))
-    returns[there] = returns_of(cells.take(there))
-    return Values(cells.price, cells.volume, returns)
+def _cut(rows: list[Rows], window: Window, key: Int64, slot: Int64) -> Iterator[tuple[Rows, Window, Int64]]:
+    """For each piece its part of the window, and the slots of its keys. key: all distinct ones."""
+    begins = np.array([some.key[0] >> 32 << 32 for some in rows[1:]], np.int64)
+    borders = (np.searchsorted(ordered, begins).tolist() for ordered in (window.cells.key, key))
+    cells, keys = ([slice(*ends) for ends in itertools.pairwise([0, *some, None])] for some in borders)
+    for some, of_cells, of_keys in zip(rows, cells, keys, strict=True):
+        yield some, window.take(of_cells), slot[of_keys]
 
 
-def _mark(mark: Int8, old: Cells, given: Given, at: Int64, open_seq: int | None) -> None:
-    """Marks what the open drop has given, and which cells were not there before it. mark: of the cells of `old`."""
-    if open_seq != int(given.seq.min()):  # else the marks from earlier batches are its own
-        mark[:] = 0
-    opened = np.flatnonzero(given.seq == open_seq)
-    gave = np.where(given.volume[opened] == UNKNOWN_VOLUME, MARK_PRICE, MARK_PRICE | MARK_VOLUME)
-    mark[at[given.cell[opened]]] |= gave.astype(np.uint8)
-    brought = np.isnan(old.price[at]) & (given.seq[given.starts] == open_seq)
-    mark[at[brought]] |= MARK_NEW
+def _added(parts: list[dict[int, Superseded]]) -> dict[int, Superseded]:
+    total: dict[int, Superseded] = {}
+    for part in parts:
+        for seq, found in part.items():
+            known = total.get(seq, Superseded(0, 0))
+            total[seq] = Superseded(
+                known.rows + found.rows, known.conflicts + found.conflicts, known.earlier + found.earlier
+            )
+    return total

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows as they were given: seq, key, volume int64 [n], price float64 [n]."""
+    """Rows as they were given, in the order of key, then seq: seq, key, volume int64 [n], price float64 [n]."""
 
     seq: Int64
     key: Int64
@@ -36,8 +36,32 @@ class Rows:
         """Both."""
         if not len(others.key):
             return self
-        pairs = ((getattr(self, name), getattr(others, name)) for name in Rows.__slots__)
-        return Rows(*(np.concatenate(pair) for pair in pairs))
+        return self.join([self, others])
+
+    @staticmethod
+    def join(parts: list[Rows]) -> Rows:
+        """All of them."""
+        if len(parts) == 1:
+            return parts[0]
+        return Rows(*(np.concatenate([getattr(part, name) for part in parts]) for name in Rows.__slots__))
+
+    def keys(self) -> Int64:
+        """The distinct keys, ascending."""
+        found: Int64 = self.key[np.diff(self.key, prepend=-1) != 0]
+        return found
+
+    def pieces(self, size: int) -> list[Rows]:
+        """These rows, cut between tickers into pieces of some `size` rows; a ticker is never cut."""
+        begins = np.flatnonzero(np.diff(self.key >> 32, prepend=-1))
+        cuts = begins[np.diff(begins // size, prepend=-1) != 0].tolist()
+        return [
+            Rows(self.seq[a:b], self.key[a:b], self.price[a:b], self.volume[a:b])
+            for a, b in itertools.pairwise([*cuts, len(self.key)])
+        ]
+
+    def given(self) -> Given:
+        """The ticks of these rows."""
+        return _given(self.seq, self.key, self.price, self.volume)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +126,15 @@ class Window:
         window = cls(Cells(key, price, volume, mark), np.concatenate([part.slot for part in some]))
         return window.take(np.argsort(key, kind="stable"))  # timsort: the parts are sorted runs
 
-    def take(self, places: Int64) -> Window:
+    @classmethod
+    def of_pieces(cls, parts: list[Window]) -> Window:
+        """Those that follow one another in the order of key."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = (np.concatenate([getattr(part.cells, name) for part in parts]) for name in Cells.__slots__)
+        return cls(Cells(*columns), np.concatenate([part.slot for part in parts]))
+
+    def take(self, places: Int64 | slice) -> Window:
         """The cells at these places."""
         return Window(self.cells.take(places), self.slot[places])
 
@@ -129,8 +161,8 @@ class Window:
         return Window(cells, np.insert(self.slot, gap, slot[new])), at + np.cumsum(new) - new
 
 
-def gather(ticks: list[tuple[int, Ticks]], register: Callable[[list[str]], Int32]) -> Given:
-    """The packets of a batch as `Given`; `register` turns tickers into codes of the history.
+def gather(ticks: list[tuple[int, Ticks]], register: Callable[[list[str]], Int32]) -> Rows:
+    """The rows of the packets of a batch; `register` turns tickers into codes of the history.
 
     Raises:
         ValueError: the packets are not in the order of seq.
@@ -152,7 +184,7 @@ def gather(ticks: list[tuple[int, Ticks]], register: Callable[[list[str]], Int32
     price = np.concatenate([np.empty(0), *(packet.price for _, packet in ticks)])
     volume = np.concatenate([np.empty(0, np.int64), *(packet.volume for _, packet in ticks)])
     order = np.argsort(key, kind="stable")
-    return _given(row_seq[order], key[order], price[order], volume[order])
+    return Rows(row_seq[order], key[order], price[order], volume[order])
 
 
 def returns_of(cells: Cells) -> Float64:

@@ -39,7 +39,7 @@ def test_a_drop_by_itself_does_the_same_by_both_ways(
 ) -> None:
     """The difference of two windows says what looking up each cell at its moment says, to the bit."""
     rows = [(date, str(code), price, None if volume < 0 else volume) for code, date in sorted(drop)]
-    taken = gather([(4, ticks(rows))], lambda ids: np.array([int(ticker) for ticker in ids], np.int32))
+    taken = gather([(4, ticks(rows))], lambda ids: np.array([int(ticker) for ticker in ids], np.int32)).given()
     old, at = window(taken, there)
     now = old.copy()
     now.price[at] = price

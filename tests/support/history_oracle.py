@@ -125,7 +125,9 @@ class Bucket:
     def apply(self, packets: list[Packet], open_seq: int | None = None) -> Applied:
         self.chunks.loads.clear()
         self.chunks.stores.clear()
-        history = History(self.index, self.chunks, chunk_cells=self.chunk_cells)
+        # pieces as small as the chunks: where chunks hold few cells, a batch has many
+        rooms = {"chunk_cells": self.chunk_cells, "piece_rows": self.chunk_cells}
+        history = History(self.index, self.chunks, **rooms)
         applied = history.apply([(seq, ticks(rows)) for seq, rows in packets], open_seq=open_seq)
         self.index = history.index()
         return applied
