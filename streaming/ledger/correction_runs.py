@@ -20,6 +20,7 @@ from streaming.database.binary_copy import (
     INT8,
     SECONDS_TO_2000,
     Stream,
+    made_ahead,
 )
 from streaming.distinct import distinct
 from streaming.packets import UNKNOWN_VOLUME
@@ -36,6 +37,8 @@ SHORTEST = 8
 
 LONGEST = 64
 """Two such runs fit on a page of the database."""
+
+_PARTS_AT_ONCE = 4_096  # half a megabyte
 
 _SPREAD = """
     WITH taken AS (
@@ -108,7 +111,8 @@ def _ordered(rows: pa.Table) -> tuple[Int64, Int64]:
 def copy(cur: cursor, runs: pa.Table, starts: Int64) -> None:
     """Writes the runs of a `Split`."""
     cur.copy_expert(
-        f"COPY stocketl.correction_runs ({_COLUMNS}) FROM STDIN (FORMAT binary)", Stream(_rows(runs, starts))
+        f"COPY stocketl.correction_runs ({_COLUMNS}) FROM STDIN (FORMAT binary)",
+        Stream(made_ahead(_rows(runs, starts))),
     )
 
 
@@ -118,7 +122,7 @@ def spread(cur: cursor, staged: str) -> None:
 
 
 def _rows(runs: pa.Table, starts: Int64) -> Iterator[bytes]:
-    """Row by row. The elements of all arrays are made at once, then cut."""
+    """Some rows at a time. The elements of all arrays are made at once, then cut."""
     days = runs["date"].cast(pa.int32()).to_numpy() - DAYS_TO_2000
     dates = np.zeros(len(days), DATE_FIELD)
     dates["length"], dates["date"] = 4, days
@@ -128,16 +132,19 @@ def _rows(runs: pa.Table, starts: Int64) -> Iterator[bytes]:
         fields = np.zeros(len(values), FIELD)
         fields["length"], fields["value"] = 8, values.view(np.int64)
         arrays.append((FLOAT8 if values.dtype.kind == "f" else INT8, fields))
-    cut = [(oid, fields.itemsize, fields.tobytes()) for oid, fields in arrays]
+    cut = [(oid, fields.itemsize, memoryview(fields.tobytes())) for oid, fields in arrays]
     first = pa.array(starts[:-1])
     each = (runs[name].take(first).to_pylist() for name in ("seq", "id"))
     ats = runs["at"].take(first).cast(pa.int64()).to_pylist()
+    rows: list[bytes | memoryview] = []
     for seq, ticker, at, begin, end in zip(*each, ats, starts[:-1].tolist(), starts[1:].tolist(), strict=True):
         name = ticker.encode()
-        row = [_HEAD.pack(4 + len(cut), 8, seq, len(name)), name, _FIRST_DATE.pack(4, days[begin])]
+        rows += (_HEAD.pack(4 + len(cut), 8, seq, len(name)), name, _FIRST_DATE.pack(4, days[begin]))
         for oid, size, elements in cut:
-            row += [
-                _ARRAY.pack(20 + (end - begin) * size, 1, 0, oid, end - begin, 1),
-                elements[begin * size : end * size],
-            ]
-        yield b"".join([*row, _AT.pack(8, at - SECONDS_TO_2000 * 1_000_000)])
+            rows.append(_ARRAY.pack(20 + (end - begin) * size, 1, 0, oid, end - begin, 1))
+            rows.append(elements[begin * size : end * size])
+        rows.append(_AT.pack(8, at - SECONDS_TO_2000 * 1_000_000))
+        if len(rows) > _PARTS_AT_ONCE:
+            yield b"".join(rows)
+            rows.clear()
+    yield b"".join(rows)

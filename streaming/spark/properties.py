@@ -36,8 +36,8 @@ _ALWAYS_PROPERTIES = {
     # Nearly all work is done in Python, on a few large rows. So what Java would compile and plan again for each batch
     # costs more than it gives, in large batches too.
     "spark.sql.adaptive.enabled": "false",
-    # else the source's tasks have a variable of the environment that the state's lack, and so a daemon of their own: the
-    # first large batch would wait 0.6 s for it
+    # else the source's tasks have a variable of the environment that the state's lack, and so a daemon of their own,
+    # for which the first large batch would wait 0.6 s
     "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
