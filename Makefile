@@ -31,14 +31,15 @@ demo: setup ## start everything, load the ten files of stocks/, show the tables,
 	@$(BIN)/stocketl demo $(if $(KEEP),--keep)
 
 ifdef T
-test: dev ## the tests (about 20 minutes on two cores; some start Spark and PostgreSQL); T=ticks: those of one package
+test: dev ## the tests (about 12 minutes on two cores; some start Spark and PostgreSQL); T=ticks: those of one package
 	@$(BIN)/python -m pytest tests/$(T) -n 2 --dist loadfile
 else
 test: quick
 	@$(BIN)/python -m pytest -m spark -n 2 --dist loadfile
 endif
 
-check: lint quick ## lint, types and the tests that start no Spark (seven minutes)
+check: lint ## lint, types and the tests that start no server (under three minutes)
+	@$(BIN)/python -m pytest -m "not spark and not server" -n 3 --dist loadfile -q
 
 lint: dev ## ruff, mypy, the floors of the imports, shellcheck
 	@$(BIN)/ruff check
@@ -47,7 +48,7 @@ lint: dev ## ruff, mypy, the floors of the imports, shellcheck
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/shellcheck --severity=style deploy/bootstrap.sh .ci/run
 
-quick: dev ## the tests that need no Spark
+quick: dev ## the tests that start no Spark (four minutes)
 	@$(BIN)/python -m pytest -m "not spark" -n 3 --dist loadfile -q
 
 test-postgres: dev ## the SQL on another PostgreSQL: make test-postgres POSTGRES_BIN=/usr/lib/postgresql/15/bin

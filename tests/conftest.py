@@ -19,6 +19,15 @@ pytest_plugins = [
     "fixture_spark",
 ]
 
+_SERVERS = {"postgres_server", "s3_server"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that ask for a server; `make check` leaves them out."""
+    for item in items:
+        if not _SERVERS.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("server")
+
 
 @pytest.fixture(autouse=True)
 def _no_wait_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
     from databases import Databases
 
-FIRST = "2016-05-01"
+FIRST, END = "2016-05-01", "2017-07-01"
 NAMED = ("AAPL", "MSFT", "JPM", "XOM", "GE")
 
 
 def months() -> dict[str, list[str]]:
-    """The lines of five years from FIRST on, by month; the made set gets the names that the page asks for."""
+    """The lines of five years from FIRST to END, by month; the made set gets the names that the page asks for."""
     found: dict[str, list[str]] = {}
     lines = inputs.five_years()
     made = not any(line.split(",")[1] == "AAPL" for line in lines)
     names = {f"T{number}": name for number, name in enumerate(NAMED)} if made else {}
     for line in lines:
-        if line >= FIRST:
+        if FIRST <= line < END:
             date, ticker, rest = line.split(",", 2)
             found.setdefault(date[:7], []).append(f"{date},{names.get(ticker, ticker)},{rest}")
     return dict(sorted(found.items()))
