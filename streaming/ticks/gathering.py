@@ -137,6 +137,13 @@ class Gathering:
             code = self._known[text] = BAD if ticker is None else self.code(ticker)
         return code
 
+    def codes_of(self, texts: list[str]) -> list[int]:
+        """The same of many."""
+        try:
+            return [self._known[text] for text in texts]
+        except KeyError:  # a new one; most blocks have none
+            return [self.code_of(text) for text in texts]
+
     def _reject(self, number: int, line: bytes, reason: str) -> None:
         self.reject(number, shown(line.removesuffix(b"\r")) if self._room > 0 else "", reason)
 

@@ -49,7 +49,7 @@ def gathered(
         file = _opened(source, [])
         layout = _layout(file.schema_arrow, rules)
         # tickers repeat; so do texts of the other columns, and what repeats need not be unpacked
-        texts = [name for name in _names(layout) if pa.types.is_string(file.schema_arrow.field(name).type)]
+        texts = [name for name in _names(layout) if _is_string(file.schema_arrow.field(name).type)]
         file = _opened(source, texts, file.metadata)
         groups = [number for number, at in _groups(file.metadata) if start <= at < end]
         _refuse_large(file.metadata, groups, set(_names(layout)), limit)
@@ -103,6 +103,10 @@ def _names(layout: Layout) -> list[str]:
     """The columns that are read."""
     read = {place for place in (*layout.columns, *(place for place, _ in layout.where)) if place is not None}
     return [layout.names[place] for place in sorted(read)]
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _layout(schema: pa.Schema, rules: Rules) -> Layout:
@@ -165,7 +169,7 @@ def _add(batch: pa.RecordBatch, layout: Layout, gathering: Gathering, before: in
         None if place is None else batch.column(layout.names[place]) for place in layout.columns
     )
     days, timed, bad_date = dates(date, batch.num_rows, rules)
-    codes, bad_id = tickers(ticker, batch.num_rows, rules, gathering.code_of)
+    codes, bad_id = tickers(ticker, batch.num_rows, rules, gathering.codes_of)
     values, missing, bad_price = prices(price, rules)
     columns = Columns(number, codes, days, values, volumes(volume, batch.num_rows, rules))
     bad = bad_date | bad_id | missing | bad_price

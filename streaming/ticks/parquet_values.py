@@ -62,18 +62,15 @@ def _days(column: pa.Array, wanted_zone: str | None) -> tuple[Int32, Bool, Bool]
     return days.astype(np.int32), timed & ~bad, bad
 
 
-def tickers(column: pa.Array | None, rows: int, rules: Rules, code: Callable[[str], int]) -> tuple[Int32, Bool]:
+def tickers(
+    column: pa.Array | None, rows: int, rules: Rules, codes_of: Callable[[list[str]], list[int]]
+) -> tuple[Int32, Bool]:
     """Their codes; which rows have none."""
     if column is None:
-        return np.full(rows, code(rules.fixed_ticker or ""), np.int32), np.zeros(rows, bool)
-
-    if _is_text(column.type):
-        texts, place = _texts(column)
-        values = [BAD if text is None else code(text if isinstance(text, str) else _stripped(text)) for text in texts]
-        codes = np.array([*values, BAD], np.int32)[place]
-    else:
-        values, place = _by_value(column, code, BAD)
-        codes = np.array(values, np.int32)[place]
+        return np.full(rows, codes_of([rules.fixed_ticker or ""])[0], np.int32), np.zeros(rows, bool)
+    texts, place = _texts(column)
+    plain = [text if isinstance(text, str) else _stripped(text) for text in texts]
+    codes = np.array([*codes_of(plain), BAD], np.int32)[place]
     return codes, codes == BAD
 
 
