@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from streaming.packets import Changes, Int32, Int64
     from streaming.suspects.moves import Bool
 
+_CELLS_OF_A_PIECE = 1 << 16
 _SCREENED = AFTER + 2  # newest prices: if no step between them is large, a new one opens and closes nothing
 
 
@@ -93,7 +94,8 @@ class SuspectWatch:
         counts = np.bincount(changes.code, minlength=len(ids))
         simple = (counts == 1)[changes.code] & (changes.date > recent.last(shelves)[changes.code])
         self._append(found, shelves, changes, np.flatnonzero(simple))
-        self._merge(found, cur, changes, np.flatnonzero(~simple), places)
+        for some in _pieces(changes.code, np.flatnonzero(~simple)):
+            self._merge(found, cur, changes, some, places)
         return found
 
     def _fill(self, cur: cursor, ids: list[str], places: Mapping[str, Place]) -> None:
@@ -155,3 +157,14 @@ class SuspectWatch:
         wanted = (of.astype(np.int64) << 32) + date
         changed = np.isin(key, wanted)
         found.add([one.ticker for one in stretches], series, touched(series, changed, self._limits), self._limits)
+
+
+def _pieces(code: Int32, at: Int64) -> list[Int64]:
+    """The places, cut into pieces of whole tickers: memory that stays in the cache of a core is quicker."""
+    if len(at) <= _CELLS_OF_A_PIECE:
+        return [at]
+    begins = np.flatnonzero(np.diff(code[at], prepend=-1))
+    if len(begins) > len(distinct(code[at])[0]):
+        return [at]  # the cells of a ticker do not follow one another
+    cuts = begins[np.diff(begins // _CELLS_OF_A_PIECE, prepend=-1) != 0]
+    return np.split(at, cuts[1:])

@@ -15,6 +15,7 @@ from history_oracle import Packet, Row, tables
 
 from streaming.database.transactions import Transactions
 from streaming.ledger import writer
+from streaming.suspects import watch
 from streaming.suspects.moves import KINDS, Series, examine
 from streaming.suspects.pairs import swapped
 
@@ -132,8 +133,11 @@ def oracle_of_dates(packets: list[Packet]) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_whatever_the_batches_the_rows_are_those_of_the_oracles(transactions: Transactions, seed: int) -> None:
+def test_whatever_the_batches_the_rows_are_those_of_the_oracles(
+    transactions: Transactions, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
     """Batches of any number of parts of drops, restarts and transactions that failed leave no trace."""
+    monkeypatch.setattr(watch, "_CELLS_OF_A_PIECE", (1, 1 << 16)[seed % 2])
     packets, chance = history(seed), random.Random(seed)  # noqa: S311 (a seed, not a secret)
     cuts = {cut for cut in range(len(packets)) if chance.random() < (0.05, 0.3, 0.7)[seed]}
     run = ExplainedRun(transactions)
