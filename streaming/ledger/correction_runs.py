@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from streaming.database.binary_copy import (
     DATE,
@@ -22,7 +23,6 @@ from streaming.database.binary_copy import (
     Stream,
     made_ahead,
 )
-from streaming.distinct import distinct
 from streaming.packets import UNKNOWN_VOLUME
 
 if TYPE_CHECKING:
@@ -46,8 +46,9 @@ _SPREAD = """
          WHERE r.seq = s.seq AND r.id = s.id RETURNING r.*
     )
     INSERT INTO stocketl.correction_cells
-    SELECT t.seq, c.date, t.id, c.price_before, c.price_after, nullif(c.volume_before, -1), nullif(c.volume_after, -1),
-           nullif(c.return_before, 'NaN'), nullif(c.return_after, 'NaN'), t.at
+    SELECT t.seq, c.date, t.id, c.price_before, coalesce(c.price_after, c.price_before), nullif(c.volume_before, -1),
+           nullif(coalesce(c.volume_after, c.volume_before), -1), nullif(c.return_before, 'NaN'),
+           nullif(c.return_after, 'NaN'), t.at
       FROM taken t
      CROSS JOIN LATERAL unnest(t.dates, t.prices_before, t.prices_after, t.volumes_before, t.volumes_after,
                                t.returns_before, t.returns_after)
@@ -66,13 +67,24 @@ _HEAD = struct.Struct(">hiqi")  # how many fields; seq with its length; the leng
 _FIRST_DATE = struct.Struct(">ii")
 _ARRAY = struct.Struct(">6i")  # length in bytes; dimensions, has-nulls, type, length, first index
 _AT = struct.Struct(">iq")
+_NULL = struct.pack(">i", -1)
+_AS_BEFORE = {"price_after": "price_before", "volume_after": "volume_before"}  # left out where they are the same
+
+
+class _Elements(NamedTuple):
+    """Those of all arrays of a column, as fields; of each run, whether it has an array."""
+
+    oid: int
+    size: int
+    fields: memoryview
+    is_there: list[bool]
 
 
 class Split(NamedTuple):
     """Changed cells by how they are kept.
 
-    single: those that are rows of their own; runs: the others, in order of seq, ticker and date; starts: int64
-    [runs + 1], where each run begins, and the end.
+    single: those that are rows of their own; runs: the others; starts: int64 [runs + 1], where each run begins, and
+    the end.
     """
 
     single: pa.Table
@@ -81,31 +93,22 @@ class Split(NamedTuple):
 
 
 def split(rows: pa.Table) -> Split:
-    """rows: with the columns of `corrections.SCHEMA` in one dictionary, distinct (seq, date, id), at least one."""
-    order, group = _ordered(rows)
-    is_first = np.diff(group, prepend=-1) != 0
-    place = np.arange(len(order))
-    within = place - np.maximum.accumulate(np.where(is_first, place, 0))
-    length = np.diff(np.append(np.flatnonzero(within % LONGEST == 0), len(order)))
+    """rows: with the columns of `corrections.SCHEMA` in one dictionary, distinct (seq, date, id), at least one.
+
+    They are not sorted: where dates of a ticker do not follow one another, the runs are shorter.
+    """
+    seq, code = rows["seq"].to_numpy(), rows["id"].combine_chunks().indices.to_numpy()
+    days = rows["date"].cast(pa.int32()).to_numpy()
+    follows = (seq[1:] == seq[:-1]) & (code[1:] == code[:-1]) & (days[1:] > days[:-1])
+    place = np.arange(len(seq))
+    within = place - np.maximum.accumulate(np.where(np.append(False, follows), 0, place))
+    length = np.diff(np.append(np.flatnonzero(within % LONGEST == 0), len(seq)))
     is_run = length >= SHORTEST
-    in_run = np.repeat(is_run, length)
     starts = np.concatenate([[0], np.cumsum(length[is_run])])
-    return Split(rows.take(pa.array(order[~in_run])), rows.take(pa.array(order[in_run])), starts)
-
-
-def _ordered(rows: pa.Table) -> tuple[Int64, Int64]:
-    """The order of seq, ticker and date; then a number for seq and ticker of each row in it."""
-    ids = rows["id"].combine_chunks()
-    drops, drop = distinct(rows["seq"].to_numpy())
-    group = drop * len(ids.dictionary) + ids.indices.to_numpy()
-    date = rows["date"].cast(pa.int32()).to_numpy()
-    # they come by ticker and date, and numpy sorts small numbers by counting them
-    small = len(drops) * len(ids.dictionary) <= np.iinfo(np.uint16).max
-    order = np.argsort(group.astype(np.uint16) if small else group, kind="stable")
-    group = group[order]
-    if ((np.diff(group) == 0) & (np.diff(date[order]) < 0)).any():
-        order = np.lexsort((date, drop * len(ids.dictionary) + ids.indices.to_numpy()))
-    return order, group
+    if is_run.all():
+        return Split(rows.slice(0, 0), rows, starts)
+    in_run = pa.array(np.repeat(is_run, length))
+    return Split(rows.filter(pc.invert(in_run)), rows.filter(in_run), starts)
 
 
 def copy(cur: cursor, runs: pa.Table, starts: Int64) -> None:
@@ -126,23 +129,30 @@ def _rows(runs: pa.Table, starts: Int64) -> Iterator[bytes]:
     days = runs["date"].cast(pa.int32()).to_numpy() - DAYS_TO_2000
     dates = np.zeros(len(days), DATE_FIELD)
     dates["length"], dates["date"] = 4, days
-    arrays = [(DATE, dates)]
-    for name, (_, empty) in _VALUES.items():
-        values = runs[name].fill_null(empty).to_numpy()
-        fields = np.zeros(len(values), FIELD)
-        fields["length"], fields["value"] = 8, values.view(np.int64)
-        arrays.append((FLOAT8 if values.dtype.kind == "f" else INT8, fields))
-    cut = [(oid, fields.itemsize, memoryview(fields.tobytes())) for oid, fields in arrays]
-    first = pa.array(starts[:-1])
-    each = (runs[name].take(first).to_pylist() for name in ("seq", "id"))
-    ats = runs["at"].take(first).cast(pa.int64()).to_pylist()
+    first = starts[:-1]
+    arrays = [_Elements(DATE, dates.itemsize, memoryview(dates.tobytes()), [True] * len(first))]
+    values = {name: runs[name].fill_null(empty).to_numpy() for name, (_, empty) in _VALUES.items()}
+    for name, column in values.items():
+        fields = np.zeros(len(column), FIELD)
+        fields["length"], fields["value"] = 8, column.view(np.int64)
+        there = np.ones(len(first), np.bool_)
+        if name in _AS_BEFORE:
+            there = np.logical_or.reduceat(column.view(np.int64) != values[_AS_BEFORE[name]].view(np.int64), first)
+        oid = FLOAT8 if column.dtype.kind == "f" else INT8
+        arrays.append(_Elements(oid, fields.itemsize, memoryview(fields.tobytes()), there.tolist()))
+    each = (runs[name].take(pa.array(first)).to_pylist() for name in ("seq", "id"))
+    ats = runs["at"].take(pa.array(first)).cast(pa.int64()).to_pylist()
     rows: list[bytes | memoryview] = []
-    for seq, ticker, at, begin, end in zip(*each, ats, starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+    borders = zip(first.tolist(), starts[1:].tolist(), strict=True)
+    for number, (seq, ticker, at, (begin, end)) in enumerate(zip(*each, ats, borders, strict=True)):
         name = ticker.encode()
-        rows += (_HEAD.pack(4 + len(cut), 8, seq, len(name)), name, _FIRST_DATE.pack(4, days[begin]))
-        for oid, size, elements in cut:
-            rows.append(_ARRAY.pack(20 + (end - begin) * size, 1, 0, oid, end - begin, 1))
-            rows.append(elements[begin * size : end * size])
+        rows += (_HEAD.pack(4 + len(arrays), 8, seq, len(name)), name, _FIRST_DATE.pack(4, days[begin]))
+        for oid, size, elements, is_there in arrays:
+            if is_there[number]:
+                rows.append(_ARRAY.pack(20 + (end - begin) * size, 1, 0, oid, end - begin, 1))
+                rows.append(elements[begin * size : end * size])
+            else:
+                rows.append(_NULL)
         rows.append(_AT.pack(8, at - SECONDS_TO_2000 * 1_000_000))
         if len(rows) > _PARTS_AT_ONCE:
             yield b"".join(rows)

@@ -86,6 +86,20 @@ def test_many_dates_of_a_ticker_are_kept_in_few_rows(run: Run, cells: int) -> No
 FIRST: list[Row] = [(1, "A", 1.0, 5), (2, "A", 2.0, 5)]
 
 
+def test_prices_that_stay_as_they_are_are_kept_once(run: Run) -> None:
+    """A drop between the dates of another rewrites returns only; where one price changes too, all are kept."""
+    packets: list[Packet] = [
+        (1, [(day, ticker, 1.5 + day % 3, day % 5 or None) for day in range(0, 40, 2) for ticker in ("A", "B", "C")]),
+        (2, [(day, ticker, 2.5, None) for day in range(1, 40, 2) for ticker in ("A", "B", "C")]),
+        (3, [(8, "B", 9.0, None), (6, "C", 1.5, 77)]),
+        (4, [(day, ticker, 3.5, None) for day in range(1, 40, 2) for ticker in ("B", "C")]),
+    ]
+    load(run, packets, [1, 2, 3])
+    assert query(run, _ROWS) == expected(oracle_of(packets))
+    kept = "SELECT seq, prices_after IS NULL, volumes_after IS NULL FROM stocketl.correction_runs ORDER BY seq, id"
+    assert query(run, kept) == [*[(2, True, True)] * 3, *[(4, False, True)] * 2]
+
+
 def test_a_drop_that_is_given_twice_changes_nothing(run: Run) -> None:
     """All of its cells are the same, and it has no row."""
     load(run, [(1, FIRST), (2, FIRST)], [1])

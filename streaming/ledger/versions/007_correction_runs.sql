@@ -6,15 +6,16 @@ ALTER INDEX stocketl.corrections_pkey RENAME TO correction_cells_pkey;
 ALTER INDEX stocketl.corrections_by_seq RENAME TO correction_cells_by_seq;
 
 -- The arrays are as long as `dates`, in its order. A volume that is not known is -1, a return that there is none of NaN.
+-- Where only returns have changed, there are no prices and no volumes after the drop: they are those before it.
 CREATE TABLE stocketl.correction_runs (
     seq            bigint NOT NULL,
     id             text NOT NULL,
     first_date     date NOT NULL,
     dates          date[] NOT NULL,
     prices_before  double precision[] NOT NULL,
-    prices_after   double precision[] NOT NULL,
+    prices_after   double precision[],
     volumes_before bigint[] NOT NULL,
-    volumes_after  bigint[] NOT NULL,
+    volumes_after  bigint[],
     returns_before double precision[] NOT NULL,
     returns_after  double precision[] NOT NULL,
     at             timestamptz NOT NULL DEFAULT now(),
@@ -26,8 +27,9 @@ CREATE VIEW stocketl.corrections AS
 SELECT seq, date, id, price_before, price_after, volume_before, volume_after, return_before, return_after, at
   FROM stocketl.correction_cells
 UNION ALL
-SELECT r.seq, c.date, r.id, c.price_before, c.price_after, nullif(c.volume_before, -1), nullif(c.volume_after, -1),
-       nullif(c.return_before, 'NaN'), nullif(c.return_after, 'NaN'), r.at
+SELECT r.seq, c.date, r.id, c.price_before, coalesce(c.price_after, c.price_before), nullif(c.volume_before, -1),
+       nullif(coalesce(c.volume_after, c.volume_before), -1), nullif(c.return_before, 'NaN'),
+       nullif(c.return_after, 'NaN'), r.at
   FROM stocketl.correction_runs r
  CROSS JOIN LATERAL unnest(r.dates, r.prices_before, r.prices_after, r.volumes_before, r.volumes_after,
                            r.returns_before, r.returns_after)
@@ -57,9 +59,9 @@ COMMENT ON COLUMN stocketl.correction_runs.id IS 'The ticker of the cells.';
 COMMENT ON COLUMN stocketl.correction_runs.first_date IS 'The first of the days.';
 COMMENT ON COLUMN stocketl.correction_runs.dates IS 'The days of the cells, in order.';
 COMMENT ON COLUMN stocketl.correction_runs.prices_before IS 'By day: the price before the drop.';
-COMMENT ON COLUMN stocketl.correction_runs.prices_after IS 'By day: the price after the drop.';
+COMMENT ON COLUMN stocketl.correction_runs.prices_after IS 'By day: the price after the drop; null: all are as before.';
 COMMENT ON COLUMN stocketl.correction_runs.volumes_before IS 'By day: the volume before the drop; -1: not known.';
-COMMENT ON COLUMN stocketl.correction_runs.volumes_after IS 'By day: the volume after the drop; -1: not known.';
+COMMENT ON COLUMN stocketl.correction_runs.volumes_after IS 'By day: the volume after it; -1: not known; null: all as before.';
 COMMENT ON COLUMN stocketl.correction_runs.returns_before IS
     'By day: the return before the drop; NaN: there was no earlier price.';
 COMMENT ON COLUMN stocketl.correction_runs.returns_after IS
