@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows as they were given, in the order of key, then seq: seq, key, volume int64 [n], price float64 [n]."""
+    """Rows as they were given: seq, key, volume int64 [n], price float64 [n]."""
 
     seq: Int64
     key: Int64
@@ -46,7 +46,7 @@ class Rows:
         return Rows(*(np.concatenate([getattr(part, name) for part in parts]) for name in Rows.__slots__))
 
     def keys(self) -> Int64:
-        """The distinct keys, ascending."""
+        """The distinct keys. This and what follows: of rows in the order of key, then seq."""
         found: Int64 = self.key[np.diff(self.key, prepend=-1) != 0]
         return found
 
@@ -162,7 +162,9 @@ class Window:
 
 
 def gather(ticks: list[tuple[int, Ticks]], register: Callable[[list[str]], Int32]) -> Rows:
-    """The rows of the packets of a batch; `register` turns tickers into codes of the history.
+    """The rows of the packets of a batch, in the order of key, then seq.
+
+    register: turns tickers into codes of the history.
 
     Raises:
         ValueError: the packets are not in the order of seq.
