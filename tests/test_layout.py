@@ -68,6 +68,7 @@ COVERED: dict[str, tuple[str, str]] = {
     "page/guard.py": ("page/test_app.py", "who may ask, by a server as a process"),
     "database/binary_copy.py": ("publish/test_wide.py", "PostgreSQL reads what it frames"),
     "ledger/correction_runs.py": ("ledger/test_corrections.py", "how its rows are kept"),
+    "publish/column_order.py": ("publish/test_wide.py", "how rows go into the tables"),
     "publish/wide_copy.py": ("publish/test_wide.py", "PostgreSQL reads what it writes"),
     "publish/latest.py": ("publish/test_wide.py", "kept up with the wide tables"),
     "publish/wide_layout.py": ("publish/test_widening.py", "the columns before and after a widening"),

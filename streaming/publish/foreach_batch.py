@@ -30,6 +30,7 @@ from streaming.publish.batch import (
     rejects_table,
     replaced_table,
 )
+from streaming.publish.column_order import ColumnOrder
 from streaming.publish.upkeep import Upkeep
 from streaming.publish.widening import Widening
 from streaming.setting_values import CORRECTIONS, EXPLAIN
@@ -91,6 +92,7 @@ class Publish:
         self._transactions = transactions
         self._widening = Widening(transactions, epoch)
         self._upkeep = Upkeep(transactions)
+        self._order = ColumnOrder()
         self._lake = lake
         self._checkpoint = checkpoint
         self._checkpoint_id = checkpoint.id
@@ -170,7 +172,7 @@ class Publish:
         agreement.record(cur, self._checkpoint, batch_id, batch)
         alike = tuple(tickers.alike(cur, planned)) if planned else ()
         places = tickers.place_tickers(cur, batch.changes.ids, planned)
-        cells = wide.write(cur, batch.changes, places, self._upkeep.rewritten)
+        cells = wide.write(cur, batch.changes, places, self._upkeep.rewritten, self._order)
         if self._explained is not None:
             self._explained.write(cur, batch_id, batch, places, planned.keys())
         record_profiles(cur, self._profiles(batch, batch_id))

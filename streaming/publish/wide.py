@@ -20,6 +20,7 @@ from streaming.errors import START_AGAIN, DatabaseError
 from streaming.ledger.tickers import wide_name
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED
 from streaming.publish import latest
+from streaming.publish.column_order import ColumnOrder
 from streaming.publish.wide_copy import TableCells, array_rows, wide_rows
 
 if TYPE_CHECKING:
@@ -71,17 +72,26 @@ class _Group:
         return TableCells(dates, len(self.columns), renumbered[self.row[at]], self.column[at], values[at])
 
 
-def write(cur: cursor, changes: Changes, places: Mapping[str, Place], rewritten: Counter[str] | None = None) -> int:
+def write(
+    cur: cursor,
+    changes: Changes,
+    places: Mapping[str, Place],
+    rewritten: Counter[str] | None = None,
+    order: ColumnOrder | None = None,
+) -> int:
     """Writes all changes in the caller's transaction and keeps `stocketl.latest` up; returns the cells written.
 
     places: where each ticker lives; the columns must be there (`streaming.publish.widening`). rewritten: counts, for
-    each table (a quoted name), the rows that got a new version.
+    each table (a quoted name), the rows that got a new version. order: what is known of the tables from batch to batch.
     """
+    order = order or ColumnOrder()
     cur.execute("SELECT wide_schema FROM stocketl.writer")
     (schema,), *_ = cur.fetchall()
     written = 0
-    for group in _groups(changes, places):
-        written += _write_group(cur, schema, group, Counter() if rewritten is None else rewritten)
+    groups = list(_groups(changes, places))
+    order.look(cur, schema, [kind.table for kind in KINDS], [group.table_no for group in groups])
+    for group in groups:
+        written += _write_group(cur, schema, group, Counter() if rewritten is None else rewritten, order)
     latest.keep(cur, changes)
     return written
 
@@ -113,7 +123,7 @@ def _groups(changes: Changes, places: Mapping[str, Place]) -> Iterator[_Group]:
         )
 
 
-def _write_group(cur: cursor, schema: str, group: _Group, rewritten: Counter[str]) -> int:
+def _write_group(cur: cursor, schema: str, group: _Group, rewritten: Counter[str], order: ColumnOrder) -> int:
     new = ~_exists(cur, table_name(schema, _PRICES, group.table_no), group.dates)
     # quoted once for all statements: 10,000 names in 3 tables took longer to quote than to write
     quoted = np.array([sql.Identifier(column).as_string(cur) for column in group.columns], object)
@@ -121,7 +131,8 @@ def _write_group(cur: cursor, schema: str, group: _Group, rewritten: Counter[str
     for kind in KINDS:
         table = table_name(schema, kind, group.table_no).as_string(cur)
         if new.any():
-            written += _copy(cur, table, quoted, group.cells(kind, new))
+            place = order.of(wide_name(kind.table, group.table_no))
+            written += _copy(cur, table, (group.columns, quoted, place), group.cells(kind, new))
         if not new.all():
             written += _update(cur, table, quoted, group.cells(kind, ~new), kind, rewritten)
         faults.reach("writing")
@@ -135,12 +146,27 @@ def _exists(cur: cursor, table: sql.Identifier, dates: Int32) -> npt.NDArray[np.
     return np.isin(dates, np.array([day for (day,) in cur.fetchall()], np.int32))
 
 
-def _copy(cur: cursor, table: str, quoted: npt.NDArray[np.object_], cells: TableCells) -> int:
-    """New rows, one for each date, even if it has no cell in this table."""
+def _copy(
+    cur: cursor,
+    table: str,
+    columns: tuple[list[str], npt.NDArray[np.object_], dict[str, int] | None],
+    cells: TableCells,
+) -> int:
+    """New rows, one for each date, even if it has no cell in this table.
+
+    columns: their names, the same quoted, and the place of each in the table, if it need not be named.
+    """
     cells, used = cells.without_empty_columns()
-    names = ", ".join(["date", *quoted[used]])
+    names, quoted, place = columns
+    wanted = [names[column] for column in used.tolist()]
+    if place is not None and len(place) <= 2 * len(wanted) and all(name in place for name in wanted):
+        at = np.array([place[name] for name in wanted], np.int64)
+        cells = TableCells(cells.dates, len(place), cells.row, at[cells.column], cells.values)
+        listed = ""
+    else:
+        listed = f" ({', '.join(['date', *quoted[used]])})"
     pieces = made_ahead(wide_rows(piece) for piece in cells.slices())
-    cur.copy_expert(f"COPY {table} ({names}) FROM STDIN (FORMAT binary)", Stream(pieces), _COPY_BYTES)
+    cur.copy_expert(f"COPY {table}{listed} FROM STDIN (FORMAT binary)", Stream(pieces), _COPY_BYTES)
     return len(cells.values)
 
 

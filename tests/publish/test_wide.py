@@ -18,6 +18,7 @@ from streaming.ledger import tickers as placement
 from streaming.ledger import writer
 from streaming.packets import Changes
 from streaming.publish import wide
+from streaming.publish.column_order import ColumnOrder
 from streaming.publish.widening import Widening
 
 if TYPE_CHECKING:
@@ -171,6 +172,40 @@ def test_new_tickers_go_where_there_is_room(run: Run) -> None:
     assert query(run, 'SELECT "stk_A", "stk_M000", "stk_M798" FROM prices') == [(2.0, 4.0, 1.0)]
 
 
+def test_columns_are_named_only_where_a_person_has_changed_the_table(run: Run) -> None:
+    """Whatever it was from batch to batch, each value is in its column, and a column of a person gets its default."""
+    order, named = ColumnOrder(), list[bool]()
+
+    def batch(day: int, ids: str) -> None:
+        changes = changes_of([(day, ticker, day + ord(ticker) / 100, None, None) for ticker in ids])
+
+        def work(cur: Any, planned: dict[str, placement.Place]) -> None:
+            wide.write(cur, changes, placement.place_tickers(cur, changes.ids, planned), None, order)
+            named.append(order.of("prices") is None)
+
+        run.widening.run(changes.ids, work)
+
+    batch(0, "BA")
+    batch(1, "CAB")
+    query(run, 'ALTER TABLE prices ADD "stk_Z" double precision; SELECT 1')
+    batch(2, "ABC")
+    query(run, "ALTER TABLE prices ADD checked text NOT NULL DEFAULT 'no'; SELECT 1")
+    batch(3, "ABC")
+    assert query(run, "SELECT DISTINCT checked FROM prices") == [("no",)]
+    query(run, 'ALTER TABLE prices DROP checked, DROP "stk_Z" CASCADE; SELECT 1')
+    batch(4, "CBA")
+    batch(5, "B")
+    assert named == [False, False, False, True, False, False]
+    rows = query(
+        run, 'SELECT date - (SELECT min(date) FROM prices), "stk_A", "stk_B", "stk_C" FROM prices ORDER BY date'
+    )
+    assert rows == [
+        (0, 0.65, 0.66, None),
+        *[(day, day + 0.65, day + 0.66, day + 0.67) for day in range(1, 5)],
+        (5, None, 5.66, None),
+    ]
+
+
 def test_hostile_ids_are_only_names(run: Run) -> None:
     """SQL, format marks, system columns and 59 bytes of UTF-8 become columns letter by letter; nothing else happens."""
     write(run, changes_of([(0, ticker, n + 1.0, None, n) for n, ticker in enumerate(HOSTILE)]))
@@ -196,8 +231,8 @@ def test_edges_of_the_contract_come_back_to_the_bit(run: Run) -> None:
 
 
 def test_a_new_date_costs_one_write_per_table(run: Run) -> None:
-    """However many tickers: one COPY into each table of a group, none of it through another table."""
-    cells: list[Cell] = [(0, f"T{n}", 1.0, None, 1) for n in range(300)]
+    """However many tickers: one COPY into each table of a group, without their names, none through another table."""
+    cells: list[Cell] = [(0, f"T{n}", 1.0, 0.5, 1) for n in range(300)]
     write(run, changes_of(cells))
     statements: list[str] = []
 
@@ -217,8 +252,8 @@ def test_a_new_date_costs_one_write_per_table(run: Run) -> None:
         with cur.connection.cursor(cursor_factory=Recording) as recording:
             return write_in(recording, changes, {})
 
-    assert run(work) == 600
-    copies = [f'COPY "public"."{table}" ' for table in ("prices", "returns", "volume")]
+    assert run(work) == 900
+    copies = [f'COPY "public"."{table}" FROM STDIN ' for table in ("prices", "returns", "volume")]
     assert statements == [*copies, "COPY pg_temp.stocketl_latest FROM STDIN"]
 
 
