@@ -101,7 +101,8 @@ def _give_back(place: Place, s3: S3Client, buckets: Buckets, stamp: str, agree: 
         to = f"{buckets.prefix}/{again}".lstrip("/")
         while True:
             fill(s3, sources, buckets.input, to, told=lambda count: progress.update(task, completed=count))
-            if not (new := [one for one in waiting(buckets, without=again) if one not in sources]):
+            known = set(sources)
+            if not (new := [one for one in waiting(buckets, without=again) if one not in known]):
                 break
             sources += new  # dropped meanwhile: newer than all others, but not than their copies
             _put(s3, buckets.receipts, FILES, [asdict(source) for source in sources])

@@ -2,7 +2,8 @@
 
 A job loads drops in order of (last modified, key), and S3 gives each copy the time of its making, in whole seconds. So
 the copies carry their number in front, and are made in blocks, one after the other: within one second the numbers
-decide. If a block meets the end of a second, some of its copies may be out of order: these are made again.
+decide. If a block meets the end of a second, some of its copies may be out of order: these are made again. If copies
+take long, most blocks meet one, so a block that was out of order makes the next one smaller.
 
 May be cut off and run again with the same sources at any time: what is there in order stays, all else is made anew.
 Delivery: exactly once under each number, as long as nobody else writes there.
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from streaming.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import CopySourceTypeDef, ObjectIdentifierTypeDef
@@ -66,45 +67,32 @@ def fill(
     there. Raises StorageError where a source is gone, and where blocks are out of order again and again.
     """
     prefix = f"{prefix.rstrip('/')}/"
-    names = [f"{prefix}{number:09d}/{source.name}" for number, source in enumerate(sources, 1)]
-    there, last = _in_order(s3, bucket, prefix, list(zip(names, sources, strict=True)))
+    wanted = [(f"{prefix}{number:09d}/{source.name}", source) for number, source in enumerate(sources, 1)]
+    there, last = _in_order(s3, bucket, prefix, wanted)
     told(there)
+    size, in_vain = at_once, 0
     with ThreadPoolExecutor(at_once) as pool:
-        left = list(zip(names, sources, strict=True))[there:]
-        for block in _blocks(left, at_once):
-            last = _made(s3, pool, block, bucket, last)
-            there += len(block)
+        while block := _block(wanted, there, size):
+            copies = list(pool.map(lambda one: copied(s3, one[1], bucket, one[0]), block))
+            times = [last, *(copy.modified for copy in copies)]
+            good = next((n for n, (one, other) in enumerate(itertools.pairwise(times)) if other < one), len(copies))
+            delete(s3, bucket, [(copy.key, copy.version) for copy in copies[good:]])
+            there, last = there + good, times[good]
+            size = min(at_once, 2 * size) if good == len(block) else max(1, len(block) // 2)
             told(there)
+            in_vain = 0 if good else in_vain + 1
+            if in_vain == _TRIES:
+                msg = f"{block[0][0]!r} in {bucket} is older than the copy before it after {_TRIES} tries; try again"
+                raise StorageError(msg)
+            if in_vain:
+                time.sleep(_PAUSE_SECONDS)  # S3's clocks are apart
 
 
-def _blocks(left: Iterable[tuple[str, Source]], at_once: int) -> Iterator[list[tuple[str, Source]]]:
-    """Neighbours, as many as are copied at once; an object that is copied in parts has the time of its beginning."""
-    for large, group in itertools.groupby(left, key=lambda one: one[1].size >= _LARGEST_COPY):
-        found, size = list(group), 1 if large else at_once
-        yield from (found[start : start + size] for start in range(0, len(found), size))
-
-
-def _made(
-    s3: S3Client, pool: ThreadPoolExecutor, block: list[tuple[str, Source]], bucket: str, last: datetime
-) -> datetime:
-    """Makes all copies of a block; the time of the last one, which is not before any other of it, nor before `last`.
-
-    Those that are in order stay, and the rest is made again, so each try leaves fewer.
-    """
-    in_vain = 0
-    while block:
-        copies = list(pool.map(lambda one: copied(s3, one[1], bucket, one[0]), block))
-        times = [last, *(copy.modified for copy in copies)]
-        good = next((n for n, (earlier, later) in enumerate(itertools.pairwise(times)) if later < earlier), len(copies))
-        delete(s3, bucket, [(copy.key, copy.version) for copy in copies[good:]])
-        block, last = block[good:], times[good]
-        in_vain = 0 if good else in_vain + 1
-        if in_vain == _TRIES:
-            msg = f"{block[0][0]!r} in {bucket} is older than the copy before it after {_TRIES} tries; try again"
-            raise StorageError(msg)
-        if in_vain:
-            time.sleep(_PAUSE_SECONDS)  # S3's clocks are apart
-    return last
+def _block(wanted: Sequence[tuple[str, Source]], start: int, size: int) -> Sequence[tuple[str, Source]]:
+    """The next ones, which are copied at once; alone if it is copied in parts: it has the time of its beginning."""
+    block = wanted[start : start + size]
+    large = next((n for n, (_, source) in enumerate(block) if source.size >= _LARGEST_COPY), len(block))
+    return block[: max(1, large)]
 
 
 def copied(s3: S3Client, source: Source, bucket: str, key: str) -> _Copy:
@@ -161,11 +149,15 @@ def delete(s3: S3Client, bucket: str, entries: Sequence[tuple[str, str | None]])
 
 def set_aside(s3: S3Client, bucket: str, prefix: str, target: str, *, at_once: int = AT_ONCE) -> int:
     """Moves all objects below a prefix to below another one of the bucket; how many. May be repeated after a cut."""
-    moved = 0
+    moved, before = 0, -1
     with ThreadPoolExecutor(at_once) as pool:
-        while page := s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", []):
-            sources = [Source(bucket, one["Key"], None, one["Size"], one["Key"]) for one in page]
-            list(pool.map(lambda one: copied(s3, one, bucket, target + one.key), sources))
-            delete(s3, bucket, [(one.key, None) for one in sources])
-            moved += len(sources)
+        while moved > before:  # until nothing was left
+            before = moved
+            # page after page, not from the start again: a versioned bucket's listing goes through all that was deleted
+            for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                listed = page.get("Contents", ())
+                sources = [Source(bucket, one["Key"], None, one["Size"], one["Key"]) for one in listed]
+                list(pool.map(lambda one: copied(s3, one, bucket, target + one.key), sources))
+                delete(s3, bucket, [(one.key, None) for one in sources])
+                moved += len(sources)
     return moved

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -71,6 +73,30 @@ def test_a_cut_costs_no_order_and_makes_nothing_twice(s3: S3Server) -> None:
     assert counts[0] == 9
     fill(s3.client, wanted, bucket, "again", told=counts.append, at_once=8)
     assert counts[-1] == 60
+
+
+def test_slow_copies_are_made_in_smaller_blocks(s3: S3Server) -> None:
+    """A store that makes two copies a second, the last of a block first: in blocks of 8, 80 copies would be made."""
+    wanted, bucket = sources(s3, 32), s3.bucket()
+    clock = itertools.count()
+
+    def reversed_in_its_block(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+        number = int(params["url_path"].split("/")[2])
+        time.sleep(0.04 * (8 - number % 8))
+        context["made"] = next(clock)
+
+    def two_a_second(parsed: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+        parsed["CopyObjectResult"]["LastModified"] = datetime(2024, 1, 2, tzinfo=UTC) + timedelta(
+            seconds=context["made"] // 2
+        )
+
+    client = s3.client_of("s3")
+    client.meta.events.register("before-call.s3.CopyObject", reversed_in_its_block)
+    client.meta.events.register("after-call.s3.CopyObject", two_a_second)
+    fill(client, wanted, bucket, "again", told=untold, at_once=8)
+    client.close()
+    assert next(clock) <= 60
+    assert len(loaded(s3, bucket)) == 32
 
 
 def test_a_source_that_is_gone_is_named(s3: S3Server) -> None:
