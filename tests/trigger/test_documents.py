@@ -136,6 +136,12 @@ def test_two_drivers_fit_on_the_cluster(stack: Stack) -> None:
     assert int(classified(stack, "hdfs-site")["Properties"]["dfs.replication"]) == nodes
 
 
+def test_a_step_outlives_more_masters_than_one_as_long_as_they_do_not_die_within_an_hour(stack: Stack) -> None:
+    """YARN's default of two attempts would end a step of months when its second node is lost."""
+    assert int(classified(stack, "yarn-site")["Properties"]["yarn.resourcemanager.am.max-attempts"]) >= 10
+    assert spark_defaults(stack)["spark.yarn.am.attemptFailuresValidityInterval"] == "1h"
+
+
 def test_each_fleet_may_choose_among_alike_instances(stack: Stack) -> None:
     """Five types of four processors and 16 GB, for x86_64 as the wheels are; the one in the cost table first."""
     fleets = stack.document("cluster.json")["Instances"]["InstanceFleets"]
