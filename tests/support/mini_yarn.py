@@ -77,7 +77,8 @@ class MiniYarn:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         process_session.kill(self._process.pid)
-        self._process.wait(30)
+        with self._process:  # also closes its pipes
+            self._process.wait(30)
 
     def lose(self, node: int) -> None:
         """The node manager of this number ends, and all its containers with it."""
