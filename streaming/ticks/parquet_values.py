@@ -44,6 +44,10 @@ def dates(column: pa.Array | None, rows: int, rules: Rules) -> tuple[Int32, Bool
 
 def _days(column: pa.Array, wanted_zone: str | None) -> tuple[Int32, Bool, Bool]:
     """Of dates, and of times: the day in the zone that profile or file names; in UTC alone only midnight is a day."""
+    if pa.types.is_date32(column.type) and len(column) and not column.null_count:
+        plain = column.cast(pa.int32()).to_numpy()
+        if plain.min() >= _FIRST and plain.max() <= _LAST:
+            return plain, np.zeros(len(plain), np.bool_), np.zeros(len(plain), np.bool_)
     zone = getattr(column.type, "tz", None)
     if zone is not None and wanted_zone is not None:
         zone, column = wanted_zone, column.cast(pa.timestamp(column.type.unit, wanted_zone))
@@ -85,6 +89,8 @@ def prices(column: pa.Array, rules: Rules) -> tuple[Float64, Bool, Bool]:
     found = _floats(column)
     if rules.price_factor != 1.0:
         found = found * rules.price_factor if (rules.shift or 0) >= 0 else found / 10.0 ** -(rules.shift or 0)
+    if len(found) and found.min() >= MIN_PRICE and found.max() <= MAX_PRICE:  # no comparison holds for NaN
+        return found, missing, np.zeros(len(found), np.bool_)
     with np.errstate(invalid="ignore"):
         bad = ~((found >= MIN_PRICE) & (found <= MAX_PRICE))
     return found, missing, bad
