@@ -107,7 +107,7 @@ class Desk:
             return
         drops, dates = found
         if dates["first"] is not None:
-            self.completeness.touched(dates["first"], dates["last"])
+            self.completeness.touched(dates["first"], dates["last"], new=dates["new"])
         self._version += 1
         self.feed.publish("batch", text_of({"drops": drops, "dates": dates, "strip": self._strip()}))
         if self._said is not None:  # the first batch of a new database

@@ -217,13 +217,15 @@ def test_a_drop_is_pushed_to_each_page_by_one_listener(page: PageServer, loaded:
     """Three pages hear of it; the database has one session that listens, whatever their number."""
     pages = [page.events() for _ in range(3)]
     before = [page.next_event(events, "hello")["strip"]["counts"]["success"] for events in pages]
+    assert page.ask("dates")["dates"][-1]["date"] < "2024-03-11"
     seq = loaded.load("pushed.csv", "date,id,price,trade_volume\n2024-03-11,AAPL,107,1\n")
     for events, count in zip(pages, before, strict=True):
         told = page.next_event(events, "batch")
         assert [drop["seq"] for drop in told["drops"]] == [seq]
-        assert told["dates"] == {"first": "2024-03-11", "last": "2024-03-11"}
+        assert told["dates"] == {"first": "2024-03-11", "last": "2024-03-11", "new": True}
         assert told["strip"]["counts"]["success"] == count + 1
         assert told["strip"]["newest_date"] == "2024-03-11"
+    assert page.ask("dates")["dates"][-1]["date"] == "2024-03-11"
     listeners = found(cur, "SELECT count(*) FROM pg_stat_activity WHERE query = 'LISTEN stocketl'")
     assert listeners == [(1,)]
 

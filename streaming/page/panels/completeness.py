@@ -30,6 +30,12 @@ _KEPT = """
     SELECT date, tickers, expected, missing, state, late_cells, restated_cells
       FROM stocketl.dates_since(%s) ORDER BY date
 """
+# A price that is only another one changes nothing but the counts of its date: who has a price stays as it was.
+_COUNTS = """
+    SELECT date, CASE WHEN counted THEN late_cells END AS late_cells,
+           CASE WHEN counted THEN restated_cells END AS restated_cells
+      FROM stocketl.date_facts WHERE date BETWEEN %s AND %s
+"""
 # what changes dates that no batch has touched: a job that made them anew, other sessions, a past that was filled
 _MADE = """
     SELECT (SELECT epoch FROM stocketl.writer), (SELECT count(*) FROM stocketl.sessions),
@@ -62,12 +68,14 @@ class CountedDates:
         self._kept: dict[Day, Facts] = {}
         self._counts: dict[Day, int] = {}
         self._stale: tuple[Day, Day] | None = (Day.min, Day.max)
+        self._new = True
 
-    def touched(self, first: Day, last: Day) -> None:
-        """A batch has written dates between these."""
+    def touched(self, first: Day, last: Day, *, new: bool = True) -> None:
+        """A batch has written dates between these. new: whether some prices are where there were none before."""
         with self._lock:
             before = self._stale
             self._stale = (first, last) if before is None else (min(before[0], first), max(before[1], last))
+            self._new = self._new or new
 
     def dates(self, cur: cursor) -> Facts:
         """Each date with the tickers that have a price, those expected, those missing."""
@@ -75,17 +83,19 @@ class CountedDates:
         made = _made(cur) if kept else None
         with self._lock:
             if made != self._made:
-                self._made, self._stale = made, (Day.min, Day.max)
+                self._made, self._stale, self._new = made, (Day.min, Day.max), True
             if self._stale is not None:
                 first, last = self._stale
-                if kept:
+                if not self._new:
+                    self._kept |= _counts_again(cur, first, last, self._kept) if kept else {}
+                elif kept:
                     since = _changed_since(cur, first, last)
                     before = {day: facts for day, facts in self._kept.items() if day < since}
                     self._kept = before | _kept_since(cur, since)
                 else:
                     others = {day: count for day, count in self._counts.items() if not first <= day <= last}
                     self._counts = dict(sorted((others | _counted(cur, first, last)).items()))
-                self._stale = None
+                self._stale, self._new = None, False
             return {"kept": kept, "dates": list(self._kept.values()) if kept else _measured(self._counts)}
 
 
@@ -110,10 +120,19 @@ def _changed_since(cur: cursor, first: Day, last: Day) -> Day:
     return next((since for (since,) in cur.fetchall() if since is not None), Day.min)
 
 
-def _kept_since(cur: cursor, since: Day) -> dict[Day, Facts]:
-    cur.execute(_KEPT, (since,))
+def _rows_by_day(cur: cursor, query: str, *days: Day) -> dict[Day, Facts]:
+    cur.execute(query, days)
     names = [column.name for column in cur.description or ()]
     return {row[0]: dict(zip(names, row, strict=True)) for row in cur.fetchall()}
+
+
+def _kept_since(cur: cursor, since: Day) -> dict[Day, Facts]:
+    return _rows_by_day(cur, _KEPT, since)
+
+
+def _counts_again(cur: cursor, first: Day, last: Day, known: dict[Day, Facts]) -> dict[Day, Facts]:
+    rows = _rows_by_day(cur, _COUNTS, first, last)
+    return {day: known[day] | facts for day, facts in rows.items() if day in known}
 
 
 def _counted(cur: cursor, first: Day, last: Day) -> dict[Day, int]:

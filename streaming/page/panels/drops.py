@@ -59,12 +59,17 @@ def drops_of_batches(cur: cursor, batch_ids: Sequence[int]) -> list[Facts]:
 
 
 def dates_of_batches(cur: cursor, batch_ids: Sequence[int]) -> Facts:
-    """The first and the last date of their drops: what these batches may have written."""
+    """The first and the last date of their drops: what these batches may have written.
+
+    `new`: whether they may have brought a price where there was none; if not, they have only changed some.
+    """
     return _rows(
         cur,
         f"""
-        SELECT min(first_date) AS first, max(last_date) AS last FROM stocketl.drops d
-         WHERE d.checkpoint_id = {_NEWEST} AND d.batch_id = ANY(%(ids)s)
+        SELECT min(first_date) AS first, max(last_date) AS last,
+               coalesce(bool_or(to_jsonb(d) ->> 'cells_new' IS DISTINCT FROM '0'), false) AS new
+          FROM stocketl.drops d
+         WHERE d.checkpoint_id = {_NEWEST} AND d.batch_id = ANY(%(ids)s) AND first_date IS NOT NULL
         """,  # noqa: S608 (constants)
         {"ids": list(batch_ids)},
     )[0]

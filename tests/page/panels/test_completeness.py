@@ -14,6 +14,7 @@ from loaded_home import LoadedHome
 
 from streaming.page.panels import completeness
 from streaming.page.panels.completeness import CountedDates, missing
+from streaming.page.panels.drops import dates_of_batches
 from streaming.settings import load
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def told_by(home: LoadedHome, dates: CountedDates) -> Facts:
 def test_what_the_job_keeps_is_shown_though_only_a_part_is_read_again(
     home: LoadedHome, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """After each drop: days in any order, tickers that end, and that come back after months."""
+    """After each drop: days in any order, tickers that end, that come back after months, and corrections of all."""
     chance, read = random.Random(seed), []  # noqa: S311 - a seed, not a secret
     whole = completeness._kept_since  # noqa: SLF001 - what is looked at
     monkeypatch.setattr(completeness, "_kept_since", lambda cur, since: read.append(since) or whole(cur, since))
@@ -56,6 +57,7 @@ def test_what_the_job_keeps_is_shown_though_only_a_part_is_read_again(
     lives = {ticker: sorted(chance.choices(range(60), k=2)) for ticker in "ABCDEFGH"} | {"Z": [0, 59]}
     lives["Y"] = [0, 10]
     drops = [[day] for day in days if day not in late] + [[day] for day in late] + [chance.sample(days, 3)]
+    given: list[str] = []
     for drop in drops:
         rows = [
             f"{day},{ticker},1,1\n"
@@ -65,13 +67,29 @@ def test_what_the_job_keeps_is_shown_though_only_a_part_is_read_again(
         ]
         if len(drop) == 3:
             rows.append(f"{max(drop)},Y,1,1\n")
+        given += rows
         home.load(f"{drop[0]}-{len(drop)}.csv", HEADER + "".join(rows))
-        dates.touched(min(drop), max(drop))
-        told = told_by(home, dates)
-        assert told["kept"]
-        shown = [tuple(one[name] for name in NAMES) for one in told["dates"]]
-        assert shown == home.ask(f"SELECT {', '.join(NAMES)} FROM stocketl.dates ORDER BY date")  # noqa: S608
+        follows(home, dates)
     assert {since > dt.date.min for since in read} == {True, False}
+    for price in (2, 3):
+        read.clear()
+        home.load(
+            "again.csv", HEADER + "".join(line.replace(",1,1", f",{price},1") for line in chance.sample(given, 20))
+        )
+        follows(home, dates)
+        assert read == []
+
+
+def follows(home: LoadedHome, dates: CountedDates) -> None:
+    """Tells of the last batch as the desk does; then what is shown is what the job keeps."""
+    assert home.settings.database is not None
+    with contextlib.closing(psycopg2.connect(home.settings.database)) as connection, connection.cursor() as cur:
+        touched = dates_of_batches(cur, [home.batch_id])
+    dates.touched(touched["first"], touched["last"], new=touched["new"])
+    told = told_by(home, dates)
+    assert told["kept"]
+    shown = [tuple(one[name] for name in NAMES) for one in told["dates"]]
+    assert shown == home.ask(f"SELECT {', '.join(NAMES)} FROM stocketl.dates ORDER BY date")  # noqa: S608
 
 
 def test_what_is_made_anew_is_read_anew(home: LoadedHome) -> None:
