@@ -85,11 +85,15 @@ def corrections(path: Path, seed: int, count: int, dates: int, rows: int) -> tup
     The new prices have four decimals: none of them was there before.
     """
     rng = np.random.default_rng([seed, count, dates])
-    cells = rng.choice(count * dates, rows, replace=False)
-    table = _rows(rng, cells, count, 0).with_columns(price=(pl.col("price") + 0.0001 * (1 + seed % 90)).round(4))
-    table.write_csv(path)
-    last = table.row(-1)
-    return last[0], str(last[1]), last[2]
+    return _corrected(path, seed, _rows(rng, rng.choice(count * dates, rows, replace=False), count, 0))
+
+
+def correction(path: Path, seed: int, count: int, dates: int, ticker: str) -> tuple[date, float]:
+    """Writes a file that corrects one random cell of a ticker; its date and its new price, as in `corrections`."""
+    rng = np.random.default_rng([seed, count, dates])
+    cell = rng.integers(dates, size=1) * count + tickers(count).index(ticker)
+    day, _, price = _corrected(path, seed, _rows(rng, cell, count, 0))
+    return day, price
 
 
 def swarm(folder: Path, seed: int, count: int, files: int) -> list[Path]:
@@ -129,6 +133,13 @@ def dump(path: Path, seed: int, count: int, size: int, first: int = 0) -> Path:
                 return path
     msg = f"{size} bytes are too many"
     raise ValueError(msg)
+
+
+def _corrected(path: Path, seed: int, rows: pl.DataFrame) -> tuple[date, str, float]:
+    rows = rows.with_columns(price=(pl.col("price") + 0.0001 * (1 + seed % 90)).round(4))
+    rows.write_csv(path)
+    last = rows.row(-1)
+    return last[0], str(last[1]), last[2]
 
 
 def _rows(rng: np.random.Generator, cells: Codes, count: int, first: int) -> pl.DataFrame:

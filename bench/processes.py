@@ -28,7 +28,7 @@ def peer_load(database: str, files: Sequence[Path]) -> tuple[float, float]:
 
 def output_of(command: Sequence[str]) -> tuple[str, float]:
     """What a command prints, and the peak of its memory in bytes. Raises RuntimeError if it fails."""
-    with _started(command) as process:
+    with started(command) as process:
         with Sampler(process.pid, 0.25) as sampler:
             output, _ = process.communicate()
         if process.returncode:
@@ -40,7 +40,7 @@ def output_of(command: Sequence[str]) -> tuple[str, float]:
 @contextlib.contextmanager
 def following(command: Sequence[str], log: Path | None = None) -> Iterator[subprocess.Popen[str]]:
     """A peer that watches a folder, from when it says `ready` until the context ends. log: for its standard error."""
-    with _started(command, log) as process:
+    with started(command, log) as process:
         if process.stdout is None or process.stdout.readline().strip() != "ready":
             told = "" if log is None else log.read_text(errors="replace")[-2000:]
             msg = f"{command[1:3]} did not start: {told}"
@@ -49,13 +49,16 @@ def following(command: Sequence[str], log: Path | None = None) -> Iterator[subpr
 
 
 @contextlib.contextmanager
-def _started(command: Sequence[str], log: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+def started(
+    command: Sequence[str], log: Path | None = None, environment: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """A process in a session of its own, killed with it in the end. environment: None for that of this process."""
     with contextlib.ExitStack() as stack:
         errors = None if log is None else stack.enter_context(log.open("wb"))
         process = subprocess.Popen(  # noqa: S603 - our own modules
             command,
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-            text=True, start_new_session=True,
+            text=True, start_new_session=True, env=environment,
         )  # fmt: skip
         try:
             yield process

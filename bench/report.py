@@ -36,6 +36,7 @@ _UNITS = {
     "bytes": "bytes",
     "files": "",
     "java": "bytes",
+    "listens": "",
     "lists": "",
     "memory": "bytes",
     "pathway-peak": "bytes",
@@ -43,6 +44,7 @@ _UNITS = {
     "peer-peak": "bytes",
     "per-cell": "B",
     "python": "bytes",
+    "sessions": "",
     "share": "share",
 }  # by the last part of a figure's name; seconds where it is not here
 

@@ -7,6 +7,8 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bench.figures import Figures
 
 MB, GB = 1 << 20, 1 << 30
@@ -73,9 +75,9 @@ class Result:
         return "aim" if target.aim is not None and number <= target.aim else "must"
 
 
-def results(figures: Figures) -> list[Result]:
-    """One for each target whose figure was measured, in the table's order."""
-    found = ((target, figures.value(target.figure)) for target in TARGETS)
+def results(figures: Figures, targets: Sequence[Target] | None = None) -> list[Result]:
+    """One for each target whose figure was measured, in the table's order. targets: None for those below."""
+    found = ((target, figures.value(target.figure)) for target in (TARGETS if targets is None else targets))
     return [Result(target, ours, figures.value(target.over)) for target, ours in found if ours is not None]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import shutil
 import subprocess
 import sys
 import urllib.parse
@@ -12,9 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from chromium import chromium
 from loaded_home import LoadedHome
 from page_server import PageServer
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from streaming.database import embedded
 from streaming.settings import load
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page, Request, Route
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MILLISECONDS = 60_000.0  # so that what never comes ends
 HEADER = "date,id,price,trade_volume\n"
 PANELS = ("strip", "chart", "movers", "calendar", "drops", "connect")
@@ -34,12 +33,8 @@ PANELS = ("strip", "chart", "movers", "calendar", "drops", "connect")
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Headless, without network names of its own."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    assert found, "no Chromium is here: `make browser` installs it, or says why it cannot"
-    with sync_playwright() as tool:
-        opened = tool.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
