@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from psycopg2 import sql
+
 from streaming.ledger.tickers import wide_name
 
 if TYPE_CHECKING:
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 
     from psycopg2.extensions import cursor
 
-_COUNTED = """
-    SELECT c.relname, c.oid, count(*)
+_SEEN = """
+    SELECT c.relname, c.oid, sum(hashtextextended(a.attname::text, a.attnum::bigint))::text
       FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
      WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s) AND c.relname = ANY(%s)
      GROUP BY c.relname, c.oid
@@ -31,24 +33,29 @@ _READ = """
 @dataclass(frozen=True, slots=True)
 class _Known:
     oid: int
-    count: int
+    names: str
     place: dict[str, int] | None
 
 
 class ColumnOrder:
-    """Of the tables that a job has written to. It is read again if a table has another number of columns."""
+    """Of the tables that a job has written to. It is read again if a column has another name or another place."""
 
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
 
     def look(self, cur: cursor, schema: str, kinds: Iterable[str], numbers: Iterable[int]) -> None:
-        """Before a transaction writes to the tables of these kinds and groups."""
+        """Before a transaction writes to the tables of these kinds and groups: nobody can alter them until it ends."""
         numbers = list(numbers)
-        cur.execute(_COUNTED, (schema, [wide_name(kind, number) for kind in kinds for number in numbers]))
-        for name, oid, count in cur.fetchall():
+        tables = [wide_name(kind, number) for kind in kinds for number in numbers]
+        if not tables:
+            return
+        named = sql.SQL(", ").join(sql.Identifier(schema, name) for name in tables)
+        cur.execute(sql.SQL("LOCK TABLE ONLY {} IN ROW EXCLUSIVE MODE").format(named))
+        cur.execute(_SEEN, (schema, tables))
+        for name, oid, names in cur.fetchall():
             known = self._known.get(name)
-            if known is None or (known.oid, known.count) != (oid, count):
-                self._known[name] = _Known(oid, count, _read(cur, oid))
+            if known is None or (known.oid, known.names) != (oid, names):
+                self._known[name] = _Known(oid, names, _read(cur, oid))
 
     def of(self, name: str) -> dict[str, int] | None:
         """The place of each column among those behind `date`; None: they must be named.

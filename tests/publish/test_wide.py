@@ -192,18 +192,17 @@ def test_columns_are_named_only_where_a_person_has_changed_the_table(run: Run) -
     query(run, "ALTER TABLE prices ADD checked text NOT NULL DEFAULT 'no'; SELECT 1")
     batch(3, "ABC")
     assert query(run, "SELECT DISTINCT checked FROM prices") == [("no",)]
-    query(run, 'ALTER TABLE prices DROP checked, DROP "stk_Z" CASCADE; SELECT 1')
+    query(run, 'ALTER TABLE prices DROP checked, DROP "stk_Z" CASCADE, ADD "stk_Y" double precision; SELECT 1')
+    for old, new in (("A", "X"), ("B", "A"), ("X", "B")):
+        query(run, f'ALTER TABLE prices RENAME "stk_{old}" TO "stk_{new}"; SELECT 1')
     batch(4, "CBA")
     batch(5, "B")
     assert named == [False, False, False, True, False, False]
     rows = query(
         run, 'SELECT date - (SELECT min(date) FROM prices), "stk_A", "stk_B", "stk_C" FROM prices ORDER BY date'
     )
-    assert rows == [
-        (0, 0.65, 0.66, None),
-        *[(day, day + 0.65, day + 0.66, day + 0.67) for day in range(1, 5)],
-        (5, None, 5.66, None),
-    ]
+    swapped = [(0, 0.66, 0.65, None), *[(day, day + 0.66, day + 0.65, day + 0.67) for day in range(1, 4)]]
+    assert rows == [*swapped, (4, 4.65, 4.66, 4.67), (5, None, 5.66, None)]
 
 
 def test_hostile_ids_are_only_names(run: Run) -> None:
