@@ -98,7 +98,8 @@ def _copy(cur: cursor, table: str, rows: pa.Table) -> None:
     # Arrow writes the shortest text that reads as the same number, and a missing value as nothing
     written = io.BytesIO()
     plain = rows.set_column(rows.schema.get_field_index("id"), "id", rows["id"].cast(pa.string()))
-    csv.write_csv(plain, written, csv.WriteOptions(include_header=False))
+    # if the first chunk of a table has no rows, pyarrow 25 writes bytes of no meaning for those of the others
+    csv.write_csv(plain.combine_chunks(), written, csv.WriteOptions(include_header=False))
     written.seek(0)
     cur.copy_expert(f"COPY {table} ({_COLUMNS}) FROM STDIN (FORMAT csv)", written)
 

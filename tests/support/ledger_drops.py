@@ -9,6 +9,7 @@ import pyarrow as pa
 from history_oracle import Bucket, Packet
 from ledger_rows import Run, fact, record
 
+from streaming.corrections import Corrections
 from streaming.packets import Loaded
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def load(run: Run, packets: list[Packet], borders: list[int], off: range = range
     for number, (begin, end) in enumerate(itertools.pairwise([0, *borders, len(packets)])):
         following = packets[end][0] if end < len(packets) else None
         applied = bucket.apply(packets[begin:end], following if packets[end - 1][0] == following else None)
-        corrected = None if number in off else applied.corrections.to_table()
+        # as `publish.batch` joins those of the buckets
+        every = pa.concat_tables([Corrections.empty().to_table(), applied.corrections.to_table()])
+        corrected = None if number in off else every
         record(run, number, facts(packets, begin, end), applied.duplicates, did=applied.did, corrected=corrected)
         rows = Loaded(*applied.loaded).to_table()
         loaded.append(rows.append_column("batch_id", pa.array([number] * rows.num_rows, pa.int64())))
