@@ -85,7 +85,8 @@ def follows(home: LoadedHome, dates: CountedDates) -> None:
     assert home.settings.database is not None
     with contextlib.closing(psycopg2.connect(home.settings.database)) as connection, connection.cursor() as cur:
         touched = dates_of_batches(cur, [home.batch_id])
-    dates.touched(touched["first"], touched["last"], new=touched["new"])
+    if touched["first"] is not None:  # as the page has it; a drop may be empty
+        dates.touched(touched["first"], touched["last"], new=touched["new"])
     told = told_by(home, dates)
     assert told["kept"]
     shown = [tuple(one[name] for name in NAMES) for one in told["dates"]]
