@@ -61,7 +61,6 @@ COVERED: dict[str, tuple[str, str]] = {
     "page/desk.py": ("page/test_app.py", "what a page gets, by a server as a process"),
     "page/feed.py": ("page/test_app.py", "what is pushed, by a server as a process"),
     "page/panels/drops.py": ("page/test_app.py", "one address of the page"),
-    "page/panels/movers.py": ("page/test_app.py", "one address of the page"),
     "page/panels/point.py": ("page/test_app.py", "one address of the page"),
     "page/panels/strip.py": ("page/test_app.py", "the first event of the page"),
     "page/panels/tables.py": ("page/test_app.py", "which tables the panels read"),

@@ -44,7 +44,7 @@ _MADE = """
 # A date is measured by six sessions before it, and by whether a ticker goes on. So a price can change what is said of
 # 13 sessions before it; and of any, if it is the first one for so long. Then this gives the first date that there is.
 _CHANGED_SINCE = """
-    WITH padded AS (
+    WITH padded AS NOT MATERIALIZED (
         SELECT date, stocketl.widened(priced_bits, width) AS priced FROM stocketl.priced_sessions
     ), before AS (
         SELECT date, priced FROM padded WHERE date < %(first)s ORDER BY date DESC LIMIT 13
