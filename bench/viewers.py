@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import queue
 import re
 import sys
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LOWEST_PRIORITY = 19
 _LIMIT_SECONDS = 120.0  # a page without news says so every 15 s
 
 Questions = list[tuple[float, str]]
@@ -100,6 +102,7 @@ class Viewer(threading.Thread):
 
 def main() -> None:
     """The command above."""
+    os.nice(_LOWEST_PRIORITY)  # in the world they are other machines
     url, file = sys.argv[1:]
     told: queue.Queue[Answers | Exception | None] = queue.Queue()
     viewers = [Viewer(url, questions, told) for questions in json.loads(Path(file).read_text())]
