@@ -127,6 +127,32 @@ class Corrections:
             after,
         )
 
+    @classmethod
+    def of_table(cls, table: pa.Table) -> Corrections:
+        """The inverse of `to_table`."""
+        ids = table["id"].unify_dictionaries().combine_chunks()
+        before, after = (
+            Values(
+                table[f"price_{side}"].to_numpy(),
+                table[f"volume_{side}"].fill_null(UNKNOWN_VOLUME).to_numpy(),
+                table[f"return_{side}"].fill_null(np.nan).to_numpy(),
+            )
+            for side in ("before", "after")
+        )
+        return cls(
+            table["seq"].to_numpy(),
+            ids.dictionary.to_pylist(),
+            ids.indices.to_numpy(),
+            table["date"].cast(pa.int32()).to_numpy(),
+            before,
+            after,
+        )
+
+    def take(self, places: Int64) -> Corrections:
+        """Those at these places."""
+        before, after = self.before.take(places), self.after.take(places)
+        return Corrections(self.seq[places], self.ids, self.code[places], self.date[places], before, after)
+
     def to_table(self) -> pa.Table:
         """The columns of `SCHEMA`; null: there is no return, or the volume is not known."""
         columns = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import threading
 
 import pyarrow as pa
 
@@ -26,8 +27,15 @@ def keep_freed() -> None:
         option(_TRIM_THRESHOLD, _MOST)
 
 
+def give_back_later(seconds: float = 0.0) -> None:
+    """The same in a thread of its own: nobody waits for it."""
+    timer = threading.Timer(seconds, give_back)
+    timer.daemon = True
+    timer.start()
+
+
 def give_back() -> None:
-    """Takes some milliseconds; does nothing with a C library that has no `malloc_trim`."""
+    """Takes up to a tenth of a second; does nothing with a C library that has no `malloc_trim`."""
     gc.collect()
     pa.default_memory_pool().release_unused()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -4,6 +4,7 @@
 |---|---|---|---|
 | `ticks` | `Ticks` of one drop, or one span of it, for one bucket | drops | returns |
 | `open-ticks` | the same, if a later batch goes on with the drop | drops | returns |
+| `ticks-file`, `open-ticks-file` | the name of a file with them, if they are many | drops | returns |
 | `rejects` | `Rejects` of one span | drops | publish |
 | `facts` | `Fact` of one span | drops | publish |
 | `changes` | `Changes` of one bucket | returns | publish |
@@ -14,7 +15,8 @@
 | `duplicates` | JSON: `Superseded`, by seq | returns | publish |
 | `did` | JSON: `corrections.Did`, by seq | returns | publish |
 | `corrections` | `corrections.Corrections` of one bucket as a table of Arrow | returns | publish |
-| `corrections-file` | the name of a file with them, if they are many | returns | publish |
+| `correction-runs` | those of whole drops that are many of a ticker: `correction_runs.SCHEMA` | returns | publish |
+| `corrections-file`, `correction-runs-file` | the name of a file with them, if they are many | returns | publish |
 | `fingerprint` | JSON: fingerprints of one bucket's cells, before and after | returns | publish |
 | `held` | JSON: descriptors that a Java has open | returns | publish |
 | `dated` | `Dated` of one bucket | returns | publish |
@@ -54,9 +56,12 @@ PACKET_COLUMNS = pa.schema(
 )
 
 TICKS, OPEN_TICKS, REJECTS, FACTS = "ticks", "open-ticks", "rejects", "facts"
+TICKS_FILE, OPEN_TICKS_FILE = "ticks-file", "open-ticks-file"
+IN_FILES = {TICKS: TICKS_FILE, OPEN_TICKS: OPEN_TICKS_FILE}
 CHANGES, CHANGES_FILE, LOADED, LOADED_FILE = "changes", "changes-file", "loaded", "loaded-file"
 DUPLICATES, FINGERPRINT, HELD, REPLACED = "duplicates", "fingerprint", "held", "replaced"
 DID, CORRECTIONS, CORRECTIONS_FILE = "did", "corrections", "corrections-file"
+CORRECTION_RUNS, CORRECTION_RUNS_FILE = "correction-runs", "correction-runs-file"
 DATED, DATED_FILE = "dated", "dated-file"
 
 UNKNOWN_VOLUME = -1
@@ -121,7 +126,7 @@ class Ticks:
         )
 
     @classmethod
-    def from_buffer(cls, buffer: bytes) -> Ticks:
+    def from_buffer(cls, buffer: bytes | pa.Buffer) -> Ticks:
         """The inverse of `to_buffer`."""
         batch = _read(buffer)
         ids, code = _ids_and_code(batch)
@@ -216,7 +221,7 @@ class Changes:
         )
 
     @classmethod
-    def from_buffer(cls, buffer: bytes) -> Changes:
+    def from_buffer(cls, buffer: bytes | pa.Buffer) -> Changes:
         """The inverse of `to_buffer`."""
         batch = _read(buffer)
         ids, code = _ids_and_code(batch)
@@ -249,7 +254,7 @@ class Dated:
         return _write({name: pa.array(getattr(self, name)) for name in Dated.__slots__})
 
     @classmethod
-    def from_buffer(cls, buffer: bytes) -> Dated:
+    def from_buffer(cls, buffer: bytes | pa.Buffer) -> Dated:
         """The inverse of `to_buffer`."""
         return cls(*_arrays(_read(buffer), *Dated.__slots__))
 
@@ -372,7 +377,7 @@ def _arrays(batch: pa.RecordBatch, *names: str) -> Iterator[npt.NDArray[Any]]:
     return (batch.column(name).to_numpy() for name in names)
 
 
-def ipc_table(payload: bytes) -> pa.Table:
+def ipc_table(payload: bytes | pa.Buffer) -> pa.Table:
     """The table of a payload that is one."""
     return pa.ipc.open_stream(payload).read_all()
 
@@ -393,6 +398,6 @@ def _write(columns: dict[str, pa.Array]) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _read(buffer: bytes) -> pa.RecordBatch:
+def _read(buffer: bytes | pa.Buffer) -> pa.RecordBatch:
     with pa.ipc.open_stream(pa.BufferReader(buffer)) as reader:
         return reader.read_next_batch()

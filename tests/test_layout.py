@@ -65,7 +65,6 @@ COVERED: dict[str, tuple[str, str]] = {
     "page/panels/strip.py": ("page/test_app.py", "the first event of the page"),
     "page/panels/tables.py": ("page/test_app.py", "which tables the panels read"),
     "page/guard.py": ("page/test_app.py", "who may ask, by a server as a process"),
-    "database/binary_copy.py": ("publish/test_wide.py", "PostgreSQL reads what it frames"),
     "ledger/correction_runs.py": ("ledger/test_corrections.py", "how its rows are kept"),
     "publish/column_order.py": ("publish/test_wide.py", "how rows go into the tables"),
     "publish/wide_copy.py": ("publish/test_wide.py", "PostgreSQL reads what it writes"),

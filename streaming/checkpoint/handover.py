@@ -1,6 +1,6 @@
-"""If there is too much to pass through Spark, the state's worker writes a file and the driver reads it.
+"""If there is too much to pass through Spark, a worker writes a file, and the next worker or the driver reads it.
 
-Delivery: a replay writes the file of a batch and bucket again. It is removed once the batch is published.
+Delivery: a replay writes the files of its batch again. They are removed once the batch is published.
 A million changes are 33 MB, which Java would hold three times over on their way.
 """
 
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from streaming.errors import StorageError
+from streaming.storage.folder import Folder
 from streaming.storage.locations import open_place
 from streaming.storage.place import discard
 
@@ -22,19 +25,19 @@ class Handover:
     def __init__(self, checkpoint_url: str) -> None:
         self._place = open_place(f"{checkpoint_url}/handover")
 
-    def write(self, batch_id: int, name: int | str, payload: bytes) -> str:
-        """The key of the new file. name: of what it holds; a replay gives the same."""
-        key = f"{batch_id}-{name}.arrow"
+    def write(self, name: str, payload: bytes) -> str:
+        """The key of the new file. name: of what it holds, with the batch or the drop; a replay gives the same."""
+        key = f"{name}.arrow"
         self._place.put(key, payload, durable=False)
         return key
 
-    def read(self, key: str) -> bytes:
+    def read(self, key: str) -> pa.Buffer:
         """What was written. Raises StorageError if it is gone: the batch is tried again and writes it again."""
-        data = self._place.get(key)
+        data = self._place.mapped(key) if isinstance(self._place, Folder) else self._place.get(key)
         if data is None:
             msg = f"{self._place.url}/{key} is gone: expected what the batch under way has worked out"
             raise StorageError(msg)
-        return data
+        return pa.py_buffer(data)
 
     def remove(self, keys: Iterable[str]) -> None:
         """Removes those of the files that are there."""

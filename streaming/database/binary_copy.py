@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from _typeshed import WriteableBuffer
+    from psycopg2.extensions import cursor
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -37,13 +38,30 @@ FLOAT8, INT8, DATE = 701, 20, 1082
 """Types as PostgreSQL numbers them."""
 
 
-class Stream(io.RawIOBase):
+def copy_in(
+    cur: cursor, statement: str, pieces: Iterator[bytes] | Iterator[memoryview], at_once: int = 1 << 18
+) -> None:
+    """Copies pieces of rows by a statement `COPY … FROM STDIN (FORMAT binary)`. at_once: bytes for a message.
+
+    What a piece raises is raised. psycopg2 alone would say that the statement was cancelled: that is tried again.
+    """
+    stream = _Stream(pieces)
+    try:
+        cur.copy_expert(statement, stream, at_once)
+    except Exception as error:
+        if stream.failed is None:
+            raise
+        raise stream.failed from error
+
+
+class _Stream(io.RawIOBase):
     """What `copy_expert` reads from: pieces of bytes, framed by the header and the trailer."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    def __init__(self, pieces: Iterator[bytes] | Iterator[memoryview]) -> None:
         super().__init__()
-        self._pieces = itertools.chain([HEADER], pieces, [TRAILER])
+        self._pieces: Iterator[bytes | memoryview] = itertools.chain([HEADER], pieces, [TRAILER])
         self._rest = memoryview(b"")
+        self.failed: BaseException | None = None
 
     def readable(self) -> bool:
         """Yes."""
@@ -51,11 +69,15 @@ class Stream(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Fills the buffer from the piece at hand; 0 at the end."""
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = memoryview(piece)
+        try:
+            while not self._rest:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    return 0
+                self._rest = memoryview(piece)
+        except BaseException as error:
+            self.failed = error
+            raise
         into = memoryview(buffer)
         size = min(len(into), len(self._rest))
         into[:size], self._rest = self._rest[:size], self._rest[size:]

@@ -62,7 +62,8 @@ class SourceOptions:
     at_close: whether a file that the kernel tells to be closed or renamed is a drop at once; else, and for all others,
     settle, and `every` (between two looks at the input): seconds; keys: of the buckets in the state; report: address of
     the job's `InputWatch`; profiles: the file of the profiles, empty = none; patience: seconds for which a file that is
-    no price file must have been left alone; wake: the queue of a bucket's events, empty = none.
+    no price file must have been left alone; wake: the queue of a bucket's events, empty = none; handover: the
+    checkpoint in which large packets wait for the state, empty = they go through Spark.
     """
 
     input: str
@@ -79,6 +80,7 @@ class SourceOptions:
     patience: float = 60.0
     at_close: bool = False
     wake: str = ""
+    handover: str = ""
 
     @classmethod
     def of(
@@ -114,6 +116,7 @@ class SourceOptions:
             report=report,
             profiles=settings.profiles or "",
             wake="" if settings.once else settings.wake or "",
+            handover="" if is_s3(checkpoint.url) else checkpoint.url,
         )
 
     def to_json(self) -> str:

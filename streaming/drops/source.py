@@ -16,6 +16,7 @@ import pyarrow as pa
 from pyspark.sql.datasource import DataSource, InputPartition
 
 from streaming import faults, memory
+from streaming.checkpoint.handover import Handover
 from streaming.checkpoint.offset import EMPTY_OFFSET, Offset, Span
 from streaming.drops.admission import admit, spans
 from streaming.drops.input_watch import InputReport
@@ -27,13 +28,13 @@ from streaming.drops.readings import Readings
 from streaming.drops.ripeness import Ripeness
 from streaming.drops.wake import Wake
 from streaming.errors import SettingsError, StorageError
-from streaming.packets import PACKET_COLUMNS, PACKET_SCHEMA, Row
+from streaming.packets import IN_FILES, PACKET_COLUMNS, PACKET_SCHEMA, Row
 from streaming.spark.prefetched import PrefetchingReader
 from streaming.storage.folder import Folder
 from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
@@ -48,6 +49,9 @@ SMALL_BYTES, SMALL_DROPS = 1 << 20, 16
 
 QUIET_SECONDS, MOST_SECONDS = 0.05, 1.0
 """For so long nothing more must have come before a larger batch begins, and so long it waits at most."""
+
+
+_GIVEN_BACK_SECONDS = 3.0  # the same process works on the state next, and would fetch the memory anew
 
 
 class DropSource(DataSource):
@@ -185,7 +189,15 @@ class DropReader(PrefetchingReader):
             rows = parse_isolated(todo, options.input, read)
         else:
             rows = (row for span in todo for row in rows_of(span, self._place, read))
-        return _record_batches(row._replace(bucket=options.keys[row.bucket]) for row in rows)
+        return _record_batches((row._replace(bucket=options.keys[row.bucket]) for row in rows), self._handed_over)
+
+    def _handed_over(self, row: Row) -> Row:
+        """A large packet as a file, if all workers share the folder: else Spark copies its bytes half a dozen times."""
+        in_file = IN_FILES.get(row.kind)
+        if in_file is None or not self._options.handover or len(row.payload) <= memory.LARGE_BYTES:
+            return row
+        name = Handover(self._options.handover).write(f"{row.seq}-{row.part}-{row.bucket}", row.payload)
+        return row._replace(kind=in_file, payload=name.encode())
 
 
 def stream(spark: SparkSession, options: SourceOptions) -> DataFrame:
@@ -194,12 +206,14 @@ def stream(spark: SparkSession, options: SourceOptions) -> DataFrame:
     return spark.readStream.format(FORMAT).option("stocketl", options.to_json()).load()
 
 
-def _record_batches(rows: Iterator[Row], batch_bytes: int = 8 << 20) -> Iterator[pa.RecordBatch]:
+def _record_batches(
+    rows: Iterator[Row], handed_over: Callable[[Row], Row], batch_bytes: int = 8 << 20
+) -> Iterator[pa.RecordBatch]:
     held: list[Row] = []
     size = total = 0
     for row in rows:
-        held.append(row)
-        size += len(row.payload)
+        held.append(handed_over(row))
+        size += len(held[-1].payload)
         total += len(row.payload)
         if size >= batch_bytes:
             yield _record_batch(held)
@@ -207,8 +221,7 @@ def _record_batches(rows: Iterator[Row], batch_bytes: int = 8 << 20) -> Iterator
     if held:
         yield _record_batch(held)
     if total > memory.LARGE_BYTES:
-        held.clear()
-        memory.give_back()
+        memory.give_back_later(_GIVEN_BACK_SECONDS)
 
 
 def _record_batch(rows: list[Row]) -> pa.RecordBatch:

@@ -1,6 +1,7 @@
 """Many changed cells of a ticker as rows of `stocketl.correction_runs`: a row holds the cells of some dates as arrays.
 
-Delivery: that of the caller's transaction.
+The bytes of the rows can be made anywhere, without a database: the state's workers make those of whole drops.
+Delivery of `copy`: that of the caller's transaction.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from streaming.corrections import Corrections
 from streaming.database.binary_copy import (
     DATE,
     DATE_FIELD,
@@ -20,17 +21,15 @@ from streaming.database.binary_copy import (
     FLOAT8,
     INT8,
     SECONDS_TO_2000,
-    Stream,
-    made_ahead,
+    copy_in,
 )
-from streaming.packets import UNKNOWN_VOLUME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from psycopg2.extensions import cursor
 
-    from streaming.packets import Int64
+    from streaming.packets import Float64, Int64
 
 SHORTEST = 8
 """Fewer cells are written as single rows, as a file of one day brings them."""
@@ -38,7 +37,8 @@ SHORTEST = 8
 LONGEST = 64
 """Two such runs fit on a page of the database."""
 
-_PARTS_AT_ONCE = 4_096  # half a megabyte
+SCHEMA = pa.schema([("seq", pa.int64()), ("cells", pa.int64()), ("row", pa.large_binary())])
+"""A run: its drop, how many cells it has, and its row as PostgreSQL's binary COPY wants it."""
 
 _SPREAD = """
     WITH taken AS (
@@ -54,21 +54,16 @@ _SPREAD = """
                                t.returns_before, t.returns_after)
              AS c (date, price_before, price_after, volume_before, volume_after, return_before, return_after)
 """
-_VALUES = {  # column of `corrections.SCHEMA` -> that of the table, and what stands for null
-    "price_before": ("prices_before", 0.0),
-    "price_after": ("prices_after", 0.0),
-    "volume_before": ("volumes_before", UNKNOWN_VOLUME),
-    "volume_after": ("volumes_after", UNKNOWN_VOLUME),
-    "return_before": ("returns_before", np.nan),
-    "return_after": ("returns_after", np.nan),
-}
-_COLUMNS = ", ".join(["seq", "id", "first_date", "dates", *(column for column, _ in _VALUES.values()), "at"])
+_COLUMNS = (
+    "seq, id, first_date, dates, prices_before, prices_after, volumes_before, volumes_after, returns_before, "
+    "returns_after"
+)
 _HEAD = struct.Struct(">hiqi")  # how many fields; seq with its length; the length of the ticker
 _FIRST_DATE = struct.Struct(">ii")
 _ARRAY = struct.Struct(">6i")  # length in bytes; dimensions, has-nulls, type, length, first index
 _AT = struct.Struct(">iq")
 _NULL = struct.pack(">i", -1)
-_AS_BEFORE = {"price_after": "price_before", "volume_after": "volume_before"}  # left out where they are the same
+_PIECE = 1 << 20
 
 
 class _Elements(NamedTuple):
@@ -87,36 +82,51 @@ class Split(NamedTuple):
     the end.
     """
 
-    single: pa.Table
-    runs: pa.Table
+    single: Corrections
+    runs: Corrections
     starts: Int64
 
 
-def split(rows: pa.Table) -> Split:
-    """rows: with the columns of `corrections.SCHEMA` in one dictionary, distinct (seq, date, id), at least one.
+def split(cells: Corrections, apart: Collection[int] = ()) -> Split:
+    """The cells need not be sorted: where dates of a ticker do not follow one another, the runs are shorter.
 
-    They are not sorted: where dates of a ticker do not follow one another, the runs are shorter.
+    apart: drops whose cells are all to be single.
     """
-    seq, code = rows["seq"].to_numpy(), rows["id"].combine_chunks().indices.to_numpy()
-    days = rows["date"].cast(pa.int32()).to_numpy()
-    follows = (seq[1:] == seq[:-1]) & (code[1:] == code[:-1]) & (days[1:] > days[:-1])
+    if not len(cells):
+        return Split(cells, cells, np.zeros(1, np.int64))
+    seq, code, date = cells.seq, cells.code, cells.date
+    follows = (seq[1:] == seq[:-1]) & (code[1:] == code[:-1]) & (date[1:] > date[:-1])
     place = np.arange(len(seq))
     within = place - np.maximum.accumulate(np.where(np.append(False, follows), 0, place))
     length = np.diff(np.append(np.flatnonzero(within % LONGEST == 0), len(seq)))
     is_run = length >= SHORTEST
+    if apart:
+        is_run &= ~np.isin(seq[within % LONGEST == 0], list(apart))
     starts = np.concatenate([[0], np.cumsum(length[is_run])])
     if is_run.all():
-        return Split(rows.slice(0, 0), rows, starts)
-    in_run = pa.array(np.repeat(is_run, length))
-    return Split(rows.filter(pc.invert(in_run)), rows.filter(in_run), starts)
+        return Split(Corrections.empty(), cells, starts)
+    in_run = np.repeat(is_run, length)
+    return Split(cells.take(np.flatnonzero(~in_run)), cells.take(np.flatnonzero(in_run)), starts)
 
 
-def copy(cur: cursor, runs: pa.Table, starts: Int64) -> None:
-    """Writes the runs of a `Split`."""
-    cur.copy_expert(
-        f"COPY stocketl.correction_runs ({_COLUMNS}) FROM STDIN (FORMAT binary)",
-        Stream(made_ahead(_rows(runs, starts))),
+def encoded(runs: Corrections, starts: Int64, at: Int64 | None = None) -> pa.Table:
+    """The rows of a `Split`, with the columns of `SCHEMA`.
+
+    at: int64 [runs], microseconds since 1970-01-01 UTC; without it a row says when it was written.
+    """
+    rows = list(_rows(runs, starts, at))
+    ends = np.concatenate([[0], np.cumsum(np.fromiter(map(len, rows), np.int64, len(rows)))])
+    data = pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(rows), [None, pa.py_buffer(ends.astype(np.int64)), pa.py_buffer(b"".join(rows))]
     )
+    return pa.table([runs.seq[starts[:-1]], np.diff(starts), data], SCHEMA)
+
+
+def copy(cur: cursor, runs: pa.Table, *, with_at: bool = False) -> None:
+    """Writes encoded rows. with_at: whether they say themselves when they were written."""
+    columns = f"{_COLUMNS}, at" if with_at else _COLUMNS
+    statement = f"COPY stocketl.correction_runs ({columns}) FROM STDIN (FORMAT binary)"
+    copy_in(cur, statement, _pieces(runs["row"].chunks), _PIECE)
 
 
 def spread(cur: cursor, staged: str) -> None:
@@ -124,37 +134,52 @@ def spread(cur: cursor, staged: str) -> None:
     cur.execute(_SPREAD.format(staged=staged))
 
 
-def _rows(runs: pa.Table, starts: Int64) -> Iterator[bytes]:
-    """Some rows at a time. The elements of all arrays are made at once, then cut."""
-    days = runs["date"].cast(pa.int32()).to_numpy() - DAYS_TO_2000
-    dates = np.zeros(len(days), DATE_FIELD)
-    dates["length"], dates["date"] = 4, days
+def _rows(runs: Corrections, starts: Int64, at: Int64 | None) -> Iterator[bytes]:
+    """The elements of all arrays are made at once, then cut."""
     first = starts[:-1]
-    arrays = [_Elements(DATE, dates.itemsize, memoryview(dates.tobytes()), [True] * len(first))]
-    values = {name: runs[name].fill_null(empty).to_numpy() for name, (_, empty) in _VALUES.items()}
-    for name, column in values.items():
-        fields = np.zeros(len(column), FIELD)
-        fields["length"], fields["value"] = 8, column.view(np.int64)
-        there = np.ones(len(first), np.bool_)
-        if name in _AS_BEFORE:
-            there = np.logical_or.reduceat(column.view(np.int64) != values[_AS_BEFORE[name]].view(np.int64), first)
-        oid = FLOAT8 if column.dtype.kind == "f" else INT8
-        arrays.append(_Elements(oid, fields.itemsize, memoryview(fields.tobytes()), there.tolist()))
-    each = (runs[name].take(pa.array(first)).to_pylist() for name in ("seq", "id"))
-    ats = runs["at"].take(pa.array(first)).cast(pa.int64()).to_pylist()
-    rows: list[bytes | memoryview] = []
-    borders = zip(first.tolist(), starts[1:].tolist(), strict=True)
-    for number, (seq, ticker, at, (begin, end)) in enumerate(zip(*each, ats, borders, strict=True)):
-        name = ticker.encode()
-        rows += (_HEAD.pack(4 + len(arrays), 8, seq, len(name)), name, _FIRST_DATE.pack(4, days[begin]))
-        for oid, size, elements, is_there in arrays:
+    days = runs.date - np.int32(DAYS_TO_2000)
+    dates = np.empty(len(days), DATE_FIELD)
+    dates["length"], dates["date"] = 4, days
+    arrays = [_Elements(DATE, dates.itemsize, dates.view(np.uint8).data, [True] * len(first))]
+    columns: zip[tuple[Float64 | Int64, Float64 | Int64]] = zip(runs.before, runs.after, strict=True)
+    for before, after in columns:
+        differ = before.view(np.int64) != after.view(np.int64)
+        there = [True] * len(first)
+        if before is not runs.before.returns:  # left out where all are as before
+            there = np.logical_or.reduceat(differ, first).tolist() if len(first) else []
+        arrays += [_elements(before, [True] * len(first)), _elements(after, there)]
+    ids = [ticker.encode() for ticker in runs.ids]
+    names = [ids[code] for code in runs.code[first].tolist()]
+    head_fields = len(_COLUMNS.split(",")) + (at is not None)
+    ats = [b""] * len(first) if at is None else [_AT.pack(8, one - SECONDS_TO_2000 * 1_000_000) for one in at.tolist()]
+    each = zip(runs.seq[first].tolist(), names, days[first].tolist(), first.tolist(), starts[1:].tolist(), strict=True)
+    for number, (seq, name, day, begin, end) in enumerate(each):
+        parts: list[bytes | memoryview] = [
+            _HEAD.pack(head_fields, 8, seq, len(name)),
+            name,
+            _FIRST_DATE.pack(4, day),
+        ]
+        for oid, size, fields, is_there in arrays:
             if is_there[number]:
-                rows.append(_ARRAY.pack(20 + (end - begin) * size, 1, 0, oid, end - begin, 1))
-                rows.append(elements[begin * size : end * size])
+                parts.append(_ARRAY.pack(20 + (end - begin) * size, 1, 0, oid, end - begin, 1))
+                parts.append(fields[begin * size : end * size])
             else:
-                rows.append(_NULL)
-        rows.append(_AT.pack(8, at - SECONDS_TO_2000 * 1_000_000))
-        if len(rows) > _PARTS_AT_ONCE:
-            yield b"".join(rows)
-            rows.clear()
-    yield b"".join(rows)
+                parts.append(_NULL)
+        parts.append(ats[number])
+        yield b"".join(parts)
+
+
+def _elements(column: Float64 | Int64, is_there: list[bool]) -> _Elements:
+    fields = np.empty(len(column), FIELD)
+    fields["length"], fields["value"] = 8, column.view(np.int64)
+    oid = FLOAT8 if column.dtype.kind == "f" else INT8
+    return _Elements(oid, fields.itemsize, fields.view(np.uint8).data, is_there)
+
+
+def _pieces(chunks: Iterable[pa.LargeBinaryArray]) -> Iterator[memoryview]:
+    """The bytes of all rows, one after the other."""
+    for chunk in chunks:
+        if len(chunk):
+            _, offsets, data = chunk.buffers()
+            ends = np.frombuffer(offsets, np.int64, len(chunk) + 1, 8 * chunk.offset)
+            yield memoryview(data).cast("B")[int(ends[0]) : int(ends[-1])]

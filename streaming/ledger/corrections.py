@@ -11,22 +11,22 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from streaming.corrections import SCHEMA
+from streaming.corrections import Corrections
 from streaming.ledger import correction_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
 
     from psycopg2.extensions import cursor
 
 _STAGED = "pg_temp.stocketl_corrections"
-_COLUMNS = ", ".join([*SCHEMA.names, "at"])
 _AT = pa.timestamp("us", "UTC")
 _REMOVE_STAGED = f"""
     DELETE FROM stocketl.correction_cells c USING {_STAGED} s
@@ -38,22 +38,43 @@ _COUNT = """
 """
 
 
-def record(cur: cursor, rows: pa.Table, *, of: Collection[int], begun: Collection[int]) -> Counter[int]:
+class Changed(NamedTuple):
+    """Cells that the drops of a batch changed.
+
+    rows: with the columns of `corrections.SCHEMA`; runs: others, of drops that begin and end in the batch, with the
+    columns of `correction_runs.SCHEMA`.
+    """
+
+    rows: pa.Table
+    runs: pa.Table
+
+    @classmethod
+    def of(cls, cells: Corrections, apart: Collection[int] = ()) -> Changed:
+        """apart: drops that have begun earlier or go on in the next batch."""
+        single, runs, starts = correction_runs.split(cells, apart)
+        return cls(single.to_table(), correction_runs.encoded(runs, starts))
+
+
+def record(cur: cursor, changed: Changed, *, of: Collection[int], begun: Collection[int]) -> Counter[int]:
     """Writes the rows of these drops; by seq, how many more there are than before.
 
-    rows: with the columns of `corrections.SCHEMA`, other drops are left out; begun: drops of which earlier batches may
-    have written rows.
+    of: all drops of the runs are among them, other drops are left out; begun: drops of which earlier batches may have
+    written rows.
     """
-    rows = _of(rows, of)
     added: Counter[int] = Counter()
+    if changed.runs.num_rows:
+        correction_runs.copy(cur, changed.runs)
+        for counted in changed.runs.group_by("seq").aggregate([("cells", "sum")]).to_pylist():
+            added[counted["seq"]] += counted["cells_sum"]
+    rows = _of(changed.rows, of)
     if not rows.num_rows:
         return added
-    cur.execute("SELECT now()")
-    (now,), *_ = cur.fetchall()
-    rows = rows.append_column("at", pa.repeat(pa.scalar(now, _AT), rows.num_rows))
     again = _of(rows, begun)
     if again.num_rows:
-        cur.execute("CREATE TEMPORARY TABLE stocketl_corrections (LIKE stocketl.correction_cells) ON COMMIT DROP")
+        cur.execute(
+            "CREATE TEMPORARY TABLE stocketl_corrections (LIKE stocketl.correction_cells INCLUDING DEFAULTS)"
+            " ON COMMIT DROP"
+        )
         _copy(cur, _STAGED, again)
         correction_runs.spread(cur, _STAGED)
         cur.execute(_REMOVE_STAGED)
@@ -73,8 +94,7 @@ def fill(cur: cursor, rows: pa.Table, seqs: Collection[int]) -> None:
     rows = _of(rows, seqs)
     cur.execute("SELECT seq, loaded_at FROM stocketl.drops WHERE seq = ANY(%s)", (sorted(seqs),))
     ended = cur.fetchall()
-    place = pc.index_in(rows["seq"], pa.array([seq for seq, _ in ended], pa.int64()))
-    _insert(cur, rows.append_column("at", pa.array([at for _, at in ended], _AT).take(place)))
+    _insert(cur, rows, ended)
     cur.execute(_COUNT, (sorted(seqs),))
 
 
@@ -85,13 +105,25 @@ def forget(cur: cursor, seqs: Collection[int]) -> None:
             cur.execute(f"DELETE FROM stocketl.{table} WHERE seq = ANY(%s)", (sorted(seqs),))  # noqa: S608 (constants)
 
 
-def _insert(cur: cursor, rows: pa.Table) -> None:
-    if rows.num_rows:
-        single, runs, starts = correction_runs.split(rows.unify_dictionaries())
-        if single.num_rows:
-            _copy(cur, "stocketl.correction_cells", single)
-        if runs.num_rows:
-            correction_runs.copy(cur, runs, starts)
+def _insert(cur: cursor, rows: pa.Table, ended: Sequence[tuple[int, datetime]] | None = None) -> None:
+    """ended: when each drop has ended, if that is not now."""
+    if not rows.num_rows:
+        return
+    single, runs, starts = correction_runs.split(Corrections.of_table(rows))
+    if len(single):
+        table = single.to_table()
+        _copy(
+            cur, "stocketl.correction_cells", table if ended is None else table.append_column("at", _at(table, ended))
+        )
+    if len(runs):
+        at = None if ended is None else _at(runs.take(starts[:-1]).to_table(), ended).cast(pa.int64()).to_numpy()
+        correction_runs.copy(cur, correction_runs.encoded(runs, starts, at), with_at=at is not None)
+
+
+def _at(rows: pa.Table, ended: Sequence[tuple[int, datetime]]) -> pa.ChunkedArray:
+    """When the drop of each row has ended."""
+    place = pc.index_in(rows["seq"], pa.array([seq for seq, _ in ended], pa.int64()))
+    return pa.chunked_array([pa.array([at for _, at in ended], _AT)]).take(place)
 
 
 def _copy(cur: cursor, table: str, rows: pa.Table) -> None:
@@ -101,7 +133,7 @@ def _copy(cur: cursor, table: str, rows: pa.Table) -> None:
     # if the first chunk of a table has no rows, pyarrow 25 writes bytes of no meaning for those of the others
     csv.write_csv(plain.combine_chunks(), written, csv.WriteOptions(include_header=False))
     written.seek(0)
-    cur.copy_expert(f"COPY {table} ({_COLUMNS}) FROM STDIN (FORMAT csv)", written)
+    cur.copy_expert(f"COPY {table} ({', '.join(plain.column_names)}) FROM STDIN (FORMAT csv)", written)
 
 
 def _of(rows: pa.Table, seqs: Collection[int]) -> pa.Table:

@@ -21,7 +21,6 @@ from streaming.ticks.told import CONFLICT, UNREADABLE_VOLUME, second_key_failure
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    import pyarrow as pa
     from psycopg2.extensions import cursor
 
     from streaming.packets import Fact, Note, Superseded
@@ -88,7 +87,7 @@ def record_drops(
     duplicates: Mapping[int, Superseded],
     rejects: Mapping[int, list[Reject]],
     did: Mapping[int, Did],
-    corrected: pa.Table | None = None,
+    corrected: corrections.Changed | None = None,
 ) -> list[Body]:
     """Adds the facts of this batch to their drops. Returns the receipts of the drops that end in it, in seq order.
 
@@ -251,7 +250,7 @@ def _add_did(bodies: dict[int, Body], did: Mapping[int, Did]) -> None:
             cast("dict[str, object]", body).update(asdict(counts))
 
 
-def _correct(cur: cursor, bodies: dict[int, Body], begun: set[int], corrected: pa.Table | None) -> None:
+def _correct(cur: cursor, bodies: dict[int, Body], begun: set[int], corrected: corrections.Changed | None) -> None:
     """Writes what is to be kept of the drops. If a part of a drop is not kept, the rest is not kept either."""
     kept = [seq for seq, body in bodies.items() if body.get("corrections") is not None]
     if corrected is None:

@@ -16,10 +16,14 @@ from streaming.corrections import Corrections, Did
 from streaming.descriptors import Descriptors
 from streaming.fingerprint import Fingerprint
 from streaming.lake.rows import RowsFile
+from streaming.ledger import correction_runs
+from streaming.ledger.corrections import Changed
 from streaming.ledger.drops import REJECTS_IN_RECEIPT, Reject
 from streaming.packets import (
     CHANGES,
     CHANGES_FILE,
+    CORRECTION_RUNS,
+    CORRECTION_RUNS_FILE,
     CORRECTIONS,
     CORRECTIONS_FILE,
     DATED,
@@ -29,6 +33,7 @@ from streaming.packets import (
     FACTS,
     FINGERPRINT,
     HELD,
+    IN_FILES,
     LOADED,
     LOADED_FILE,
     REJECTS,
@@ -62,10 +67,11 @@ class Batch:
     """What one micro-batch brings to the driver.
 
     replaced: rows that a later one of their drop replaced; files: rows that wait in the lake's outbox already;
-    handed_over: files from which changes, corrections and dates were read.
+    handed_over: files from which ticks, changes, corrections and dates were read.
     fingerprints: by the key of a bucket in the state, all its cells before and after the batch.
     held: what each Java that worked on the state has open. did: by seq, what the batch did of each drop; corrections:
-    the cells that its drops changed, none if nobody asked for them; dated: the same by date, of each bucket.
+    cells that its drops changed, none if nobody asked for them; correction_runs: others of them, as rows of the ledger;
+    dated: what the drops did by date, of each bucket.
     """
 
     changes: Changes
@@ -80,6 +86,7 @@ class Batch:
     held: list[Descriptors] = field(default_factory=list)
     did: dict[int, Did] = field(default_factory=dict)
     corrections: list[pa.Table] = field(default_factory=list)
+    correction_runs: list[pa.Table] = field(default_factory=list)
     dated: list[Dated] = field(default_factory=list)
 
     @property
@@ -95,11 +102,10 @@ def collect(frame: DataFrame, handover: Handover) -> Batch:
     def of_kind(kind: str) -> list[Row]:
         return [row for row in rows if row.kind == kind]
 
-    files = {
-        kind: [row.payload.decode() for row in of_kind(kind)] for kind in (CHANGES_FILE, CORRECTIONS_FILE, DATED_FILE)
-    }
+    kinds = (CHANGES_FILE, CORRECTIONS_FILE, CORRECTION_RUNS_FILE, DATED_FILE, *IN_FILES.values())
+    files = {kind: [row.payload.decode() for row in of_kind(kind)] for kind in kinds}
 
-    def payloads(kind: str, in_files: str) -> list[bytes]:
+    def payloads(kind: str, in_files: str) -> list[bytes | pa.Buffer]:
         return [row.payload for row in of_kind(kind)] + list(map(handover.read, files[in_files]))
 
     return Batch(
@@ -115,6 +121,7 @@ def collect(frame: DataFrame, handover: Handover) -> Batch:
         held=[Descriptors.from_json(row.payload) for row in of_kind(HELD)],
         did=_did(of_kind(DID)),
         corrections=[ipc_table(payload) for payload in payloads(CORRECTIONS, CORRECTIONS_FILE)],
+        correction_runs=[ipc_table(payload) for payload in payloads(CORRECTION_RUNS, CORRECTION_RUNS_FILE)],
         dated=[Dated.from_buffer(payload) for payload in payloads(DATED, DATED_FILE)],
     )
 
@@ -198,9 +205,10 @@ def replaced_table(batch: Batch) -> pa.Table:
     return pa.concat_tables([Replaced.empty().to_table(), *batch.replaced])
 
 
-def corrections_table(batch: Batch) -> pa.Table:
-    """The columns of `corrections.SCHEMA`: the cells that the drops of the batch changed."""
-    return pa.concat_tables([Corrections.empty().to_table(), *batch.corrections]).unify_dictionaries()
+def changed(batch: Batch) -> Changed:
+    """The cells that the drops of the batch changed."""
+    rows = pa.concat_tables([Corrections.empty().to_table(), *batch.corrections]).unify_dictionaries()
+    return Changed(rows, pa.concat_tables([correction_runs.SCHEMA.empty_table(), *batch.correction_runs]))
 
 
 def rejects_table(batch: Batch) -> pa.Table:

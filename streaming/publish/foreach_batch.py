@@ -21,8 +21,8 @@ from streaming.ledger.drops import lines_before, record_drops
 from streaming.ledger.profiles import record_profiles
 from streaming.publish import wide
 from streaming.publish.batch import (
+    changed,
     collect,
-    corrections_table,
     first_rejects,
     loaded_before_and_again,
     loaded_table,
@@ -184,7 +184,7 @@ class Publish:
             duplicates=batch.duplicates,
             rejects=first_rejects(batch),
             did=batch.did,
-            corrected=corrections_table(batch) if CORRECTIONS in self._explain else None,
+            corrected=changed(batch) if CORRECTIONS in self._explain else None,
         )
         batches.finish_batch(cur, self._checkpoint_id, batch_id, cells)
         return Written(cells, ended, alike)

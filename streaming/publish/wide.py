@@ -14,7 +14,7 @@ import numpy as np
 from psycopg2 import sql
 
 from streaming import faults
-from streaming.database.binary_copy import Stream, made_ahead
+from streaming.database.binary_copy import copy_in, made_ahead
 from streaming.distinct import distinct
 from streaming.errors import START_AGAIN, DatabaseError
 from streaming.ledger.tickers import wide_name
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from streaming.ledger.tickers import Place
     from streaming.packets import Changes, Float64, Int32, Int64
-
-_COPY_BYTES = 1 << 18
 
 
 class Kind(NamedTuple):
@@ -166,7 +164,7 @@ def _copy(
     else:
         listed = f" ({', '.join(['date', *quoted[used]])})"
     pieces = made_ahead(wide_rows(piece) for piece in cells.slices())
-    cur.copy_expert(f"COPY {table}{listed} FROM STDIN (FORMAT binary)", Stream(pieces), _COPY_BYTES)
+    copy_in(cur, f"COPY {table}{listed} FROM STDIN (FORMAT binary)", pieces)
     return len(cells.values)
 
 
@@ -206,6 +204,4 @@ def _stage(cur: cursor, staging: str, kind: Kind, block: TableCells) -> None:
         cur.execute(f"TRUNCATE {staging}")
     # a fresh temporary table has no statistics: without this the whole history is read to join one row
     cur.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
-    cur.copy_expert(
-        f"COPY {staging} FROM STDIN (FORMAT binary)", Stream(iter([array_rows(block, kind.empty)])), _COPY_BYTES
-    )
+    copy_in(cur, f"COPY {staging} FROM STDIN (FORMAT binary)", iter([array_rows(block, kind.empty)]))

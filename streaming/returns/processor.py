@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,12 @@ from streaming.checkpoint.handover import Handover
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.lake.rows import DUPLICATES as DUPLICATE_ROWS
 from streaming.lake.rows import write_of_bucket
+from streaming.ledger.corrections import Changed
 from streaming.packets import (
     CHANGES,
     CHANGES_FILE,
+    CORRECTION_RUNS,
+    CORRECTION_RUNS_FILE,
     CORRECTIONS,
     CORRECTIONS_FILE,
     DATED,
@@ -31,16 +34,18 @@ from streaming.packets import (
     DUPLICATES,
     FINGERPRINT,
     HELD,
+    IN_FILES,
     LOADED,
     LOADED_FILE,
     OPEN_TICKS,
+    OPEN_TICKS_FILE,
     PACKET_SCHEMA,
     REPLACED,
-    TICKS,
     Loaded,
     Replaced,
     Row,
     Ticks,
+    ipc_buffer,
     ipc_table,
 )
 from streaming.returns.history import History
@@ -82,6 +87,17 @@ class _StateChunks:
         self._state.removeKey((chunk,))
 
 
+class _Given(NamedTuple):
+    """What a batch gives to a bucket: (seq, packet) in the order of seq and part; the drop that goes on in the next.
+
+    unfinished: drops that go on, or that may have begun in an earlier batch.
+    """
+
+    ticks: list[tuple[int, Ticks]]
+    open_seq: int | None
+    unfinished: set[int]
+
+
 class Returns(StatefulProcessor):
     """One call for each bucket and batch.
 
@@ -102,6 +118,7 @@ class Returns(StatefulProcessor):
         """Names the two state variables."""
         self._index = handle.getValueState("index", "data binary")
         self._chunks = handle.getMapState("chunks", "chunk long", "data binary")
+        self._handover = Handover(self._checkpoint_url)
 
     def handleInputRows(  # type: ignore[override]  # noqa: N802 (named by Spark; here it gives frames, never Rows)
         self,
@@ -111,17 +128,28 @@ class Returns(StatefulProcessor):
     ) -> Iterator[pd.DataFrame]:
         """Applies the packets of bucket `key` in order of (seq, part)."""
         frame = pd.concat(list(rows), ignore_index=True)
-        is_packet = frame["kind"].isin([TICKS, OPEN_TICKS])
-        passing = self._passing(frame.loc[~is_packet, _COLUMNS])
+        is_packet = frame["kind"].isin([*IN_FILES, *IN_FILES.values()])
+        passing = self._passing(frame.loc[~frame["kind"].isin(list(IN_FILES)), _COLUMNS])
         if len(passing):
             yield passing
         packets = frame[is_packet].sort_values(["seq", "part"])
         if len(packets):
-            size = sum(map(len, packets["payload"]))
-            yield pd.DataFrame(self._apply(int(key[0]), packets), columns=_COLUMNS)
-            if size > memory.LARGE_BYTES:
-                del frame, packets, passing
-                memory.give_back()
+            given = self._given(packets)
+            del frame, packets
+            yield pd.DataFrame(self._apply(int(key[0]), given), columns=_COLUMNS)
+            if sum(len(packet) for _, packet in given.ticks) > memory.LARGE:
+                memory.give_back_later()
+
+    def _given(self, packets: pd.DataFrame) -> _Given:
+        """The ticks, from the rows themselves or from the files that they name. packets: sorted, at least one."""
+        ticks = []
+        for seq, kind, payload in zip(packets["seq"], packets["kind"], packets["payload"], strict=True):
+            data = self._handover.read(bytes(payload).decode()) if kind in IN_FILES.values() else bytes(payload)
+            ticks.append((int(seq), Ticks.from_buffer(data)))
+        still_open = packets.loc[packets["kind"].isin([OPEN_TICKS, OPEN_TICKS_FILE]), "seq"]
+        open_seq = int(still_open.iloc[0]) if len(still_open) else None
+        resumed = ticks[0][0] if packets["part"].iloc[0] else None
+        return _Given(ticks, open_seq, {seq for seq in (open_seq, resumed) if seq is not None})
 
     def _passing(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Facts and rejects as they are; duplicates for the lake: many of them as a file, none if there is no lake."""
@@ -148,22 +176,17 @@ class Returns(StatefulProcessor):
     def close(self) -> None:
         """Nothing is held between batches."""
 
-    def _apply(self, bucket: int, packets: pd.DataFrame) -> list[Row]:
+    def _apply(self, bucket: int, given: _Given) -> list[Row]:
         faults.reach("state")
         index = self._index.get()
         history = History(None if index is None else bytes(index[0]), _StateChunks(self._chunks))
-        ticks = [
-            (int(seq), Ticks.from_buffer(bytes(payload)))
-            for seq, payload in zip(packets["seq"], packets["payload"], strict=True)
-        ]
-        left_open = packets.loc[packets["kind"] == OPEN_TICKS, "seq"]
-        applied = history.apply(ticks, open_seq=int(left_open.iloc[0]) if len(left_open) else None)
+        applied = history.apply(given.ticks, open_seq=given.open_seq)
         self._index.update((history.index(),))
         out = [Row(bucket, 0, 0, *self._for_the_tables(applied.changes, bucket))]
         did = {seq: asdict(of_drop) for seq, of_drop in applied.did.items()}
         out.append(Row(bucket, 0, 0, DID, json.dumps(did).encode()))
         if self._with_corrections and len(applied.corrections):
-            out.append(Row(bucket, 0, 0, *self._corrections(applied.corrections, bucket)))
+            out += self._corrections(applied.corrections, bucket, given.unfinished)
         if self._with_dates:
             out.append(Row(bucket, 0, 0, *self._for_the_dates(applied.dated, bucket)))
         if self._with_loaded:
@@ -182,20 +205,29 @@ class Returns(StatefulProcessor):
     def _for_the_tables(self, changes: Changes, bucket: int) -> tuple[str, bytes]:
         if len(changes) <= _MANY:
             return CHANGES, changes.to_buffer()
-        return CHANGES_FILE, self._handed_over(bucket, changes.to_buffer())
+        return CHANGES_FILE, self._handed_over(f"{bucket}", changes.to_buffer())
 
-    def _corrections(self, corrections: Corrections, bucket: int) -> tuple[str, bytes]:
-        if len(corrections) <= _MANY:
-            return CORRECTIONS, corrections.to_buffer()
-        return CORRECTIONS_FILE, self._handed_over(f"{bucket}-corrections", corrections.to_buffer())
+    def _corrections(self, cells: Corrections, bucket: int, unfinished: set[int]) -> Iterator[Row]:
+        """As they are kept. Rows of drops that go on are put together with what other batches say of them first."""
+        changed = Changed.of(cells, apart=unfinished)
+        for name, kind, in_file in (
+            ("rows", CORRECTIONS, CORRECTIONS_FILE),
+            ("runs", CORRECTION_RUNS, CORRECTION_RUNS_FILE),
+        ):
+            table = getattr(changed, name)
+            if table.nbytes > _MANY_BYTES:
+                key = self._handed_over(f"{bucket}-correction-{name}", ipc_buffer(table))
+                yield Row(bucket, 0, 0, in_file, key)
+            elif table.num_rows:
+                yield Row(bucket, 0, 0, kind, ipc_buffer(table))
 
     def _for_the_dates(self, dated: Dated, bucket: int) -> tuple[str, bytes]:
         if len(dated) <= _MANY:
             return DATED, dated.to_buffer()
         return DATED_FILE, self._handed_over(f"{bucket}-dates", dated.to_buffer())
 
-    def _handed_over(self, name: int | str, payload: bytes) -> bytes:
-        return Handover(self._checkpoint_url).write(_batch_id(), name, payload).encode()
+    def _handed_over(self, name: str, payload: bytes) -> bytes:
+        return self._handover.write(f"{_batch_id()}-{name}", payload).encode()
 
     def _for_the_lake(self, loaded: Loaded, bucket: int) -> tuple[str, bytes]:
         if len(loaded.seq) <= _MANY:

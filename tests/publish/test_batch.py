@@ -14,11 +14,12 @@ import pyarrow as pa
 from streaming.checkpoint.handover import Handover
 from streaming.checkpoint.offset import Span, batch_digest
 from streaming.corrections import Corrections, Did, Values
-from streaming.packets import PACKET_COLUMNS, Changes, Fact, Rejects, Superseded
+from streaming.ledger import correction_runs
+from streaming.packets import PACKET_COLUMNS, Changes, Fact, Rejects, Superseded, ipc_buffer
 from streaming.publish.batch import (
     Batch,
+    changed,
     collect,
-    corrections_table,
     first_rejects,
     loaded_before_and_again,
     loaded_table,
@@ -99,17 +100,20 @@ def test_what_the_buckets_did_is_added_up_and_corrections_come_by_both_ways(tmp_
     """Through Spark if they are few, as a file beside the checkpoint if they are many."""
     handover = Handover(str(tmp_path))
     few, many = corrections(3, "A"), corrections(4, "B")
-    key = handover.write(7, "1-corrections", many.to_buffer())
+    key = handover.write("7-1-corrections", many.to_buffer())
+    runs = correction_runs.encoded(few, np.array([0, 1]))
     did = [{"3": asdict(Did(1, 2))}, {"3": asdict(Did(cells_changed=-1)), "4": asdict(Did(tickers_new=1))}]
     rows = [
         (0, 0, 0, "corrections", few.to_buffer()),
         (1, 0, 0, "corrections-file", key.encode()),
+        (0, 0, 0, "correction-runs", ipc_buffer(runs)),
         *((bucket, 0, 0, "did", json.dumps(of_bucket).encode()) for bucket, of_bucket in enumerate(did)),
     ]
     frame: Any = SimpleNamespace(toArrow=lambda: pa.table(list(zip(*rows, strict=True)), PACKET_COLUMNS))
     found = collect(frame, handover)
     assert found.did == {3: Did(1, 1), 4: Did(tickers_new=1)}
-    assert corrections_table(found).to_pylist() == [*few.to_table().to_pylist(), *many.to_table().to_pylist()]
+    assert changed(found).rows.to_pylist() == [*few.to_table().to_pylist(), *many.to_table().to_pylist()]
+    assert changed(found).runs.to_pylist() == runs.to_pylist()
     assert found.handed_over == [key]
 
 

@@ -10,6 +10,7 @@ from history_oracle import Bucket, Packet
 from ledger_rows import Run, fact, record
 
 from streaming.corrections import Corrections
+from streaming.ledger.corrections import Changed
 from streaming.packets import Loaded
 
 if TYPE_CHECKING:
@@ -37,10 +38,13 @@ def load(run: Run, packets: list[Packet], borders: list[int], off: range = range
     for number, (begin, end) in enumerate(itertools.pairwise([0, *borders, len(packets)])):
         following = packets[end][0] if end < len(packets) else None
         applied = bucket.apply(packets[begin:end], following if packets[end - 1][0] == following else None)
+        parts = facts(packets, begin, end)
+        apart = {part.seq for part in parts if part.start} | ({following} if following is not None else set())
+        rows, runs = Changed.of(applied.corrections, apart)
         # as `publish.batch` joins those of the buckets
-        every = pa.concat_tables([Corrections.empty().to_table(), applied.corrections.to_table()])
+        every = Changed(pa.concat_tables([Corrections.empty().to_table(), rows]), runs)
         corrected = None if number in off else every
-        record(run, number, facts(packets, begin, end), applied.duplicates, did=applied.did, corrected=corrected)
+        record(run, number, parts, applied.duplicates, did=applied.did, corrected=corrected)
         rows = Loaded(*applied.loaded).to_table()
         loaded.append(rows.append_column("batch_id", pa.array([number] * rows.num_rows, pa.int64())))
     return loaded

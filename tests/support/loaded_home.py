@@ -19,6 +19,7 @@ from streaming.lake.rows import TICKS as TICK_ROWS
 from streaming.lake.rows import write as write_rows
 from streaming.lake.tables import Lake
 from streaming.ledger import batches, outbox, tickers, writer
+from streaming.ledger.corrections import Changed
 from streaming.ledger.drops import Reject, record_drops
 from streaming.packets import (
     FACTS,
@@ -134,7 +135,7 @@ class LoadedHome:
                 duplicates=applied.duplicates,
                 rejects={seq: first} if first else {},
                 did=applied.did,
-                corrected=applied.corrections.to_table(),
+                corrected=Changed.of(applied.corrections),
             )
             batches.finish_batch(cur, "c", batch_id, cells)
 
