@@ -17,14 +17,24 @@ LARGE = 50_000  # rows
 LARGE_BYTES = 24 * LARGE  # of packets with as many rows
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
 _MOST, _MOST_MMAP = 2**31 - 1, 32 << 20  # GNU's takes no more
+_USUAL = 128 << 10
 
 
 def keep_freed() -> None:
     """Until `give_back`, in this process and in those that are forked from it; nothing without the C library of GNU."""
+    _set_thresholds(_MOST, _MOST_MMAP)
+
+
+def keep_no_longer() -> None:
+    """From now on, freed memory goes back as it usually does; for what is freed already there is `give_back`."""
+    _set_thresholds(_USUAL, _USUAL)
+
+
+def _set_thresholds(trim: int, mmap: int) -> None:
     option = getattr(ctypes.CDLL(None), "mallopt", None)
     if option is not None:
-        option(_MMAP_THRESHOLD, _MOST_MMAP)
-        option(_TRIM_THRESHOLD, _MOST)
+        option(_MMAP_THRESHOLD, mmap)
+        option(_TRIM_THRESHOLD, trim)
 
 
 def give_back_later(seconds: float = 0.0) -> None:

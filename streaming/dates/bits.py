@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from streaming.distinct import distinct
+from streaming.distinct import distinct, order_of
 from streaming.packets import Dated
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def joined(parts: list[Dated]) -> Dated:
     """What the drops of a batch did, by distinct (seq, date) in that order, over all buckets."""
     seq = np.concatenate([np.empty(0, np.int64), *(part.seq for part in parts)])
     date = np.concatenate([np.empty(0, np.int32), *(part.date for part in parts)])
-    order = np.lexsort((date, seq))
+    order = order_of(seq, date)
     begins = np.flatnonzero((np.diff(seq[order], prepend=-1) != 0) | (np.diff(date[order], prepend=NEVER) != 0))
     sums = (
         np.add.reduceat(np.concatenate([getattr(part, name) for part in parts])[order], begins).astype(np.int32)
@@ -115,8 +115,11 @@ def pieces(date: Int32, width: int) -> Iterator[Int32]:
 
 def cells_of(changes: Changes, dates: Int32) -> tuple[Int64, Int64]:
     """The places of the changed cells on these dates, and the row of each."""
-    at = np.flatnonzero((changes.date >= dates[0]) & (changes.date <= dates[-1]))
-    return at, np.searchsorted(dates, changes.date[at])
+    first, last = int(dates[0]), int(dates[-1])
+    row_of = np.zeros(last - first + 1, np.int64)
+    row_of[dates - first] = np.arange(len(dates))
+    at = np.flatnonzero((changes.date >= first) & (changes.date <= last))
+    return at, row_of[changes.date[at] - first]
 
 
 def _text(bits: npt.NDArray[np.uint8]) -> str:

@@ -14,7 +14,7 @@ from psycopg2.extras import execute_values
 
 from streaming.database.days import AMONG_DAYS
 from streaming.dates.bits import NEVER, DateBits, DropCounts, cells_of, count_drops, joined, pieces
-from streaming.distinct import distinct
+from streaming.distinct import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -45,7 +45,7 @@ class DateFacts:
             self._bits.clear()
         self._last = batch_id
         given = joined(dated)
-        dates = distinct(np.concatenate([given.date, changes.date]))[0]
+        dates = np.union1d(values_of(given.date), values_of(changes.date))
         if not len(dates):
             return
         bit = self._bits_of(cur, changes.ids)

@@ -117,6 +117,7 @@ class Publish:
         self.error, self.under_way = None, True
         for observer in self._observers:
             observer.begins(batch_id)
+        memory.keep_freed()
         try:
             with self._lake.batch_under_way() if self._lake else contextlib.nullcontext():
                 steps = Steps()
@@ -133,6 +134,7 @@ class Publish:
             raise
         finally:
             self.under_way = False
+            memory.keep_no_longer()
 
     def _publish(self, batch: Batch, batch_id: int, steps: Steps) -> None:
         number_lines(batch, self._lines_before(batch, batch_id))

@@ -7,7 +7,7 @@ into the table; in rows that exist only the changed cells are set, through a sma
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,13 +15,13 @@ from psycopg2 import sql
 
 from streaming import faults
 from streaming.database.binary_copy import copy_in, made_ahead
-from streaming.distinct import distinct
+from streaming.distinct import order_of, values_of
 from streaming.errors import START_AGAIN, DatabaseError
 from streaming.ledger.tickers import wide_name
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED
 from streaming.publish import latest
 from streaming.publish.column_order import ColumnOrder
-from streaming.publish.wide_copy import TableCells, array_rows, wide_rows
+from streaming.publish.wide_copy import CELLS_AT_ONCE, TableCells, array_rows, wide_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,44 +30,76 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
     from streaming.ledger.tickers import Place
-    from streaming.packets import Changes, Float64, Int32, Int64
+    from streaming.packets import Changes, Int32, Int64
 
 
 class Kind(NamedTuple):
-    """One of the three tables of a group; `empty` stands for "no cell" where a value must be given."""
+    """One of the three tables of a group.
+
+    values: where `Changes` has them; empty: stands for "no cell" where a value must be given.
+    """
 
     table: str
     type: str
+    values: str
     changed: int
     empty: float
 
 
-_PRICES = Kind("prices", "double precision", PRICE_CHANGED, float("nan"))
-_RETURNS = Kind("returns", "double precision", RETURN_CHANGED, float("nan"))
-_VOLUME = Kind("volume", "bigint", VOLUME_CHANGED, UNKNOWN_VOLUME)
+_PRICES = Kind("prices", "double precision", "price", PRICE_CHANGED, float("nan"))
+_RETURNS = Kind("returns", "double precision", "returns", RETURN_CHANGED, float("nan"))
+_VOLUME = Kind("volume", "bigint", "volume", VOLUME_CHANGED, UNKNOWN_VOLUME)
 KINDS = (_PRICES, _RETURNS, _VOLUME)
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """The changes of the tickers of one table number, in order of date: row and column index `dates` and `columns`."""
+    """The changes of the tickers of one table number, in order of date.
+
+    at: int64 [n], places among all changes; row: int32 [n], of `dates`; column_of: int32 [tickers], of `columns`. Only
+    what is written next is fetched from the changes: memory for all of a large batch takes longer to get than to use.
+    """
 
     table_no: int
     columns: list[str]
     dates: Int32
-    row: Int64
-    column: Int64
-    changed: npt.NDArray[np.uint8]
-    values: dict[str, Float64 | Int64]
+    at: Int64
+    row: Int32
+    column_of: Int32
+    changes: Changes
 
-    def cells(self, kind: Kind, in_row: npt.NDArray[np.bool_]) -> TableCells:
-        """Changed cells that hold a value, in the chosen rows; only these rows are in the result."""
-        values = self.values[kind.table]
+    def pieces(self) -> Iterator[_Group]:
+        """Some dates at a time."""
+        step = max(1, CELLS_AT_ONCE // max(len(self.columns), 1))
+        for start in range(0, len(self.dates), step):
+            dates = self.dates[start : start + step]
+            low, high = np.searchsorted(self.row, np.array([start, start + len(dates)], np.int32))
+            yield replace(self, dates=dates, at=self.at[low:high], row=self.row[low:high] - np.int32(start))
+
+    def on(self, chosen: npt.NDArray[np.bool_]) -> _Group:
+        """The changes on some of the dates."""
+        if chosen.all():
+            return self
+        there = chosen[self.row]
+        row = (np.cumsum(chosen) - 1).astype(np.int32)[self.row[there]]
+        return replace(self, dates=self.dates[chosen], at=self.at[there], row=row)
+
+    def cells(self, kind: Kind) -> TableCells:
+        """Changed cells that hold a value. All dates are in the result."""
+        values = getattr(self.changes, kind.values)[self.at]
         empty = np.isnan(values) if kind.type == "double precision" else values == kind.empty
-        at = np.flatnonzero(((self.changed & kind.changed) != 0) & ~empty & in_row[self.row])
-        renumbered = np.cumsum(in_row) - 1
-        dates = self.dates[in_row]
-        return TableCells(dates, len(self.columns), renumbered[self.row[at]], self.column[at], values[at])
+        there = np.flatnonzero(((self.changes.changed[self.at] & kind.changed) != 0) & ~empty)
+        row, column = self.row[there], self.column_of[self.changes.code[self.at[there]]]
+        return TableCells(self.dates, len(self.columns), row.astype(np.int64), column.astype(np.int64), values[there])
+
+    def used(self, kind: Kind) -> Int64:
+        """The columns that have a cell, ascending."""
+        used = np.zeros(len(self.columns), np.bool_)
+        for piece in self.pieces():
+            used[piece.cells(kind).column] = True
+            if used.all():
+                break
+        return np.flatnonzero(used)
 
 
 def write(
@@ -102,22 +134,25 @@ def table_name(schema: str, kind: Kind, table_no: int) -> sql.Identifier:
 def _groups(changes: Changes, places: Mapping[str, Place]) -> Iterator[_Group]:
     place_of_code = [places[ticker] for ticker in changes.ids]
     table_of_code = np.array([table_no for _, table_no in place_of_code], np.int32)
-    order = np.lexsort((changes.date, table_of_code[changes.code]))
+    order = order_of(table_of_code[changes.code], changes.date)
     tables = table_of_code[changes.code[order]]
     numbers, starts = np.unique(tables, return_index=True)
     ends = [*starts[1:], len(order)]
     for table_no, start, end in zip(numbers.tolist(), starts, ends, strict=False):
         at = order[start:end]
-        dates, row = distinct(changes.date[at])
-        codes, column = distinct(changes.code[at])
+        date = changes.date[at]
+        new_date = np.diff(date, prepend=date[:1] - 1) != 0
+        codes = values_of(changes.code[at])
+        column_of = np.zeros(len(changes.ids), np.int32)
+        column_of[codes] = np.arange(len(codes))
         yield _Group(
             table_no,
             [place_of_code[code][0] for code in codes.tolist()],
-            dates,
-            row,
-            column,
-            changes.changed[at],
-            {"prices": changes.price[at], "returns": changes.returns[at], "volume": changes.volume[at]},
+            date[new_date],
+            at,
+            np.cumsum(new_date, dtype=np.int32) - np.int32(1),
+            column_of,
+            changes,
         )
 
 
@@ -130,9 +165,9 @@ def _write_group(cur: cursor, schema: str, group: _Group, rewritten: Counter[str
         table = table_name(schema, kind, group.table_no).as_string(cur)
         if new.any():
             place = order.of(wide_name(kind.table, group.table_no))
-            written += _copy(cur, table, (group.columns, quoted, place), group.cells(kind, new))
+            written += _copy(cur, table, (quoted, place), group.on(new), kind)
         if not new.all():
-            written += _update(cur, table, quoted, group.cells(kind, ~new), kind, rewritten)
+            written += _update(cur, table, quoted, group.on(~new).cells(kind), kind, rewritten)
         faults.reach("writing")
     return written
 
@@ -145,27 +180,33 @@ def _exists(cur: cursor, table: sql.Identifier, dates: Int32) -> npt.NDArray[np.
 
 
 def _copy(
-    cur: cursor,
-    table: str,
-    columns: tuple[list[str], npt.NDArray[np.object_], dict[str, int] | None],
-    cells: TableCells,
+    cur: cursor, table: str, columns: tuple[npt.NDArray[np.object_], dict[str, int] | None], group: _Group, kind: Kind
 ) -> int:
     """New rows, one for each date, even if it has no cell in this table.
 
-    columns: their names, the same quoted, and the place of each in the table, if it need not be named.
+    columns: their names, quoted, and the place of each in the table, if it need not be named.
     """
-    cells, used = cells.without_empty_columns()
-    names, quoted, place = columns
-    wanted = [names[column] for column in used.tolist()]
+    used = group.used(kind)
+    quoted, place = columns
+    wanted = [group.columns[column] for column in used.tolist()]
+    column = np.zeros(len(group.columns), np.int64)
     if place is not None and len(place) <= 2 * len(wanted) and all(name in place for name in wanted):
-        at = np.array([place[name] for name in wanted], np.int64)
-        cells = TableCells(cells.dates, len(place), cells.row, at[cells.column], cells.values)
-        listed = ""
+        width, listed = len(place), ""
+        column[used] = [place[name] for name in wanted]
     else:
-        listed = f" ({', '.join(['date', *quoted[used]])})"
-    pieces = made_ahead(wide_rows(piece) for piece in cells.slices())
-    copy_in(cur, f"COPY {table}{listed} FROM STDIN (FORMAT binary)", pieces)
-    return len(cells.values)
+        width, listed = len(used), f" ({', '.join(['date', *quoted[used]])})"
+        column[used] = np.arange(len(used))
+    written = 0
+
+    def rows() -> Iterator[bytes]:
+        nonlocal written
+        for piece in group.pieces():
+            cells = piece.cells(kind)
+            written += len(cells.values)
+            yield wide_rows(TableCells(cells.dates, width, cells.row, column[cells.column], cells.values))
+
+    copy_in(cur, f"COPY {table}{listed} FROM STDIN (FORMAT binary)", made_ahead(rows()))
+    return written
 
 
 def _update(  # noqa: PLR0917 - where, what, how

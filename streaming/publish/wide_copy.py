@@ -66,6 +66,8 @@ def wide_rows(cells: TableCells) -> bytes:
     fields["value"][cells.row, cells.column] = cells.values.view(np.int64)
     head = np.zeros(shape[0], _DATE_ROW)
     head["fields"], head["length"], head["date"] = 1 + cells.width, 4, cells.dates - DAYS_TO_2000
+    if filled.all():
+        return np.hstack([_bytes(head), _bytes(fields)]).tobytes()
     kept = np.ones((*shape, FIELD.itemsize), bool)
     kept[:, :, 4:] = filled[:, :, None]
     kept_rows: npt.NDArray[np.bool_] = np.hstack(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from streaming.corrections import Corrections, Did
-from streaming.distinct import distinct
+from streaming.distinct import distinct, order_of
 from streaming.returns.by_date import count_by_date, sum_of
 from streaming.returns.chunks import MARK_NEW, MARK_PRICE, Earlier, key_code, key_date
 
@@ -76,7 +76,7 @@ def account(  # noqa: PLR0917 (what was, what came, what it did)
         tickers_new=tally.count(_first_of_tickers(key_code(given.key[given.starts][new]), first, known)),
     )
     moved = np.flatnonzero(met.before.given_differs(met.after) | met.before.return_differs(met.after))
-    moved = moved[np.lexsort((met.place[moved], met.seq[moved]))]  # so the ledger need not sort them
+    moved = moved[order_of(met.seq[moved], met.place[moved])]  # so the ledger need not sort them
     ids, code = timeline.names(key_code(key[moved]))
     before, after = base.take(moved), met.after.take(moved)
     corrections = Corrections(met.seq[moved], ids, code, key_date(key[moved]), before, after)

@@ -87,7 +87,8 @@ def piece_of(given: Given, window: Window, slot: Int64, drops: BatchDrops, befor
     tickers = (before.timeline, before.known)
     accounted = account(old, before.remembered, given, at, met, tickers, (drops.first, drops.open))
     _mark(now.mark, old, given, at, drops)
-    written[at[given.cell[given.seq == drops.open]]] = True
+    if drops.open is not None:
+        written[at[given.cell[given.seq == drops.open]]] = True
     written[accounted.changed] = True
     return Piece(
         Window(now, room.slot), written, changes, change, *_loaded(given, old, at, drops.first), account=accounted
@@ -140,6 +141,8 @@ def _mark(mark: Int8, old: Cells, given: Given, at: Int64, drops: BatchDrops) ->
     """Marks what the open drop has given, and which cells were not there before it. mark: of the cells of `old`."""
     if drops.open != drops.first:  # else the marks from earlier batches are its own
         mark[:] = 0
+    if drops.open is None:
+        return
     opened = np.flatnonzero(given.seq == drops.open)
     gave = np.where(given.volume[opened] == UNKNOWN_VOLUME, MARK_PRICE, MARK_PRICE | MARK_VOLUME)
     mark[at[given.cell[opened]]] |= gave.astype(np.uint8)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streaming.conflicts import differs
-from streaming.distinct import distinct
+from streaming.distinct import distinct, order_of
 from streaming.packets import UNKNOWN_VOLUME, Superseded
 from streaming.returns.chunks import Cells, cell_key
 
@@ -169,7 +169,7 @@ def gather(ticks: list[tuple[int, Ticks]], register: Callable[[list[str]], Int32
     Raises:
         ValueError: the packets are not in the order of seq.
     """
-    keys, previous = [], 0
+    codes, previous = [np.empty(0, np.int32)], 0
     for seq, packet in ticks:
         if seq < previous:
             msg = f"packets of a batch: expected seq {previous} or later, got {seq}. Sort them by seq and part."
@@ -177,16 +177,16 @@ def gather(ticks: list[tuple[int, Ticks]], register: Callable[[list[str]], Int32
         previous = seq
         # The ids may be shared with other buckets: only those with rows here are tickers of this one.
         used = np.flatnonzero(np.bincount(packet.code, minlength=len(packet.ids)))
-        codes = np.zeros(len(packet.ids), np.int32)
-        codes[used] = register([packet.ids[ticker] for ticker in used.tolist()])
-        keys.append(cell_key(codes[packet.code], packet.date))
+        code = np.zeros(len(packet.ids), np.int32)
+        code[used] = register([packet.ids[ticker] for ticker in used.tolist()])
+        codes.append(code[packet.code])
     drops = np.array([seq for seq, _ in ticks], np.int64)
     row_seq = np.repeat(drops, [len(packet) for _, packet in ticks])
-    key = np.concatenate([np.empty(0, np.int64), *keys])
+    code, date = np.concatenate(codes), np.concatenate([codes[0], *(packet.date for _, packet in ticks)])
     price = np.concatenate([np.empty(0), *(packet.price for _, packet in ticks)])
     volume = np.concatenate([np.empty(0, np.int64), *(packet.volume for _, packet in ticks)])
-    order = np.argsort(key, kind="stable")
-    return Rows(row_seq[order], key[order], price[order], volume[order])
+    order = order_of(code, date)
+    return Rows(row_seq[order], cell_key(code[order], date[order]), price[order], volume[order])
 
 
 def returns_of(cells: Cells) -> Float64:
