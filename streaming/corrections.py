@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from streaming.packets import UNKNOWN_VOLUME, ids_column, ipc_buffer
+from streaming.packets import UNKNOWN_VOLUME, ids_column
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -163,10 +163,6 @@ class Corrections:
         for name in Values._fields:
             columns += [_nullable(getattr(values, name)) for values in (self.before, self.after)]
         return pa.table(columns, SCHEMA)
-
-    def to_buffer(self) -> bytes:
-        """The table as one Arrow IPC stream."""
-        return ipc_buffer(self.to_table())
 
 
 def _nullable(values: Float64 | Int64) -> pa.Array:

@@ -38,6 +38,7 @@ import pyarrow as pa
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
 Int8 = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
@@ -114,9 +115,9 @@ class Ticks:
         """No rows at all."""
         return cls([], _i32(), _i32(), np.empty(0, np.float64), np.empty(0, np.int64))
 
-    def to_buffer(self) -> bytes:
-        """One Arrow IPC stream."""
-        return _write(
+    def to_batch(self) -> pa.RecordBatch:
+        """The columns, without a copy."""
+        return pa.record_batch(
             {
                 "id": ids_column(self.ids, self.code),
                 "date": pa.array(self.date, pa.int32()),
@@ -124,6 +125,10 @@ class Ticks:
                 "volume": pa.array(self.volume, pa.int64()),
             }
         )
+
+    def to_buffer(self) -> bytes:
+        """One Arrow IPC stream."""
+        return ipc_buffer(self.to_batch())
 
     @classmethod
     def from_buffer(cls, buffer: bytes | pa.Buffer) -> Ticks:
@@ -207,9 +212,9 @@ class Changes:
         none = np.empty(0, np.float64)
         return cls([], _i32(), _i32(), none, none, np.empty(0, np.int64), np.empty(0, np.uint8))
 
-    def to_buffer(self) -> bytes:
-        """One Arrow IPC stream."""
-        return _write(
+    def to_batch(self) -> pa.RecordBatch:
+        """The columns, without a copy."""
+        return pa.record_batch(
             {
                 "id": ids_column(self.ids, self.code),
                 "date": pa.array(self.date, pa.int32()),
@@ -219,6 +224,10 @@ class Changes:
                 "changed": pa.array(self.changed, pa.uint8()),
             }
         )
+
+    def to_buffer(self) -> bytes:
+        """One Arrow IPC stream."""
+        return ipc_buffer(self.to_batch())
 
     @classmethod
     def from_buffer(cls, buffer: bytes | pa.Buffer) -> Changes:
@@ -249,9 +258,13 @@ class Dated:
         """No drops at all."""
         return cls(np.empty(0, np.int64), _i32(), _i32(), _i32())
 
+    def to_batch(self) -> pa.RecordBatch:
+        """The columns, without a copy."""
+        return pa.record_batch({name: pa.array(getattr(self, name)) for name in Dated.__slots__})
+
     def to_buffer(self) -> bytes:
         """One Arrow IPC stream."""
-        return _write({name: pa.array(getattr(self, name)) for name in Dated.__slots__})
+        return ipc_buffer(self.to_batch())
 
     @classmethod
     def from_buffer(cls, buffer: bytes | pa.Buffer) -> Dated:
@@ -277,13 +290,12 @@ class Rejects:
 
     def to_buffer(self) -> bytes:
         """One Arrow IPC stream."""
-        return _write(
-            {
-                "line": pa.array(self.line, pa.int64()),
-                "text": pa.array(self.text, pa.string()),
-                "reason": pa.array(self.reason, pa.string()),
-            }
-        )
+        columns = {
+            "line": pa.array(self.line, pa.int64()),
+            "text": pa.array(self.text, pa.string()),
+            "reason": pa.array(self.reason, pa.string()),
+        }
+        return ipc_buffer(pa.record_batch(columns))
 
     @classmethod
     def from_buffer(cls, buffer: bytes) -> Rejects:
@@ -382,20 +394,17 @@ def ipc_table(payload: bytes | pa.Buffer) -> pa.Table:
     return pa.ipc.open_stream(payload).read_all()
 
 
-def ipc_buffer(table: pa.Table) -> bytes:
-    """A table as one Arrow IPC stream; `ipc_table` reads it."""
+def ipc_buffer(rows: pa.RecordBatch | pa.Table) -> bytes:
+    """One Arrow IPC stream; `ipc_table` reads it."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
+    write_ipc(rows, sink)
     return bytes(sink.getvalue())
 
 
-def _write(columns: dict[str, pa.Array]) -> bytes:
-    batch = pa.record_batch(columns)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return bytes(sink.getvalue())
+def write_ipc(rows: pa.RecordBatch | pa.Table, sink: BinaryIO | pa.NativeFile) -> None:
+    """The same into a file."""
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write(rows)
 
 
 def _read(buffer: bytes | pa.Buffer) -> pa.RecordBatch:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from streaming.errors import StorageError
+from streaming.packets import ipc_buffer, write_ipc
 from streaming.storage.folder import Folder
 from streaming.storage.locations import open_place
 from streaming.storage.place import discard
@@ -25,10 +26,13 @@ class Handover:
     def __init__(self, checkpoint_url: str) -> None:
         self._place = open_place(f"{checkpoint_url}/handover")
 
-    def write(self, name: str, payload: bytes) -> str:
+    def write(self, name: str, rows: pa.RecordBatch | pa.Table) -> str:
         """The key of the new file. name: of what it holds, with the batch or the drop; a replay gives the same."""
         key = f"{name}.arrow"
-        self._place.put(key, payload, durable=False)
+        if isinstance(self._place, Folder):
+            self._place.put(key, lambda file: write_ipc(rows, file), durable=False)
+        else:
+            self._place.put(key, ipc_buffer(rows), durable=False)
         return key
 
     def read(self, key: str) -> pa.Buffer:

@@ -41,7 +41,8 @@ class ReadOptions:
 
     profiles: those that the drops of the batch are read by, as JSON, by digest.
     fates: why drops of the batch that is read again have failed, by seq. What a replay meets must not give another
-    fate: a right may have been given meanwhile, a file put back.
+    fate: a right may have been given meanwhile, a file put back. handover: the checkpoint in which large packets wait
+    for the state, empty = they go through Spark.
     """
 
     buckets: int
@@ -49,6 +50,7 @@ class ReadOptions:
     unpacked_limit: int
     fates: dict[str, str] = field(default_factory=dict)
     profiles: dict[str, str] = field(default_factory=dict)
+    handover: str = ""
 
     def how(self, reading: str) -> How:
         """How a drop is read."""
@@ -62,8 +64,7 @@ class SourceOptions:
     at_close: whether a file that the kernel tells to be closed or renamed is a drop at once; else, and for all others,
     settle, and `every` (between two looks at the input): seconds; keys: of the buckets in the state; report: address of
     the job's `InputWatch`; profiles: the file of the profiles, empty = none; patience: seconds for which a file that is
-    no price file must have been left alone; wake: the queue of a bucket's events, empty = none; handover: the
-    checkpoint in which large packets wait for the state, empty = they go through Spark.
+    no price file must have been left alone; wake: the queue of a bucket's events, empty = none.
     """
 
     input: str
@@ -80,7 +81,6 @@ class SourceOptions:
     patience: float = 60.0
     at_close: bool = False
     wake: str = ""
-    handover: str = ""
 
     @classmethod
     def of(
@@ -107,6 +107,7 @@ class SourceOptions:
                 settings.text_ids,
                 settings.unpacked_limit,
                 {str(seq): reason for seq, reason in fates.items()},
+                handover="" if is_s3(checkpoint.url) else checkpoint.url,
             ),
             keys=checkpoint.keys or list(range(checkpoint.buckets)),
             tasks=tasks,
@@ -116,7 +117,6 @@ class SourceOptions:
             report=report,
             profiles=settings.profiles or "",
             wake="" if settings.once else settings.wake or "",
-            handover="" if is_s3(checkpoint.url) else checkpoint.url,
         )
 
     def to_json(self) -> str:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streaming import faults
+from streaming import faults, memory
+from streaming.checkpoint.handover import Handover
 from streaming.errors import DropError
 from streaming.fingerprint import hexadecimal
-from streaming.packets import FACTS, OPEN_TICKS, REJECTS, REPLACED, TICKS, Fact, Loaded, Replaced, Row
+from streaming.packets import FACTS, IN_FILES, OPEN_TICKS, REJECTS, REPLACED, TICKS, Fact, Loaded, Replaced, Row
 from streaming.ticks.how import wrong_name
 from streaming.ticks.parse import Parsed, by_bucket, failed, parse, parse_split
 
@@ -22,14 +23,21 @@ if TYPE_CHECKING:
 
 
 def rows_of(span: Span, place: Place, options: ReadOptions) -> Iterator[Row]:
-    """The rows of one span: packets (`open-ticks` if a later batch goes on with the drop), rejects, facts."""
+    """The rows of one span: packets (`open-ticks` if a later batch goes on with the drop), rejects, facts.
+
+    If all workers share a folder, a large packet goes as a file: Spark would copy its bytes half a dozen times.
+    """
     faults.reach("reading")
     if str(span.seq) not in options.fates:
         faults.die(span.version.key)
     parsed = _parsed(span, place, options)
     kind = TICKS if span.whole or span.last else OPEN_TICKS
     for bucket, ticks in by_bucket(parsed.ticks, options.buckets).items():
-        yield Row(bucket, span.seq, span.start, kind, ticks.to_buffer())
+        if options.handover and len(ticks) > memory.LARGE:
+            name = Handover(options.handover).write(f"{span.seq}-{span.start}-{bucket}", ticks.to_batch())
+            yield Row(bucket, span.seq, span.start, IN_FILES[kind], name.encode())
+        else:
+            yield Row(bucket, span.seq, span.start, kind, ticks.to_buffer())
     yield from outcome(span, parsed, options)
 
 

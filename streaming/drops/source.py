@@ -16,7 +16,6 @@ import pyarrow as pa
 from pyspark.sql.datasource import DataSource, InputPartition
 
 from streaming import faults, memory
-from streaming.checkpoint.handover import Handover
 from streaming.checkpoint.offset import EMPTY_OFFSET, Offset, Span
 from streaming.drops.admission import admit, spans
 from streaming.drops.input_watch import InputReport
@@ -34,7 +33,7 @@ from streaming.storage.folder import Folder
 from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
@@ -189,15 +188,7 @@ class DropReader(PrefetchingReader):
             rows = parse_isolated(todo, options.input, read)
         else:
             rows = (row for span in todo for row in rows_of(span, self._place, read))
-        return _record_batches((row._replace(bucket=options.keys[row.bucket]) for row in rows), self._handed_over)
-
-    def _handed_over(self, row: Row) -> Row:
-        """A large packet as a file, if all workers share the folder: else Spark copies its bytes half a dozen times."""
-        in_file = IN_FILES.get(row.kind)
-        if in_file is None or not self._options.handover or len(row.payload) <= memory.LARGE_BYTES:
-            return row
-        name = Handover(self._options.handover).write(f"{row.seq}-{row.part}-{row.bucket}", row.payload)
-        return row._replace(kind=in_file, payload=name.encode())
+        return _record_batches(row._replace(bucket=options.keys[row.bucket]) for row in rows)
 
 
 def stream(spark: SparkSession, options: SourceOptions) -> DataFrame:
@@ -206,21 +197,19 @@ def stream(spark: SparkSession, options: SourceOptions) -> DataFrame:
     return spark.readStream.format(FORMAT).option("stocketl", options.to_json()).load()
 
 
-def _record_batches(
-    rows: Iterator[Row], handed_over: Callable[[Row], Row], batch_bytes: int = 8 << 20
-) -> Iterator[pa.RecordBatch]:
+def _record_batches(rows: Iterator[Row], batch_bytes: int = 8 << 20) -> Iterator[pa.RecordBatch]:
     held: list[Row] = []
     size = total = 0
     for row in rows:
-        held.append(handed_over(row))
-        size += len(held[-1].payload)
-        total += len(row.payload)
+        held.append(row)
+        size += len(row.payload)
+        total += memory.LARGE_BYTES if row.kind in IN_FILES.values() else len(row.payload)
         if size >= batch_bytes:
             yield _record_batch(held)
             held, size = [], 0
     if held:
         yield _record_batch(held)
-    if total > memory.LARGE_BYTES:
+    if total >= memory.LARGE_BYTES:
         memory.give_back_later(_GIVEN_BACK_SECONDS)
 
 

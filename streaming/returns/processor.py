@@ -205,7 +205,7 @@ class Returns(StatefulProcessor):
     def _for_the_tables(self, changes: Changes, bucket: int) -> tuple[str, bytes]:
         if len(changes) <= _MANY:
             return CHANGES, changes.to_buffer()
-        return CHANGES_FILE, self._handed_over(f"{bucket}", changes.to_buffer())
+        return CHANGES_FILE, self._handed_over(f"{bucket}", changes.to_batch())
 
     def _corrections(self, cells: Corrections, bucket: int, unfinished: set[int]) -> Iterator[Row]:
         """As they are kept. Rows of drops that go on are put together with what other batches say of them first."""
@@ -216,7 +216,7 @@ class Returns(StatefulProcessor):
         ):
             table = getattr(changed, name)
             if table.nbytes > _MANY_BYTES:
-                key = self._handed_over(f"{bucket}-correction-{name}", ipc_buffer(table))
+                key = self._handed_over(f"{bucket}-correction-{name}", table)
                 yield Row(bucket, 0, 0, in_file, key)
             elif table.num_rows:
                 yield Row(bucket, 0, 0, kind, ipc_buffer(table))
@@ -224,10 +224,10 @@ class Returns(StatefulProcessor):
     def _for_the_dates(self, dated: Dated, bucket: int) -> tuple[str, bytes]:
         if len(dated) <= _MANY:
             return DATED, dated.to_buffer()
-        return DATED_FILE, self._handed_over(f"{bucket}-dates", dated.to_buffer())
+        return DATED_FILE, self._handed_over(f"{bucket}-dates", dated.to_batch())
 
-    def _handed_over(self, name: str, payload: bytes) -> bytes:
-        return self._handover.write(f"{_batch_id()}-{name}", payload).encode()
+    def _handed_over(self, name: str, rows: pa.RecordBatch | pa.Table) -> bytes:
+        return self._handover.write(f"{_batch_id()}-{name}", rows).encode()
 
     def _for_the_lake(self, loaded: Loaded, bucket: int) -> tuple[str, bytes]:
         if len(loaded.seq) <= _MANY:

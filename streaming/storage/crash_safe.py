@@ -15,6 +15,10 @@ from streaming.storage.entries import etag_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import BinaryIO
+
+    Made = Callable[[BinaryIO], object]
+    """Writes the bytes of a file itself, so that they are nowhere as a whole."""
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -136,15 +140,18 @@ def sync(path: str) -> None:
         os.close(descriptor)
 
 
-def write(path: str, data: bytes, *, durable: bool) -> None:
+def write(path: str, data: bytes | Made, *, durable: bool) -> None:
     """A new file with these bytes, if durable forced to the disk. If they cannot be written, no file stays."""
     with open(os.open(path, NEW, 0o666), "wb") as file:
         try:
-            file.write(data)
+            if callable(data):
+                data(file)
+            else:
+                file.write(data)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        except OSError:
+        except BaseException:
             remove(path)
             raise
 

@@ -175,7 +175,7 @@ class Folder:
         with self._plainly("release a claim in"):
             crash_safe.remove(self._claim(seq))
 
-    def put(self, key: str, data: bytes, *, durable: bool = True) -> None:
+    def put(self, key: str, data: bytes | crash_safe.Made, *, durable: bool = True) -> None:
         """Temporary name, fsync if it is to be durable, rename."""
         path = path_of(self.url, key)
         with self._plainly(f"write {key!r} to"):

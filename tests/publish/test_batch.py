@@ -100,11 +100,11 @@ def test_what_the_buckets_did_is_added_up_and_corrections_come_by_both_ways(tmp_
     """Through Spark if they are few, as a file beside the checkpoint if they are many."""
     handover = Handover(str(tmp_path))
     few, many = corrections(3, "A"), corrections(4, "B")
-    key = handover.write("7-1-corrections", many.to_buffer())
+    key = handover.write("7-1-corrections", many.to_table())
     runs = correction_runs.encoded(few, np.array([0, 1]))
     did = [{"3": asdict(Did(1, 2))}, {"3": asdict(Did(cells_changed=-1)), "4": asdict(Did(tickers_new=1))}]
     rows = [
-        (0, 0, 0, "corrections", few.to_buffer()),
+        (0, 0, 0, "corrections", ipc_buffer(few.to_table())),
         (1, 0, 0, "corrections-file", key.encode()),
         (0, 0, 0, "correction-runs", ipc_buffer(runs)),
         *((bucket, 0, 0, "did", json.dumps(of_bucket).encode()) for bucket, of_bucket in enumerate(did)),
