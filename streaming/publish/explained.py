@@ -6,9 +6,12 @@ the wide tables; one that is switched off is emptied, since it would no longer b
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from streaming import memory
 from streaming.dates import filling as date_filling
 from streaming.dates.kept import DateFacts
 from streaming.ledger.writer import check_epoch
@@ -19,7 +22,7 @@ from streaming.suspects.moves import SuspectLimits
 from streaming.suspects.watch import SuspectWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from psycopg2.extensions import cursor
 
@@ -57,14 +60,29 @@ class Explained:
                 self._fill(cur, part)
                 cur.execute("INSERT INTO stocketl.explained (part, limits) VALUES (%s, %s)", (part, wanted))
 
-    def write(
+    @contextlib.contextmanager
+    def around(
         self, cur: cursor, batch_id: int, batch: Batch, places: Mapping[str, Place], new: Collection[str]
-    ) -> None:
-        """After the wide tables of a batch. new: tickers that had no cell before."""
-        if DATES in self._parts:
-            self._dates.keep(cur, batch_id, batch.changes, batch.dated)
-        if SUSPECTS in self._parts and len(batch.changes):
-            keep_suspects(cur, self._watch.examined(cur, batch_id, batch.changes, places, new))
+    ) -> Iterator[None]:
+        """The wide tables of a batch are written in the block, what explains them after it.
+
+        A large batch is examined meanwhile, in a thread. new: tickers that had no cell before.
+        """
+        written: Future[cursor] = Future()
+        pool = ThreadPoolExecutor(1) if len(batch.changes) > memory.LARGE else None
+        given = (written.result, batch_id, batch.changes, places, new)
+        examined = pool.submit(self._watch.examined, *given) if pool and SUSPECTS in self._parts else None
+        try:
+            yield
+            if DATES in self._parts:
+                self._dates.keep(cur, batch_id, batch.changes, batch.dated)
+            written.set_result(cur)  # no one else uses it until the suspects are found
+            if SUSPECTS in self._parts and len(batch.changes):
+                keep_suspects(cur, examined.result() if examined else self._watch.examined(*given))
+        finally:
+            written.cancel()
+            if pool:
+                pool.shutdown()
 
     def _fill(self, cur: cursor, part: str) -> None:
         cur.execute("SELECT EXISTS (SELECT FROM stocketl.tickers)")

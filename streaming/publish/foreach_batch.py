@@ -174,9 +174,9 @@ class Publish:
         agreement.record(cur, self._checkpoint, batch_id, batch)
         alike = tuple(tickers.alike(cur, planned)) if planned else ()
         places = tickers.place_tickers(cur, batch.changes.ids, planned)
-        cells = wide.write(cur, batch.changes, places, self._upkeep.rewritten, self._order)
-        if self._explained is not None:
-            self._explained.write(cur, batch_id, batch, places, planned.keys())
+        given = (batch_id, batch, places, planned.keys())
+        with self._explained.around(cur, *given) if self._explained else contextlib.nullcontext():
+            cells = wide.write(cur, batch.changes, places, self._upkeep.rewritten, self._order)
         record_profiles(cur, self._profiles(batch, batch_id))
         ended = record_drops(
             cur,

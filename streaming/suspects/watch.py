@@ -16,7 +16,7 @@ from streaming.suspects.moves import AFTER, KINDS, Series, SuspectLimits, examin
 from streaming.suspects.recent import Recent, merged
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from psycopg2.extensions import cursor
 
@@ -81,27 +81,35 @@ class SuspectWatch:
         self._last = -1
 
     def examined(
-        self, cur: cursor, batch_id: int, changes: Changes, places: Mapping[str, Place], new: Collection[str]
+        self,
+        tables: Callable[[], cursor],
+        batch_id: int,
+        changes: Changes,
+        places: Mapping[str, Place],
+        new: Collection[str],
     ) -> Examined:
-        """What the changes of a batch make of the cells around them. new: tickers that had no cell before."""
+        """What the changes of a batch make of the cells around them.
+
+        tables: called if the tables must be read, which have the changes by then; new: tickers that had no cell before.
+        """
         if batch_id <= self._last:  # the transaction is tried again, perhaps with other drops
             self._recent = Recent(self._recent.depth)
         self._last = batch_id
         found, recent, ids = Examined(), self._recent, changes.ids
         recent.add(sorted(new), whole=True)
-        self._fill(cur, recent.lacking(ids), places)
+        self._fill(tables, recent.lacking(ids), places)
         shelves = recent.shelves(ids)
         counts = np.bincount(changes.code, minlength=len(ids))
         simple = (counts == 1)[changes.code] & (changes.date > recent.last(shelves)[changes.code])
         self._append(found, shelves, changes, np.flatnonzero(simple))
         for some in _pieces(changes.code, np.flatnonzero(~simple)):
-            self._merge(found, cur, changes, some, places)
+            self._merge(found, tables, changes, some, places)
         return found
 
-    def _fill(self, cur: cursor, ids: list[str], places: Mapping[str, Place]) -> None:
+    def _fill(self, tables: Callable[[], cursor], ids: list[str], places: Mapping[str, Place]) -> None:
         """Shelves from the tables, which have the changes of this batch already."""
         if ids:
-            newest = loading.newest(cur, ids, places, self._recent.depth)
+            newest = loading.newest(tables(), ids, places, self._recent.depth)
             self._recent.add(ids, whole=False)
             self._recent.put(self._recent.shelves(ids), newest)
 
@@ -121,7 +129,14 @@ class SuspectWatch:
         ids = [changes.ids[code] for code in changes.code[at[worth]].tolist()]
         found.add(ids, series, touched(series, newest, self._limits), self._limits)
 
-    def _merge(self, found: Examined, cur: cursor, changes: Changes, at: Int64, places: Mapping[str, Place]) -> None:
+    def _merge(
+        self,
+        found: Examined,
+        tables: Callable[[], cursor],
+        changes: Changes,
+        at: Int64,
+        places: Mapping[str, Place],
+    ) -> None:
         """Any other cells. What lies too far back for the shelves is read from the tables."""
         if not len(at):
             return
@@ -144,7 +159,7 @@ class SuspectWatch:
         found.add(ids, series, touched(series, shallow, self._limits), self._limits)
         recent.put(shelves, series)
         if deep.any():
-            self._look_back(found, cur, ids, code[deep], changes.date[at[deep]], places)
+            self._look_back(found, tables(), ids, code[deep], changes.date[at[deep]], places)
 
     def _look_back(  # noqa: PLR0917 (cells, and where to read them)
         self, found: Examined, cur: cursor, ids: list[str], code: Int64, date: Int32, places: Mapping[str, Place]

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from explained_run import ExplainedRun, batches
-from history_oracle import Packet, Row, tables
+from history_oracle import Bucket, Packet, Row, tables
 
+from streaming import memory
 from streaming.database.transactions import Transactions
 from streaming.ledger import writer
+from streaming.publish import wide
 from streaming.suspects import watch
 from streaming.suspects.moves import KINDS, Series, examine
 from streaming.suspects.pairs import swapped
@@ -132,14 +134,15 @@ def oracle_of_dates(packets: list[Packet]) -> list[tuple[Any, ...]]:
     ]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(4))
 def test_whatever_the_batches_the_rows_are_those_of_the_oracles(
     transactions: Transactions, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """Batches of any number of parts of drops, restarts and transactions that failed leave no trace."""
     monkeypatch.setattr(watch, "_CELLS_OF_A_PIECE", (1, 1 << 16)[seed % 2])
+    monkeypatch.setattr(memory, "LARGE", (1 << 16, 0)[seed // 2])  # whether they are examined in a thread
     packets, chance = history(seed), random.Random(seed)  # noqa: S311 (a seed, not a secret)
-    cuts = {cut for cut in range(len(packets)) if chance.random() < (0.05, 0.3, 0.7)[seed]}
+    cuts = {cut for cut in range(len(packets)) if chance.random() < (0.05, 0.3, 0.7, 0.3)[seed]}
     run = ExplainedRun(transactions)
     for number, (some, open_seq) in enumerate(batches(packets, cuts)):
         if number % 40 == 39:
@@ -147,6 +150,25 @@ def test_whatever_the_batches_the_rows_are_those_of_the_oracles(
         run.batch(some, open_seq, fail_first=number % 29 == 7)
     assert run.ask(SUSPECTS) == oracle_of_suspects(packets)
     assert run.ask(DATES) == oracle_of_dates(packets)
+
+
+def test_what_breaks_off_while_a_large_batch_is_examined_is_told_and_may_be_tried_again(
+    transactions: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing waits for tables that were never written."""
+    monkeypatch.setattr(memory, "LARGE", 0)
+    slip: list[Row] = [(FIRST + number, "A", 1e4 if number == 5 else 100 + number % 7, 5) for number in range(30)]
+    run = ExplainedRun(transactions)
+    run.batch([(1, [(FIRST - 1, "A", 100.0, 5)])])
+    run.restart()  # so that the shelves must be filled from the tables
+    with monkeypatch.context() as patched:
+        patched.setattr(wide, "write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run.batch([(2, slip)])
+    assert run.ask(SUSPECTS) == []
+    run.bucket, run.batches = Bucket(chunk_cells=500), run.batches + 1
+    run.batch([(1, [(FIRST - 1, "A", 100.0, 5)]), (2, slip)])
+    assert [row[:4] for row in run.ask(SUSPECTS)] == [(day(FIRST + 5), "A", "unit-slip", 1e4)]
 
 
 def test_what_was_switched_off_is_made_from_the_tables_when_it_is_switched_on(transactions: Transactions) -> None:

@@ -41,8 +41,8 @@ class ExplainedRun:
 
         def work(cur: Any, planned: Any) -> None:
             places = tickers.place_tickers(cur, changes.ids, planned)
-            wide.write(cur, changes, places)
-            self.explained.write(cur, self.batches, batch, places, planned.keys())
+            with self.explained.around(cur, self.batches, batch, places, planned.keys()):
+                wide.write(cur, changes, places)
             if next(attempts, False):
                 cur.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 

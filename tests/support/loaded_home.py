@@ -124,9 +124,9 @@ class LoadedHome:
         def write(cur: cursor, planned: Mapping[str, Place]) -> None:
             assert batches.begin_batch(cur, "c", batch_id, 1, batch_digest([span]), 1)
             places = tickers.place_tickers(cur, applied.changes.ids, planned)
-            cells = wide.write(cur, applied.changes, places)
             batch = Batch(applied.changes, [fact], {}, [], {}, dated=[applied.dated])
-            self._explained.write(cur, batch_id, batch, places, planned.keys())
+            with self._explained.around(cur, batch_id, batch, places, planned.keys()):
+                cells = wide.write(cur, applied.changes, places)
             record_drops(
                 cur,
                 "c",
