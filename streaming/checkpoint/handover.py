@@ -47,3 +47,7 @@ class Handover:
         """Removes those of the files that are there."""
         for key in keys:
             discard(self._place, key)
+
+    def clear(self) -> None:
+        """Removes every file: also those that a process has written for a batch that was read otherwise later."""
+        self.remove(self._place.keys())

@@ -12,7 +12,7 @@ from psycopg2.extras import execute_values
 
 from streaming.audit.grid import read_grid
 from streaming.dates.bits import NEVER, DateBits, count_drops, joined, pieces
-from streaming.dates.kept import write
+from streaming.dates.kept import rows_of, write
 from streaming.ledger.tickers import wide_name
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def fill(cur: cursor) -> None:
         for number, columns in groups.items():
             of_group = np.fromiter((bits[ticker] for ticker in columns), np.int64, len(columns))
             _take_in(cur, number, columns, of_group, found)
-        write(cur, found, None, counted=False)
+        write(cur, rows_of(found, None, counted=False), counted=False)
 
 
 def count(cur: cursor, dated: list[Dated], *, up_to: int) -> None:

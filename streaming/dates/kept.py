@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from psycopg2.extras import execute_values
@@ -32,6 +32,37 @@ _NOTHING = (0, (1 << 63) - 1, -1, 0, 0)  # drops, first_seq, last_seq, late_cell
 _BEFORE = (0, 0, 0, 0, 0)
 
 
+class Asked(NamedTuple):
+    """What a batch does to dates. parts: its dates, some at a time; known: the rows of the first part as they were.
+
+    bit: int32 [tickers], of the batch; width: bits that a row has at least.
+    """
+
+    changes: Changes
+    counts: DropCounts | None
+    bit: Int32
+    width: int
+    parts: list[Int32]
+    known: dict[int, tuple[str, str]]
+
+    def rows(self) -> str:
+        """Those of the first part. Takes no database, so it can be done beside what takes one."""
+        return self._rows(self.parts[0], self.known)
+
+    def write(self, cur: cursor, rows: str) -> None:
+        """Writes these, then those of the other parts."""
+        write(cur, rows)
+        for some in self.parts[1:]:
+            write(cur, self._rows(some, _known(cur, some)))
+
+    def _rows(self, some: Int32, known: dict[int, tuple[str, str]]) -> str:
+        longest = max((len(priced) for priced, _ in known.values()), default=0)
+        bits = DateBits.of_texts(some, max(self.width, longest), known)
+        at, row = cells_of(self.changes, some)
+        bits.take_in(row, self.bit[self.changes.code[at]], self.changes.returns[at])
+        return rows_of(bits, self.counts)
+
+
 class DateFacts:
     """Follows the batches of one job, each in its transaction."""
 
@@ -39,25 +70,20 @@ class DateFacts:
         self._bits: dict[str, int] = {}
         self._last = -1
 
-    def keep(self, cur: cursor, batch_id: int, changes: Changes, dated: list[Dated]) -> None:
-        """Takes in what a batch changed, and what its drops did on each date."""
+    def ask(self, cur: cursor, batch_id: int, changes: Changes, dated: list[Dated]) -> Asked | None:
+        """Before a batch is written: what it changed, and what its drops did on each date. None: it has no dates."""
         if batch_id <= self._last:  # the transaction is tried again: what it had written is gone
             self._bits.clear()
         self._last = batch_id
         given = joined(dated)
         dates = np.union1d(values_of(given.date), values_of(changes.date))
         if not len(dates):
-            return
+            return None
         bit = self._bits_of(cur, changes.ids)
         width = int(bit.max(initial=-1)) + 1
         counts = count_drops(given, _newest(cur, given), _counted(cur, dates)) if len(given) else None
-        for some in pieces(dates, width):
-            known = _known(cur, some)
-            longest = max((len(priced) for priced, _ in known.values()), default=0)
-            bits = DateBits.of_texts(some, max(width, longest), known)
-            at, row = cells_of(changes, some)
-            bits.take_in(row, bit[changes.code[at]], changes.returns[at])
-            write(cur, bits, counts)
+        parts = list(pieces(dates, width))
+        return Asked(changes, counts, bit, width, parts, _known(cur, parts[0]))
 
     def _bits_of(self, cur: cursor, ids: Collection[str]) -> Int32:
         """The place of each ticker's bit. New tickers get the next ones."""
@@ -103,8 +129,8 @@ def _known(cur: cursor, dates: Int32) -> dict[int, tuple[str, str]]:
     return {day: (priced, unchanged) for day, priced, unchanged in cur.fetchall()}
 
 
-def write(cur: cursor, bits: DateBits, counts: DropCounts | None, *, counted: bool = True) -> None:
-    """Writes some dates. counts: what is to be added; counted: whether all drops of new dates were counted."""
+def write(cur: cursor, rows: str, *, counted: bool = True) -> None:
+    """Writes the rows of some dates. counted: whether all drops of new dates were counted."""
     cur.execute(
         "CREATE TEMPORARY TABLE IF NOT EXISTS stocketl_dates"
         " (date date, tickers integer, unchanged integer, priced_bits bit varying, unchanged_bits bit varying,"
@@ -112,10 +138,7 @@ def write(cur: cursor, bits: DateBits, counts: DropCounts | None, *, counted: bo
         " ON COMMIT DELETE ROWS"
     )
     cur.execute("DELETE FROM pg_temp.stocketl_dates")  # of the piece before; TRUNCATE would swell the catalogue
-    cur.copy_expert(
-        "COPY pg_temp.stocketl_dates FROM STDIN",
-        io.StringIO("".join(_rows(bits, counts, _NOTHING if counted else _BEFORE))),
-    )
+    cur.copy_expert("COPY pg_temp.stocketl_dates FROM STDIN", io.StringIO(rows))
     cur.execute(
         f"""
         INSERT INTO stocketl.date_facts ({_COLUMNS}, counted, first_load, last_load)
@@ -134,8 +157,13 @@ def write(cur: cursor, bits: DateBits, counts: DropCounts | None, *, counted: bo
     )
 
 
+def rows_of(bits: DateBits, counts: DropCounts | None, *, counted: bool = True) -> str:
+    """Rows for `write`. counts: what is to be added. If no drop gave a row of a date, only a return has changed."""
+    return "".join(_rows(bits, counts, _NOTHING if counted else _BEFORE))
+
+
 def _rows(bits: DateBits, counts: DropCounts | None, nothing: tuple[int, ...]) -> Iterator[str]:
-    """In COPY's text format. On a date of which no drop gave a row, only a return has changed."""
+    """In COPY's text format."""
     of_date: dict[int, tuple[int, ...]] = {}
     if counts is not None:
         columns = (counts.drops, counts.first_seq, counts.last_seq, counts.late, counts.restated)

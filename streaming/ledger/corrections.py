@@ -56,16 +56,14 @@ class Changed(NamedTuple):
 
 
 def record(cur: cursor, changed: Changed, *, of: Collection[int], begun: Collection[int]) -> Counter[int]:
-    """Writes the rows of these drops; by seq, how many more there are than before.
+    """Writes the rows of these drops; by seq, how many more there are than before, with those of `write_runs`.
 
     of: all drops of the runs are among them, other drops are left out; begun: drops of which earlier batches may have
     written rows.
     """
     added: Counter[int] = Counter()
-    if changed.runs.num_rows:
-        correction_runs.copy(cur, changed.runs)
-        for counted in changed.runs.group_by("seq").aggregate([("cells", "sum")]).to_pylist():
-            added[counted["seq"]] += counted["cells_sum"]
+    for counted in changed.runs.group_by("seq").aggregate([("cells", "sum")]).to_pylist():
+        added[counted["seq"]] += counted["cells_sum"]
     rows = _of(changed.rows, of)
     if not rows.num_rows:
         return added
@@ -84,6 +82,12 @@ def record(cur: cursor, changed: Changed, *, of: Collection[int], begun: Collect
     for counted in rows["seq"].value_counts():
         added[counted["values"].as_py()] += counted["counts"].as_py()
     return added
+
+
+def write_runs(cur: cursor, changed: Changed) -> None:
+    """Writes the runs, at any moment of the transaction that calls `record`."""
+    if changed.runs.num_rows:
+        correction_runs.copy(cur, changed.runs)
 
 
 def fill(cur: cursor, rows: pa.Table, seqs: Collection[int]) -> None:

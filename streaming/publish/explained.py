@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from streaming import memory
 from streaming.dates import filling as date_filling
@@ -22,7 +23,7 @@ from streaming.suspects.moves import SuspectLimits
 from streaming.suspects.watch import SuspectWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from psycopg2.extensions import cursor
 
@@ -33,6 +34,21 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TABLES = {DATES: ("date_facts", "ticker_bits"), SUSPECTS: ("suspect_cells",)}
+
+
+T = TypeVar("T")
+
+
+class _Beside(ThreadPoolExecutor):
+    """A thread for what can be done beside something else. Small work is done when its result is asked for."""
+
+    def __init__(self, *, small: bool) -> None:
+        super().__init__(1)
+        self._small = small
+
+    def begin(self, work: Callable[[], T]) -> Callable[[], T]:
+        """Gives what gives the result."""
+        return work if self._small else self.submit(work).result
 
 
 class Explained:
@@ -66,23 +82,24 @@ class Explained:
     ) -> Iterator[None]:
         """The wide tables of a batch are written in the block, what explains them after it.
 
-        A large batch is examined meanwhile, in a thread. new: tickers that had no cell before.
+        Of a large batch, a thread works them out meanwhile. new: tickers that had no cell before.
         """
         written: Future[cursor] = Future()
-        pool = ThreadPoolExecutor(1) if len(batch.changes) > memory.LARGE else None
-        given = (written.result, batch_id, batch.changes, places, new)
-        examined = pool.submit(self._watch.examined, *given) if pool and SUSPECTS in self._parts else None
-        try:
-            yield
-            if DATES in self._parts:
-                self._dates.keep(cur, batch_id, batch.changes, batch.dated)
-            written.set_result(cur)  # no one else uses it until the suspects are found
-            if SUSPECTS in self._parts and len(batch.changes):
-                keep_suspects(cur, examined.result() if examined else self._watch.examined(*given))
-        finally:
-            written.cancel()
-            if pool:
-                pool.shutdown()
+        watched = SUSPECTS in self._parts and len(batch.changes) > 0
+        dates = self._dates.ask(cur, batch_id, batch.changes, batch.dated) if DATES in self._parts else None
+        with _Beside(small=len(batch.changes) <= memory.LARGE) as beside:
+            rows = beside.begin(dates.rows) if dates else None
+            examined = partial(self._watch.examined, written.result, batch_id, batch.changes, places, new)
+            suspects = beside.begin(examined) if watched else None
+            try:
+                yield
+                if dates and rows:
+                    dates.write(cur, rows())
+                written.set_result(cur)  # nothing else uses it until the suspects are found
+                if suspects:
+                    keep_suspects(cur, suspects())
+            finally:
+                written.cancel()
 
     def _fill(self, cur: cursor, part: str) -> None:
         cur.execute("SELECT EXISTS (SELECT FROM stocketl.tickers)")

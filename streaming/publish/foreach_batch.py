@@ -16,7 +16,7 @@ from streaming import faults, memory
 from streaming.audit import agreement
 from streaming.checkpoint.handover import Handover
 from streaming.lake.rows import DUPLICATES, REJECTS, TICKS
-from streaming.ledger import batches, tickers, writer
+from streaming.ledger import batches, corrections, tickers, writer
 from streaming.ledger.drops import lines_before, record_drops
 from streaming.ledger.profiles import record_profiles
 from streaming.publish import wide
@@ -146,7 +146,10 @@ class Publish:
                 again = loaded_before_and_again(batch)
                 tables = {TICKS: loaded_table(batch), REJECTS: rejects_table(batch), DUPLICATES: replaced_table(batch)}
                 self._lake.put(batch_id, tables, superseded=again, files=batch.files)
-        self._handover.remove(batch.handed_over)
+        if self.batches:
+            self._handover.remove(batch.handed_over)
+        else:
+            self._handover.clear()
         done = Published(batch_id, batch.facts, written, steps.seconds, visible, batch.held)
         for observer in self._observers:
             observer.published(done)
@@ -175,7 +178,10 @@ class Publish:
         alike = tuple(tickers.alike(cur, planned)) if planned else ()
         places = tickers.place_tickers(cur, batch.changes.ids, planned)
         given = (batch_id, batch, places, planned.keys())
+        corrected = changed(batch) if CORRECTIONS in self._explain else None
         with self._explained.around(cur, *given) if self._explained else contextlib.nullcontext():
+            if corrected is not None:
+                corrections.write_runs(cur, corrected)  # the server alone is busy: time for what goes on beside it
             cells = wide.write(cur, batch.changes, places, self._upkeep.rewritten, self._order)
         record_profiles(cur, self._profiles(batch, batch_id))
         ended = record_drops(
@@ -186,7 +192,7 @@ class Publish:
             duplicates=batch.duplicates,
             rejects=first_rejects(batch),
             did=batch.did,
-            corrected=changed(batch) if CORRECTIONS in self._explain else None,
+            corrected=corrected,
         )
         batches.finish_batch(cur, self._checkpoint_id, batch_id, cells)
         return Written(cells, ended, alike)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ NEWER = HEADER + b"2024-01-02,A,4,4\n"
 
 def test_two_kills_lose_nothing_and_the_replay_reads_what_was_admitted(tmp_path: Path, database: str) -> None:
     """So many rows that they go as files beside the checkpoint; what was overwritten meanwhile is a new drop."""
-    home, many = tmp_path / "home", inputs.many_tickers(200, days=700, drops=2, seed=5)
+    home, many = tmp_path / "home", inputs.many_tickers(200, days=1200, drops=2, seed=5)
     overwritten = drop(home / "input", "overwritten.csv", OVERWRITTEN, 0)
     deleted = drop(home / "input", "deleted.csv", DELETED, 1)
     for number, content in enumerate(many):
@@ -33,7 +34,11 @@ def test_two_kills_lose_nothing_and_the_replay_reads_what_was_admitted(tmp_path:
     overwritten.write_bytes(NEWER)  # in place: the same inode
     deleted.unlink()
     kill_at("published", tmp_path / "published", home, database)
-    assert list((home / "checkpoint" / "handover").iterdir()), "too few rows: they went through Spark"
+    handover = home / "checkpoint" / "handover"
+    names = " ".join(path.name for path in handover.iterdir())
+    assert re.search(r"\b\d+-0-\d\.arrow", names), "too few ticks: they went through Spark"
+    assert re.search(r"\b\d+-\d\.arrow", names), "too few changes: they went through Spark"
+    (handover / "99-0-1.arrow").write_bytes(b"of a drop that is read otherwise now")
     assert folders(home, "input")
     run_once(home, database)
     end, drops = outcome(home, database), [OVERWRITTEN, DELETED, *many, NEWER]

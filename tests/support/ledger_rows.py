@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from streaming.corrections import Did
 from streaming.ledger import batches
+from streaming.ledger.corrections import Changed, write_runs
 from streaming.ledger.drops import Reject, record_drops
 from streaming.packets import Fact, Superseded
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Run = Callable[[Callable[[Any], Any]], Any]
 
@@ -38,7 +36,7 @@ def record(  # noqa: PLR0917 (what a batch brings)
     duplicates: dict[int, Superseded] | None = None,
     rejects: dict[int, list[Reject]] | None = None,
     did: dict[int, Did] | None = None,
-    corrected: pa.Table | None = None,
+    corrected: Changed | None = None,
 ) -> Any:
     """A batch with these drops; the receipts of those that end in it. Unless told otherwise, every cell is new."""
     again = duplicates or {}
@@ -50,6 +48,8 @@ def record(  # noqa: PLR0917 (what a batch brings)
 
     def work(cur: Any) -> Any:
         assert batches.begin_batch(cur, "c", batch_id, 1, f"digest {batch_id}", len(facts))
+        if corrected is not None:
+            write_runs(cur, corrected)
         finished = record_drops(
             cur,
             "c",

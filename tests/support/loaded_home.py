@@ -19,7 +19,7 @@ from streaming.lake.rows import TICKS as TICK_ROWS
 from streaming.lake.rows import write as write_rows
 from streaming.lake.tables import Lake
 from streaming.ledger import batches, outbox, tickers, writer
-from streaming.ledger.corrections import Changed
+from streaming.ledger.corrections import Changed, write_runs
 from streaming.ledger.drops import Reject, record_drops
 from streaming.packets import (
     FACTS,
@@ -125,7 +125,9 @@ class LoadedHome:
             assert batches.begin_batch(cur, "c", batch_id, 1, batch_digest([span]), 1)
             places = tickers.place_tickers(cur, applied.changes.ids, planned)
             batch = Batch(applied.changes, [fact], {}, [], {}, dated=[applied.dated])
+            corrected = Changed.of(applied.corrections)
             with self._explained.around(cur, batch_id, batch, places, planned.keys()):
+                write_runs(cur, corrected)
                 cells = wide.write(cur, applied.changes, places)
             record_drops(
                 cur,
@@ -135,7 +137,7 @@ class LoadedHome:
                 duplicates=applied.duplicates,
                 rejects={seq: first} if first else {},
                 did=applied.did,
-                corrected=Changed.of(applied.corrections),
+                corrected=corrected,
             )
             batches.finish_batch(cur, "c", batch_id, cells)
 
