@@ -17,7 +17,6 @@ COVERED: dict[str, tuple[str, str]] = {
     "audit/grid.py": ("audit/test_tables.py", "the comparison of two tables, which the audit makes"),
     "aws.py": ("storage/test_bucket.py", "the client, which a bucket asks"),
     "checkpoint/checksums.py": ("checkpoint/test_inspection.py", "a part of the inspection"),
-    "checkpoint/handover.py": ("job/test_kill.py", "passes between two processes of a job"),
     "checkpoint/lineage.py": ("checkpoint/test_inspection.py", "a part of the inspection"),
     "commands/advice.py": ("commands/test_receipts.py", "a table of sentences, which the command prints"),
     "commands/batch_under_way.py": ("commands/test_status.py", "a line of the status"),
