@@ -17,7 +17,6 @@ LARGE = 50_000  # rows
 LARGE_BYTES = 24 * LARGE  # of packets with as many rows
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
 _MOST, _MOST_MMAP = 2**31 - 1, 32 << 20  # GNU's takes no more
-_USUAL = 128 << 10
 
 
 def keep_freed() -> None:
@@ -26,8 +25,8 @@ def keep_freed() -> None:
 
 
 def keep_no_longer() -> None:
-    """From now on, freed memory goes back as it usually does; for what is freed already there is `give_back`."""
-    _set_thresholds(_USUAL, _USUAL)
+    """From now on, freed memory goes back as it does in a process that has used much; see also `give_back`."""
+    _set_thresholds(2 * _MOST_MMAP, _MOST_MMAP)  # where GNU's own thresholds end, as they grow with use
 
 
 def _set_thresholds(trim: int, mmap: int) -> None:
@@ -37,7 +36,7 @@ def _set_thresholds(trim: int, mmap: int) -> None:
         option(_TRIM_THRESHOLD, trim)
 
 
-def give_back_later(seconds: float = 0.0) -> None:
+def give_back_later(seconds: float) -> None:
     """The same in a thread of its own: nobody waits for it."""
     timer = threading.Timer(seconds, give_back)
     timer.daemon = True

@@ -34,3 +34,20 @@ def test_freed_memory_is_kept_until_it_is_given_back() -> None:
     kept, left = map(int, done.stdout.split())
     assert kept > 0.8 * PIECES * PIECE
     assert left < 0.2 * PIECES * PIECE
+
+
+def test_what_is_used_again_and_again_is_not_fetched_each_time_after_a_batch() -> None:
+    """A threshold that is set to where it begins would stay there: GNU's grows only as long as nobody sets it."""
+    code = """
+import resource
+from streaming import memory
+memory.keep_freed()
+memory.keep_no_longer()
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+before = faults()
+for _ in range(100):
+    bytes([1]) * (4 << 20)
+print(faults() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 100 * (4 << 20) / 4096 / 10

@@ -6,12 +6,14 @@ A million changes are 33 MB, which Java would hold three times over on their way
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from streaming.errors import StorageError
 from streaming.packets import ipc_buffer, write_ipc
+from streaming.storage.entries import path_of
 from streaming.storage.folder import Folder
 from streaming.storage.locations import open_place
 from streaming.storage.place import discard
@@ -37,7 +39,10 @@ class Handover:
 
     def read(self, key: str) -> pa.Buffer:
         """What was written. Raises StorageError if it is gone: the batch is tried again and writes it again."""
-        data = self._place.mapped(key) if isinstance(self._place, Folder) else self._place.get(key)
+        if isinstance(self._place, Folder):  # not a copy: the bytes stay readable if the file is replaced or removed
+            with suppress(OSError), pa.memory_map(path_of(self._place.url, key)) as file:
+                return file.read_buffer()
+        data = self._place.get(key)
         if data is None:
             msg = f"{self._place.url}/{key} is gone: expected what the batch under way has worked out"
             raise StorageError(msg)

@@ -105,6 +105,7 @@ class Publish:
         self.error: BaseException | None = None
         self.batches = 0
         self.under_way = False
+        self._leftovers = True  # perhaps, of a batch that was broken off
         self._last: int | None = None
 
     @property
@@ -128,7 +129,7 @@ class Publish:
                 del batch
                 memory.give_back()
         except BaseException as error:
-            self.error = error
+            self.error, self._leftovers = error, True
             for observer in self._observers:
                 observer.breaks_off()
             raise
@@ -146,10 +147,11 @@ class Publish:
                 again = loaded_before_and_again(batch)
                 tables = {TICKS: loaded_table(batch), REJECTS: rejects_table(batch), DUPLICATES: replaced_table(batch)}
                 self._lake.put(batch_id, tables, superseded=again, files=batch.files)
-        if self.batches:
-            self._handover.remove(batch.handed_over)
-        else:
+        if self._leftovers:
             self._handover.clear()
+        else:
+            self._handover.remove(batch.handed_over)
+        self._leftovers = False
         done = Published(batch_id, batch.facts, written, steps.seconds, visible, batch.held)
         for observer in self._observers:
             observer.published(done)

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
 _MANY = 50_000  # more rows than this go as a file, not through Spark
 _MANY_BYTES = 2 << 20
+_GIVEN_BACK_SECONDS = 0.1  # Spark waits for the end of the task, not for this
 
 _COLUMNS = list(Row._fields)
 
@@ -136,9 +137,12 @@ class Returns(StatefulProcessor):
         if len(packets):
             given = self._given(packets)
             del frame, packets
-            yield pd.DataFrame(self._apply(int(key[0]), given), columns=_COLUMNS)
-            if sum(len(packet) for _, packet in given.ticks) > memory.LARGE:
-                memory.give_back_later()
+            is_large = sum(len(packet) for _, packet in given.ticks) > memory.LARGE
+            out = pd.DataFrame(self._apply(int(key[0]), given), columns=_COLUMNS)
+            del given
+            yield out
+            if is_large:
+                memory.give_back_later(_GIVEN_BACK_SECONDS)
 
     def _given(self, packets: pd.DataFrame) -> _Given:
         """The ticks, from the rows themselves or from the files that they name. packets: sorted, at least one."""

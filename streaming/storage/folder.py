@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import io
 import logging
-import mmap
 import os
 import shutil
 import stat
@@ -197,18 +196,6 @@ class Folder:
             open(path_of(self.url, key), "rb") as file,
         ):
             return file.read()
-        return None
-
-    def mapped(self, key: str) -> memoryview | None:
-        """As `get`, without a copy: the bytes stay those of the file, even if it is replaced or removed meanwhile."""
-        with (
-            self._plainly(f"read {key!r} in"),
-            suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError),
-            open(path_of(self.url, key), "rb") as file,
-        ):
-            if not os.fstat(file.fileno()).st_size:
-                return memoryview(b"")
-            return memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
         return None
 
     def exists(self, key: str) -> bool:
