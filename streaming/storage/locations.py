@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -11,8 +12,6 @@ from streaming.errors import SettingsError
 
 if TYPE_CHECKING:
     from streaming.storage.place import Place
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
