@@ -137,6 +137,7 @@ def dump(path: Path, seed: int, count: int, size: int, first: int = 0) -> Path:
 
 def _corrected(path: Path, seed: int, rows: pl.DataFrame) -> tuple[date, str, float]:
     rows = rows.with_columns(price=(pl.col("price") + 0.0001 * (1 + seed % 90)).round(4))
+    path.parent.mkdir(parents=True, exist_ok=True)
     rows.write_csv(path)
     last = rows.row(-1)
     return last[0], str(last[1]), last[2]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streaming.distinct import distinct
+from streaming.distinct import distinct, order_of
 from streaming.suspects import loading
 from streaming.suspects.moves import AFTER, KINDS, Series, SuspectLimits, examine, touched
 from streaming.suspects.recent import Recent, merged
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streaming.suspects.moves import Bool
 
 _CELLS_OF_A_PIECE = 1 << 16
+_DAYS_OF_A_PIECE = 1 << 22  # of all tickers together; some hundred megabytes
 _SCREENED = AFTER + 2  # newest prices: if no step between them is large, a new one opens and closes nothing
 
 
@@ -102,8 +103,9 @@ class SuspectWatch:
         counts = np.bincount(changes.code, minlength=len(ids))
         simple = (counts == 1)[changes.code] & (changes.date > recent.last(shelves)[changes.code])
         self._append(found, shelves, changes, np.flatnonzero(simple))
-        for some in _pieces(changes.code, np.flatnonzero(~simple)):
-            self._merge(found, tables, changes, some, places)
+        deep = [self._merge(found, changes, some) for some in _pieces(changes.code, np.flatnonzero(~simple))]
+        for some in _far_back(changes, np.concatenate(deep)):
+            self._look_back(found, tables(), changes, some, places)
         return found
 
     def _fill(self, tables: Callable[[], cursor], ids: list[str], places: Mapping[str, Place]) -> None:
@@ -129,17 +131,10 @@ class SuspectWatch:
         ids = [changes.ids[code] for code in changes.code[at[worth]].tolist()]
         found.add(ids, series, touched(series, newest, self._limits), self._limits)
 
-    def _merge(
-        self,
-        found: Examined,
-        tables: Callable[[], cursor],
-        changes: Changes,
-        at: Int64,
-        places: Mapping[str, Place],
-    ) -> None:
-        """Any other cells. What lies too far back for the shelves is read from the tables."""
+    def _merge(self, found: Examined, changes: Changes, at: Int64) -> Int64:
+        """Any other cells. Gives those that lie too far back for the shelves: the tables must be read for them."""
         if not len(at):
-            return
+            return at
         recent = self._recent
         codes, code = distinct(changes.code[at])
         ids = [changes.ids[number] for number in codes.tolist()]
@@ -158,20 +153,34 @@ class SuspectWatch:
         shallow = is_new & (series.date >= far[series.code])
         found.add(ids, series, touched(series, shallow, self._limits), self._limits)
         recent.put(shelves, series)
-        if deep.any():
-            self._look_back(found, tables(), ids, code[deep], changes.date[at[deep]], places)
+        return at[deep]
 
-    def _look_back(  # noqa: PLR0917 (cells, and where to read them)
-        self, found: Examined, cur: cursor, ids: list[str], code: Int64, date: Int32, places: Mapping[str, Place]
+    def _look_back(
+        self, found: Examined, cur: cursor, changes: Changes, at: Int64, places: Mapping[str, Place]
     ) -> None:
-        order = np.lexsort((date, code))
-        code, date = code[order], date[order]
-        stretches, of = loading.stretches_of(ids, code, date, apart=2 * self._reach)
+        """at: in the order of ticker and date."""
+        date = changes.date[at]
+        stretches, of = loading.stretches_of(changes.ids, changes.code[at], date, apart=2 * self._reach)
         series = loading.around(cur, stretches, places, self._reach)
         key = (series.code.astype(np.int64) << 32) + series.date
         wanted = (of.astype(np.int64) << 32) + date
         changed = np.isin(key, wanted)
         found.add([one.ticker for one in stretches], series, touched(series, changed, self._limits), self._limits)
+
+
+def _far_back(changes: Changes, at: Int64) -> list[Int64]:
+    """The places in the order of ticker and date, cut into pieces of whole tickers that fit into memory.
+
+    The fewer they are, the less often the wide rows are read from which they take their columns.
+    """
+    if not len(at):
+        return []
+    at = at[order_of(changes.code[at], changes.date[at])]
+    begins = np.flatnonzero(np.diff(changes.code[at], prepend=-1))
+    ends = np.append(begins[1:], len(at)) - 1
+    days = (changes.date[at[ends]] - changes.date[at[begins]]).astype(np.int64) + 1
+    piece = np.cumsum(days) // _DAYS_OF_A_PIECE
+    return np.split(at, begins[np.flatnonzero(np.diff(piece)) + 1])
 
 
 def _pieces(code: Int32, at: Int64) -> list[Int64]:

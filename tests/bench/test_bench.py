@@ -140,8 +140,8 @@ def test_no_price_moves_so_far_that_it_would_be_suspect(tmp_path: Path) -> None:
 
 def test_a_correction_names_a_cell_and_a_price_that_was_not_there(tmp_path: Path) -> None:
     """Prices of the history are whole cents."""
-    day, ticker, price = data.corrections(tmp_path / "late.csv", 1, 3, 10, 5)
-    rows = pl.read_csv(tmp_path / "late.csv", try_parse_dates=True).rows()
+    day, ticker, price = data.corrections(tmp_path / "days" / "late.csv", 1, 3, 10, 5)
+    rows = pl.read_csv(tmp_path / "days" / "late.csv", try_parse_dates=True).rows()
     assert (len(rows), rows[-1][:3]) == (5, (day, ticker, price))
     assert round(price, 2) != price
 

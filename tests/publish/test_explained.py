@@ -140,6 +140,7 @@ def test_whatever_the_batches_the_rows_are_those_of_the_oracles(
 ) -> None:
     """Batches of any number of parts of drops, restarts and transactions that failed leave no trace."""
     monkeypatch.setattr(watch, "_CELLS_OF_A_PIECE", (1, 1 << 16)[seed % 2])
+    monkeypatch.setattr(watch, "_DAYS_OF_A_PIECE", (1 << 22, 1)[seed % 2])
     monkeypatch.setattr(memory, "LARGE", (1 << 16, 0)[seed // 2])  # whether they are examined in a thread
     packets, chance = history(seed), random.Random(seed)  # noqa: S311 (a seed, not a secret)
     cuts = {cut for cut in range(len(packets)) if chance.random() < (0.05, 0.3, 0.7, 0.3)[seed]}
