@@ -164,7 +164,7 @@ class SuspectWatch:
         series = loading.around(cur, stretches, places, self._reach)
         key = (series.code.astype(np.int64) << 32) + series.date
         wanted = (of.astype(np.int64) << 32) + date
-        changed = np.isin(key, wanted)
+        changed = np.append(wanted, -1)[np.searchsorted(wanted, key)] == key  # both ascend: np.isin would sort them
         found.add([one.ticker for one in stretches], series, touched(series, changed, self._limits), self._limits)
 
 
