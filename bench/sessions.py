@@ -95,6 +95,7 @@ def s3(bench: Bench) -> None:
     with bench.room("s3") as room, bucket_job(room) as job:
         measure(bench, job, "s3-drip-200", day_drops(bench, room, bench.sizes.few, 0))
         check(bench, room, job)
+        await_true(lambda: "streaming.audit" in job.output, "the first audit", job.alive, look=1.0)  # once a day
         job.calm()
         before, seconds = job.lists(), bench.sizes.idle
         time.sleep(seconds)
