@@ -37,7 +37,7 @@ def _set_thresholds(trim: int, mmap: int) -> None:
 
 
 def give_back_later(seconds: float) -> None:
-    """The same in a thread of its own: nobody waits for it."""
+    """After so many seconds, `give_back` in a thread of its own: nobody waits for it."""
     timer = threading.Timer(seconds, give_back)
     timer.daemon = True
     timer.start()
