@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # `signal` takes so long to load that Ctrl-C may hit it
+import sys
+from importlib.abc import MetaPathFinder
+
+_WITHOUT_PANDAS = {"asof", "explain", "plan"}
+
+
+class _NoPandas(MetaPathFinder):
+    """Finds no pandas. pyarrow loads it at its first conversion, if it is there, and commands would wait 0.2 s."""
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError(fullname)
 
 
 def main() -> None:
@@ -10,6 +22,8 @@ def main() -> None:
     before = _signal.getsignal(_signal.SIGINT)
     if before is _signal.default_int_handler:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+    if _WITHOUT_PANDAS.intersection(sys.argv[1:2]):
+        sys.meta_path.insert(0, _NoPandas())
     from streaming.cli import main as command  # noqa: PLC0415 (this is what takes long)
 
     _signal.signal(_signal.SIGINT, before)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from streaming.errors import StockETLError
 from streaming.explain.drop_files import DropFiles, DropInLedger, FileGoneError, drops_covering, drops_named
 from streaming.explain.given import GivenValue, rows_in_file, stands_for
-from streaming.explain.lake_cells import LakeCells, cells_in_lake, lacking, rejects_in_lake
+from streaming.explain.lake_cells import InLake, in_lake
 from streaming.explain.near import NearReject, is_near, texts_of
 from streaming.explain.now import CellNow, cell_now
 from streaming.frames.names import resolved
@@ -89,14 +89,15 @@ class _Search:
         self._files = files
         self._days = days
         self._found: dict[int, Located] = {}
+        self._lake = InLake()
         self.given: dict[int, list[GivenValue]] = {}
         self.gone: dict[int, str] = {}
         self.notes: list[str] = []
 
     def look(self, covering: Sequence[DropInLedger]) -> None:
         """Fills `given` and `gone`. covering: drops that may have given a value."""
-        lake, unknown = self._in_lake(covering)
-        drops = [drop for drop in covering if drop.seq in unknown or drop.seq in lake.seqs]
+        lake = self._lake = self._in_lake(covering)
+        drops = [drop for drop in covering if drop.seq in lake.lacking or drop.seq in lake.seqs]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             read = list(pool.map(self._read, drops))
         for drop, found in zip(drops, read, strict=True):
@@ -105,19 +106,18 @@ class _Search:
             else:
                 self._found[drop.seq] = found
             for day in self._days:
-                self.given.setdefault(day, []).extend(self._of(drop, day, lake, unknown))
+                self.given.setdefault(day, []).extend(self._of(drop, day, lake))
 
-    def _in_lake(self, covering: Sequence[DropInLedger]) -> tuple[LakeCells, set[int]]:
-        """What the lake knows, and the drops of which it does not have all rows."""
+    def _in_lake(self, covering: Sequence[DropInLedger]) -> InLake:
         every = {drop.seq: drop.rows_loaded for drop in covering}
         if self._settings.lake is None:
-            return LakeCells(), set(every)
+            return InLake(lacking=every)
         try:
-            cells = cells_in_lake(self._settings.lake, self._ticker, self._days)
-            return cells, lacking(self._settings.lake, every)
+            texts = texts_of(self._ticker)
+            return in_lake(self._settings.lake, self._ticker, self._days, expected=every, texts=texts)
         except StockETLError as error:
             self.notes.append(f"the files were read instead of the lake: {error}")
-            return LakeCells(), set(every)
+            return InLake(lacking=every)
 
     def _read(self, drop: DropInLedger) -> Located | str:
         try:
@@ -125,11 +125,11 @@ class _Search:
         except FileGoneError as error:
             return str(error)
 
-    def _of(self, drop: DropInLedger, day: int, lake: LakeCells, unknown: set[int]) -> list[GivenValue]:
+    def _of(self, drop: DropInLedger, day: int, lake: InLake) -> list[GivenValue]:
         """The rows of a drop for a day: with their lines from the file, if it still says what was loaded."""
         found, kept = self._found.get(drop.seq), lake.of(day, drop.seq)
         rows = [] if found is None else rows_in_file(drop.seq, found, self._ticker, day)
-        if drop.seq in unknown:
+        if drop.seq in lake.lacking:
             return rows or kept
         if rows and kept and stands_for(rows) != stands_for(kept):
             if drop.fate != "success":  # only a part of its file is loaded
@@ -140,11 +140,9 @@ class _Search:
 
     def rejects_near(self, connected: connection, day: int) -> list[NearReject]:
         """Of all drops, if the lake is there; else of the files that were read, and the first ones of each receipt."""
-        texts = texts_of(self._ticker)
-        if self._settings.lake is not None and not self.notes:
-            found = rejects_in_lake(self._settings.lake, texts)
-        else:
-            found = self._rejects_without_lake(connected, texts)
+        found = self._lake.rejects
+        if self._settings.lake is None or self.notes:
+            found = self._rejects_without_lake(connected, texts_of(self._ticker))
         drops = {drop.seq: drop for drop in drops_named(connected, self._settings, {one.seq for one in found})}
         rules = {seq: self._files.rules(drop) for seq, drop in drops.items()}
         near = [one for one in found if one.seq in rules and is_near(one.text, self._ticker, day, rules[one.seq])]

@@ -30,55 +30,81 @@ _ANY_ROW = ds.scalar(True)  # noqa: FBT003 (a value)
 _AT_ONCE = 8  # files of S3 that are fetched beside each other
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Rows of a table. columns: None = all; where: which rows, None = all."""
+
+    columns: Sequence[str] | None = None
+    where: ds.Expression | None = None
+
+    def of(self, files: ds.Dataset) -> pa.Table:
+        """These rows of the files."""
+        try:
+            return files.to_table(columns=self.columns and list(self.columns), filter=self.where)
+        except pa.ArrowNotImplementedError:  # deltalake has rewritten a file: pyarrow compares none of its texts
+            return self._chosen(files.to_table().filter(self.where))
+
+    def none(self, schema: pa.Schema) -> pa.Table:
+        """No row of these columns."""
+        return self._chosen(schema.empty_table())
+
+    def _chosen(self, rows: pa.Table) -> pa.Table:
+        return rows if self.columns is None else rows.select(list(self.columns))
+
+
 def read_rows(
     location: str, name: str, *, columns: Sequence[str] | None = None, where: ds.Expression | None = None
 ) -> pa.Table:
-    """Rows of a table of the lake as it is now. There are none if nothing was written to it yet.
+    """What `read_each` answers to one question."""
+    (rows,) = read_each(location, name, [Wanted(columns, where)])
+    return rows
 
-    location: of the lake; columns: None = all; where: which rows. Raises StorageError; SettingsError if no other
-    program than Spark can name the location.
+
+def read_each(location: str, name: str, every: Sequence[Wanted]) -> list[pa.Table]:
+    """Rows of a table of the lake as it is now, for each question. There are none if nothing was written to it yet.
+
+    location: of the lake. A file on S3 is fetched once for all questions. Raises StorageError; SettingsError if no
+    other program than Spark can name the location.
     """
     if not can_be_named(location):
         msg = f"lake: {location!r} has a percent sign in its name, so only Spark can read it; move the lake"
         raise SettingsError(msg)
     try:
-        names = None if columns is None else list(columns)
         with contextlib.suppress(FileNotFoundError):
-            return _chosen(location, name, names, where)
-        return _chosen(location, name, names, where)  # files were joined meanwhile, and the old ones removed
+            return _each(location, name, every)
+        return _each(location, name, every)  # files were joined meanwhile, and the old ones removed
     except (DeltaError, pa.ArrowException, OSError) as error:
         msg = f"the lake's table {location}/{name} cannot be read: {error}"
         raise StorageError(msg) from error
 
 
-def _chosen(location: str, name: str, columns: list[str] | None, where: ds.Expression | None) -> pa.Table:
-    try:
-        return _rows(location, name, columns, where)
-    except pa.ArrowNotImplementedError:  # a file that deltalake has rewritten, of whose texts pyarrow compares none
-        return _of_columns(_rows(location, name, None, None).filter(where), columns)
-
-
-def _rows(location: str, name: str, columns: list[str] | None, where: ds.Expression | None) -> pa.Table:
+def _each(location: str, name: str, every: Sequence[Wanted]) -> list[pa.Table]:
     try:
         table = DeltaTable(f"{location}/{name}", storage_options=storage_options(location))
     except TableNotFoundError:
-        return _of_columns(SCHEMAS[name].empty_table(), columns)
+        return [wanted.none(SCHEMAS[name]) for wanted in every]
     # pyarrow's own file system: with the one that calls back into Python, a process may be aborted at its end
     files = SubTreeFileSystem("/" if is_s3(location) else f"{location}/{name}", LocalFileSystem())
-    every = _dataset(table, SCHEMAS[name], files)
+    dataset = _dataset(table, SCHEMAS[name], files)
     if not is_s3(location):
-        return every.to_table(columns=columns, filter=where)
-    paths = [fragment.path for fragment in every.get_fragments(where)]
+        return [wanted.of(dataset) for wanted in every]
+    paths = [{fragment.path for fragment in dataset.get_fragments(wanted.where)} for wanted in every]
     place = open_place(f"{location}/{name}")
 
-    def part(path: str) -> pa.Table:
+    def part(path: str) -> list[pa.Table]:
         if (data := place.get(path)) is None:
             raise FileNotFoundError(path)
-        fragment = ds.ParquetFileFormat().make_fragment(pa.BufferReader(data))
-        return fragment.to_table(schema=every.schema, columns=columns, filter=where)
+        form = ds.ParquetFileFormat()
+        file = ds.FileSystemDataset([form.make_fragment(pa.BufferReader(data))], dataset.schema, form)
+        return [
+            wanted.of(file) if path in able else wanted.none(dataset.schema)
+            for wanted, able in zip(every, paths, strict=True)
+        ]
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return pa.concat_tables([_of_columns(every.schema.empty_table(), columns), *pool.map(part, paths)])
+        parts = list(pool.map(part, sorted(set().union(*paths))))
+    none = [wanted.none(dataset.schema) for wanted in every]
+    return [pa.concat_tables(found) for found in zip(none, *parts, strict=True)]
 
 
 def _dataset(table: DeltaTable, schema: pa.Schema, files: SubTreeFileSystem) -> ds.FileSystemDataset:
@@ -117,7 +143,3 @@ class _Bounds:
             return _ANY_ROW
         within = (self.column >= least) & (self.column <= greatest)
         return within if self.nulls[at].as_py() == 0 else within | self.column.is_null()
-
-
-def _of_columns(table: pa.Table, columns: list[str] | None) -> pa.Table:
-    return table if columns is None else table.select(columns)

@@ -163,6 +163,17 @@ def test_the_commands_that_look_back_and_ahead_load_no_spark() -> None:
     assert ran.stdout == "False\n"
 
 
+@pytest.mark.parametrize(("command", "loads"), [("plan", False), ("verify", True)])
+def test_pyarrow_loads_no_pandas_for_them(command: str, loads: bool) -> None:  # noqa: FBT001
+    """It would take longer than the command; for others it is there."""
+    code = (
+        f"import sys; sys.argv = ['stocketl', {command!r}, '--help']\nfrom streaming.__main__ import main\n"
+        "try: main()\nexcept SystemExit: pass\nimport pyarrow; pyarrow.array([1])\nprint('pandas' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert ran.stdout.endswith(f"{loads}\n")
+
+
 def test_before_the_first_job_everything_is_new(tmp_path: Path) -> None:
     """A plan needs no database, and makes none."""
     settings = load(environment=False, home=str(tmp_path / "home"))

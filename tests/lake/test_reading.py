@@ -16,9 +16,11 @@ import pytest
 from deltalake import DeltaTable
 
 from streaming.errors import SettingsError, StorageError
-from streaming.lake.reading import read_rows
+from streaming.lake.delta_log import storage_options
+from streaming.lake.reading import Wanted, read_each, read_rows
 from streaming.lake.rows import DUPLICATES, REJECTS, SCHEMAS, TICKS, encoded
 from streaming.lake.tables import Lake
+from streaming.storage.bucket import Bucket
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,11 +100,31 @@ def test_a_file_with_a_long_id_is_read_too(tmp_path: Path, long: str, told: bool
             assert sorted(rows.column("price").to_pylist()) == wanted
 
 
-def test_files_that_deltalake_has_rewritten_are_read_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("on_s3", [False, True])
+def test_files_that_deltalake_has_rewritten_are_read_too(s3: S3Server, tmp_path: Path, on_s3: bool) -> None:  # noqa: FBT001
     """A person may join the files of the lake by deltalake, whose statistics pyarrow cannot compare."""
-    two_batches(str(tmp_path), tmp_path)
-    DeltaTable(str(tmp_path / TICKS)).delete("id = 'B'")
-    assert found(str(tmp_path), ds.field("id") == "A") == [(1, "A", 1.5, 7), (2, "A", 1.75, None)]
+    location = f"s3://{s3.bucket()}/lake" if on_s3 else str(tmp_path)
+    two_batches(location, tmp_path)
+    DeltaTable(f"{location}/{TICKS}", storage_options=storage_options(location)).delete("id = 'B'")
+    assert found(location, ds.field("id") == "A") == [(1, "A", 1.5, 7), (2, "A", 1.75, None)]
+
+
+def test_a_file_on_s3_is_fetched_once_for_all_questions(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only if its statistics allow a row of one of them."""
+    location = f"s3://{s3.bucket()}/lake"
+    two_batches(location, tmp_path)
+    bring(Lake(NO_SPARK, location, "abc"), tmp_path, 2, (4, "M", 3.5, 1))
+    fetched: list[str] = []
+    get = Bucket.get
+    monkeypatch.setattr(Bucket, "get", lambda place, key: (fetched.append(key), get(place, key))[1])
+    every = [Wanted(["price"], ds.field("id") == "A"), Wanted(["id"], ds.field("seq") == 1), Wanted(["seq"], None)]
+    answers = [rows.to_pydict() for rows in read_each(location, TICKS, every[:2])]
+    assert answers == [{"price": [1.5, 1.75]}, {"id": ["A", "B"]}]
+    assert len(fetched) == 2
+    assert read_each(location, TICKS, every)[2].to_pydict() == {"seq": [1, 1, 2, 3]}
+    assert len(fetched) == 5
 
 
 def test_a_location_that_only_spark_can_name_is_refused(tmp_path: Path) -> None:
