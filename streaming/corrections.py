@@ -113,6 +113,10 @@ class Corrections:
     @classmethod
     def join(cls, parts: list[Corrections]) -> Corrections:
         """Those of different tickers."""
+        if not parts:
+            return cls.empty()
+        if len(parts) == 1:
+            return parts[0]
         first = np.cumsum([0, *(len(part.ids) for part in parts)]).tolist()
         before, after = (
             Values(*map(np.concatenate, zip(*(getattr(part, name) for part in parts), strict=True)))

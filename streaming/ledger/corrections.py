@@ -54,6 +54,12 @@ class Changed(NamedTuple):
         single, runs, starts = correction_runs.split(cells, apart)
         return cls(single.to_table(), correction_runs.encoded(runs, starts))
 
+    @classmethod
+    def join(cls, parts: Sequence[Changed]) -> Changed:
+        """Those of different tickers, at least one part."""
+        rows = pa.concat_tables([part.rows for part in parts]).unify_dictionaries()
+        return cls(rows, pa.concat_tables([part.runs for part in parts]))
+
 
 def record(cur: cursor, changed: Changed, *, of: Collection[int], begun: Collection[int]) -> Counter[int]:
     """Writes the rows of these drops; by seq, how many more there are than before, with those of `write_runs`.

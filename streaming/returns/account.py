@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from streaming.corrections import Corrections, Did
-from streaming.distinct import distinct, order_of
+from streaming.distinct import order_of, values_of
 from streaming.returns.by_date import count_by_date, sum_of
 from streaming.returns.chunks import MARK_NEW, MARK_PRICE, Earlier, key_code, key_date
 
@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 
 
 class Account(NamedTuple):
-    """did: by seq, every drop that gave something; dated: the same by date; corrections: the cells that they changed.
+    """did: by seq, every drop that gave something; dated: the same by date.
 
     earlier: to be remembered too; changed: places of the cells that the open drop has changed in this batch.
     """
 
     did: dict[int, Did]
     dated: Dated
-    corrections: Corrections
     earlier: Earlier
     changed: Int64
 
@@ -45,8 +44,8 @@ def account(  # noqa: PLR0917 (what was, what came, what it did)
     met: Transitions,
     tickers: tuple[Timeline, int],
     drops: tuple[int, int | None],
-) -> Account:
-    """The account of a batch.
+) -> tuple[Account, Corrections]:
+    """The account of a batch, and the cells that its drops changed.
 
     old: the window before it; remembered: of the drop that goes on in it; at: the place of each given cell; met: what
     its drops did; tickers: all, and the number of those that were known before; drops: the first of the batch, and the
@@ -85,13 +84,13 @@ def account(  # noqa: PLR0917 (what was, what came, what it did)
     of_open = moved[met.seq[moved] == open_seq] if open_seq is not None else moved[:0]
     fresh = of_open[~kept.holds(key[of_open])]
     earlier = Earlier.empty().and_also(key[fresh], met.before.take(fresh))
-    return Account(did, dated, corrections, earlier, met.place[of_open])
+    return Account(did, dated, earlier, met.place[of_open]), corrections
 
 
-def joined(parts: list[Account]) -> tuple[dict[int, Did], Dated, Corrections, Earlier]:
+def joined(parts: list[Account]) -> tuple[dict[int, Did], Dated, Earlier]:
     """What the accounts of different tickers say together."""
     if len(parts) == 1:
-        return parts[0][:4]
+        return parts[0][:3]
     did: dict[int, Did] = {}
     for part in parts:
         for seq, of_drop in part.did.items():
@@ -99,8 +98,7 @@ def joined(parts: list[Account]) -> tuple[dict[int, Did], Dated, Corrections, Ea
     earlier = Earlier.empty()
     for part in parts:
         earlier = earlier.and_also(part.earlier.key, part.earlier.values)
-    dated, corrections = ([getattr(part, name) for part in parts] for name in ("dated", "corrections"))
-    return dict(sorted(did.items())), sum_of(dated), Corrections.join(corrections), earlier
+    return dict(sorted(did.items())), sum_of([part.dated for part in parts]), earlier
 
 
 def _first_of_tickers(code: Int32, seq: Int64, known: int) -> Int64:
@@ -115,7 +113,7 @@ class _Tally:
     """Counts by drop, of the drops that a batch has."""
 
     def __init__(self, seq: Int64) -> None:
-        self._drops = distinct(seq)[0]
+        self._drops = values_of(seq)
         self._place = self._drops - self._drops[0]
 
     def count(self, seq: Int64) -> Int64:

@@ -30,7 +30,7 @@ from streaming.returns.timeline import Timeline
 from streaming.returns.window import Rows, Window, gather
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from streaming.packets import Int64
 
@@ -82,10 +82,17 @@ class History:
         """The index as bytes, to be stored after `apply`."""
         return self._timeline.to_bytes()
 
-    def apply(self, ticks: list[tuple[int, Ticks]], *, open_seq: int | None = None) -> Applied:
+    def apply(
+        self,
+        ticks: list[tuple[int, Ticks]],
+        *,
+        open_seq: int | None = None,
+        corrections: Callable[[Corrections], None] | None = None,
+    ) -> Applied:
         """Takes in the packets of one batch, (seq, packet) in the order of seq and part.
 
-        open_seq: the drop that goes on in the next batch, None if all end in this one.
+        open_seq: the drop that goes on in the next batch, None if all end in this one; corrections: gets them at once,
+        those of some tickers at a time, and the result has none.
 
         Raises:
             CheckpointError: a chunk is damaged or not the one that was written.
@@ -103,15 +110,16 @@ class History:
         drops = BatchDrops(int(rows.seq.min()), int(rows.seq.max()), open_seq)
         window, slot, merge = self._shelf.open(key, drops.first)
         past = Before(self._timeline, known, self._shelf.earlier)
+        kept_corrections: list[Corrections] = []
         pieces = (
-            piece_of(some.given(), part, slots, drops, past)
+            piece_of(some.given(), part, slots, drops, past, corrections or kept_corrections.append)
             for some, part, slots in _cut(rows.pieces(self._piece_rows), window, key, slot)
         )
         windows, written, changes, sums, loaded, replaced, duplicates, accounts = map(list, zip(*pieces, strict=True))
         del ticks, rows, window
 
         # each kind is joined and forgotten, so that a large batch stands in memory once
-        did, dated, corrections, fresh = joined(accounts)
+        did, dated, fresh = joined(accounts)
         accounts.clear()
         now = Window.of_pieces(windows)
         windows.clear()
@@ -130,7 +138,7 @@ class History:
             after,
             did,
             dated,
-            corrections,
+            Corrections.join(kept_corrections),
         )
 
     def _fingerprint(self) -> Fingerprint:

@@ -20,8 +20,11 @@ from streaming.returns.transitions import of_drops, of_one_drop
 from streaming.returns.window import Given, Rows, Window, returns_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
+    from streaming.corrections import Corrections
     from streaming.packets import Float64, Int8, Int64
     from streaming.returns.timeline import Timeline
     from streaming.returns.window import Bool
@@ -70,8 +73,18 @@ class Piece(NamedTuple):
     account: Account
 
 
-def piece_of(given: Given, window: Window, slot: Int64, drops: BatchDrops, before: Before) -> Piece:
-    """given: the ticks of these tickers; window: their cells before the batch; slot: of each distinct key."""
+def piece_of(  # noqa: PLR0917 (what came, what was)
+    given: Given,
+    window: Window,
+    slot: Int64,
+    drops: BatchDrops,
+    before: Before,
+    corrections: Callable[[Corrections], None],
+) -> Piece:
+    """What the ticks do to their tickers.
+
+    window: their cells before the batch; slot: of each distinct key; corrections: gets the cells that drops changed.
+    """
     key, price, volume = given.winners()
     room, at = window.with_room(key, slot)
     old, now = room.cells, room.cells.copy()
@@ -85,7 +98,8 @@ def piece_of(given: Given, window: Window, slot: Int64, drops: BatchDrops, befor
     alone = drops.first == drops.last
     met = of_one_drop(drops.first, was, stands, at) if alone else of_drops(old, given, at)
     tickers = (before.timeline, before.known)
-    accounted = account(old, before.remembered, given, at, met, tickers, (drops.first, drops.open))
+    accounted, changed = account(old, before.remembered, given, at, met, tickers, (drops.first, drops.open))
+    corrections(changed)
     _mark(now.mark, old, given, at, drops)
     if drops.open is not None:
         written[at[given.cell[given.seq == drops.open]]] = True

@@ -184,13 +184,19 @@ class Returns(StatefulProcessor):
         faults.reach("state")
         index = self._index.get()
         history = History(None if index is None else bytes(index[0]), _StateChunks(self._chunks))
-        applied = history.apply(given.ticks, open_seq=given.open_seq)
+        changed: list[Changed] = []  # made ready while each piece is at hand: all cells at once fill much memory
+
+        def keep(cells: Corrections) -> None:
+            if self._with_corrections and len(cells):
+                changed.append(Changed.of(cells, apart=given.unfinished))
+
+        applied = history.apply(given.ticks, open_seq=given.open_seq, corrections=keep)
         self._index.update((history.index(),))
         out = [Row(bucket, 0, 0, *self._for_the_tables(applied.changes, bucket))]
         did = {seq: asdict(of_drop) for seq, of_drop in applied.did.items()}
         out.append(Row(bucket, 0, 0, DID, json.dumps(did).encode()))
-        if self._with_corrections and len(applied.corrections):
-            out += self._corrections(applied.corrections, bucket, given.unfinished)
+        if changed:
+            out += self._corrections(Changed.join(changed), bucket)
         if self._with_dates:
             out.append(Row(bucket, 0, 0, *self._for_the_dates(applied.dated, bucket)))
         if self._with_loaded:
@@ -211,9 +217,8 @@ class Returns(StatefulProcessor):
             return CHANGES, changes.to_buffer()
         return CHANGES_FILE, self._handed_over(f"{bucket}", changes.to_batch())
 
-    def _corrections(self, cells: Corrections, bucket: int, unfinished: set[int]) -> Iterator[Row]:
+    def _corrections(self, changed: Changed, bucket: int) -> Iterator[Row]:
         """As they are kept. Rows of drops that go on are put together with what other batches say of them first."""
-        changed = Changed.of(cells, apart=unfinished)
         for name, kind, in_file in (
             ("rows", CORRECTIONS, CORRECTIONS_FILE),
             ("runs", CORRECTION_RUNS, CORRECTION_RUNS_FILE),

@@ -18,7 +18,7 @@ import numpy as np
 from streaming.corrections import Values
 from streaming.distinct import distinct
 from streaming.packets import UNKNOWN_VOLUME
-from streaming.returns.chunks import holds, key_code
+from streaming.returns.chunks import key_code
 
 if TYPE_CHECKING:
     from streaming.packets import Float64, Int64
@@ -79,6 +79,10 @@ class _Moments:
         self._old = old
         self._place, self._moment = at[given.cell], rank + 1
         self._count = len(self.drops) + 1
+        self._begin = np.full(len(old.key), -1)  # the first tick of each cell
+        self._begin[at] = given.starts
+        self._several = np.zeros(len(old.key), bool)  # whether a cell has more than one
+        self._several[at] = np.diff(given.starts, append=len(rank)) > 1
         self._ticks = self._place * self._count + self._moment
         self._price, self._volume = given.price, _known_so_far(given, old.volume[self._place])
         self._first = np.zeros(len(rank), bool)
@@ -99,7 +103,8 @@ class _Moments:
         moved = np.flatnonzero(before.view(np.int64) != self._price.view(np.int64))
         following, cause = self._following(self._place[moved], self._moment[moved])
         moment = self._moment[moved[cause]]
-        alone = ~holds(self._ticks, following * self._count + moment)
+        last = self._last(following, moment)
+        alone = (last < 0) | (self._moment[last] != moment)
         given = np.flatnonzero(existed)
         return (
             np.concatenate([self._place[given], following[alone]]),
@@ -118,10 +123,20 @@ class _Moments:
 
     def _given(self, place: Int64, moment: Int64) -> tuple[Float64, Int64]:
         """Price and volume: those of the last tick up to the moment, or those from before the batch."""
-        last = np.searchsorted(self._ticks, place * self._count + moment, side="right") - 1
-        by_tick = (last >= 0) & (self._place[last] == place)
-        price = np.where(by_tick, self._price[last], self._old.price[place])
-        return price, np.where(by_tick, self._volume[last], self._old.volume[place])
+        last = self._last(place, moment)
+        price, volume = self._price[last], self._volume[last]
+        before = np.flatnonzero(last < 0)
+        price[before], volume[before] = self._old.price[place[before]], self._old.volume[place[before]]
+        return price, volume
+
+    def _last(self, place: Int64, moment: Int64) -> Int64:
+        """The last tick up to the moment; -1: there was none."""
+        last = self._begin[place]
+        last[self._moment[last] > moment] = -1
+        again = np.flatnonzero(self._several[place] & (last >= 0))
+        ticks = place[again] * self._count + moment[again]
+        last[again] = np.searchsorted(self._ticks, ticks, side="right") - 1
+        return last
 
     def _following(self, place: Int64, moment: Int64) -> tuple[Int64, Int64]:
         """The next cell of the ticker that was there at the moment; of which of the places, since not each has one."""

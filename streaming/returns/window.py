@@ -154,6 +154,9 @@ class Window:
 
     def with_room(self, key: Int64, slot: Int64) -> tuple[Window, Int64]:
         """The window with an empty cell (price NaN, volume unknown) for each new key, and the place of each key."""
+        if not len(self.slot):
+            price, volume = np.full(len(key), np.nan), np.full(len(key), UNKNOWN_VOLUME)
+            return Window(Cells(key, price, volume, np.zeros(len(key), np.uint8)), slot), np.arange(len(key))
         at, new, old = np.searchsorted(self.cells.key, key), ~self.holds(key), self.cells
         gap = at[new]
         price, volume = np.insert(old.price, gap, np.nan), np.insert(old.volume, gap, UNKNOWN_VOLUME)
