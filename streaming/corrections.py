@@ -70,7 +70,7 @@ class Values(NamedTuple):
     volume: Int64
     returns: Float64
 
-    def take(self, places: Int64 | Bool) -> Values:
+    def take(self, places: Int64 | Bool | slice) -> Values:
         """Those at these places."""
         return Values(self.price[places], self.volume[places], self.returns[places])
 

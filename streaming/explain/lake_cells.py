@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 
 from streaming.explain.given import GivenValue
 from streaming.explain.near import NearReject
-from streaming.lake.reading import Wanted, read_each, read_rows
+from streaming.lake.reading import Question, read_each, read_rows
 from streaming.lake.rows import DUPLICATES, REJECTS, TICKS
 from streaming.packets import UNKNOWN_VOLUME
 
@@ -55,8 +55,8 @@ def in_lake(
     """
     dates = pa.array(days, pa.int32()).cast(_EPOCH_DAY)
     where = (ds.field("id") == ticker) & ds.field("date").isin(dates)
-    given = Wanted(["seq", "date", "price", "volume", "batch_id"], where)
-    of_drops = Wanted(["seq"], ds.field("seq").isin(pa.array(list(expected), pa.int64())))
+    given = Question(["seq", "date", "price", "volume", "batch_id"], where)
+    of_drops = Question(["seq"], ds.field("seq").isin(pa.array(list(expected), pa.int64())))
     columns = ("seq", "line", "date", "price", "volume", "batch_id")
     with ThreadPoolExecutor() as pool:
         replaced = pool.submit(read_rows, location, DUPLICATES, columns=columns, where=where)
@@ -83,7 +83,7 @@ def _lacking(loaded: pa.Table, expected: Mapping[int, int]) -> set[int]:
 
 
 def _rejects(location: str, texts: Sequence[str]) -> list[NearReject]:
-    every = [Wanted(["seq", "line", "text", "reason"], pc.match_substring(ds.field("text"), text)) for text in texts]
+    every = [Question(["seq", "line", "text", "reason"], pc.match_substring(ds.field("text"), text)) for text in texts]
     found = {NearReject(**row) for rows in read_each(location, REJECTS, every) for row in rows.to_pylist()}
     return sorted(found, key=lambda reject: (reject.seq, reject.line))
 

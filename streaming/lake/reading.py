@@ -31,7 +31,7 @@ _AT_ONCE = 8  # files of S3 that are fetched beside each other
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Question:
     """Rows of a table. columns: None = all; where: which rows, None = all."""
 
     columns: Sequence[str] | None = None
@@ -56,11 +56,11 @@ def read_rows(
     location: str, name: str, *, columns: Sequence[str] | None = None, where: ds.Expression | None = None
 ) -> pa.Table:
     """What `read_each` answers to one question."""
-    (rows,) = read_each(location, name, [Wanted(columns, where)])
+    (rows,) = read_each(location, name, [Question(columns, where)])
     return rows
 
 
-def read_each(location: str, name: str, every: Sequence[Wanted]) -> list[pa.Table]:
+def read_each(location: str, name: str, every: Sequence[Question]) -> list[pa.Table]:
     """Rows of a table of the lake as it is now, for each question. There are none if nothing was written to it yet.
 
     location: of the lake. A file on S3 is fetched once for all questions. Raises StorageError; SettingsError if no
@@ -78,17 +78,17 @@ def read_each(location: str, name: str, every: Sequence[Wanted]) -> list[pa.Tabl
         raise StorageError(msg) from error
 
 
-def _each(location: str, name: str, every: Sequence[Wanted]) -> list[pa.Table]:
+def _each(location: str, name: str, every: Sequence[Question]) -> list[pa.Table]:
     try:
         table = DeltaTable(f"{location}/{name}", storage_options=storage_options(location))
     except TableNotFoundError:
-        return [wanted.none(SCHEMAS[name]) for wanted in every]
+        return [question.none(SCHEMAS[name]) for question in every]
     # pyarrow's own file system: with the one that calls back into Python, a process may be aborted at its end
     files = SubTreeFileSystem("/" if is_s3(location) else f"{location}/{name}", LocalFileSystem())
     dataset = _dataset(table, SCHEMAS[name], files)
     if not is_s3(location):
-        return [wanted.of(dataset) for wanted in every]
-    paths = [{fragment.path for fragment in dataset.get_fragments(wanted.where)} for wanted in every]
+        return [question.of(dataset) for question in every]
+    paths = [{fragment.path for fragment in dataset.get_fragments(question.where)} for question in every]
     place = open_place(f"{location}/{name}")
 
     def part(path: str) -> list[pa.Table]:
@@ -97,13 +97,13 @@ def _each(location: str, name: str, every: Sequence[Wanted]) -> list[pa.Table]:
         form = ds.ParquetFileFormat()
         file = ds.FileSystemDataset([form.make_fragment(pa.BufferReader(data))], dataset.schema, form)
         return [
-            wanted.of(file) if path in able else wanted.none(dataset.schema)
-            for wanted, able in zip(every, paths, strict=True)
+            question.of(file) if path in able else question.none(dataset.schema)
+            for question, able in zip(every, paths, strict=True)
         ]
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         parts = list(pool.map(part, sorted(set().union(*paths))))
-    none = [wanted.none(dataset.schema) for wanted in every]
+    none = [question.none(dataset.schema) for question in every]
     return [pa.concat_tables(found) for found in zip(none, *parts, strict=True)]
 
 

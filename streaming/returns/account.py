@@ -14,7 +14,7 @@ import numpy as np
 from streaming.corrections import Corrections, Did
 from streaming.distinct import order_of, values_of
 from streaming.returns.by_date import count_by_date, sum_of
-from streaming.returns.chunks import MARK_NEW, MARK_PRICE, Earlier, key_code, key_date
+from streaming.returns.chunks import MARK_NEW, MARK_PRICE, Earlier, key_code, key_date, where
 
 if TYPE_CHECKING:
     from streaming.packets import Dated, Int32, Int64
@@ -54,7 +54,7 @@ def account(  # noqa: PLR0917 (what was, what came, what it did)
     timeline, known = tickers
     resumed, open_seq = drops
     born_by_it = (met.seq == resumed) & (old.mark[met.place] & MARK_NEW > 0)
-    met = met.take(np.flatnonzero(~born_by_it))
+    met = met.take(where(~born_by_it))
     mine = met.seq == resumed
     key = old.key[met.place]
     base = remembered.instead_of(met.before, np.flatnonzero(mine), key)

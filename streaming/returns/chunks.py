@@ -121,6 +121,15 @@ def holds(ascending: Int64, numbers: Int64) -> npt.NDArray[np.bool_]:
     return found
 
 
+def where(chosen: npt.NDArray[np.bool_]) -> Int64 | slice:
+    """The places that are chosen. If all are, it is a slice, by which nothing is copied.
+
+    >>> where(np.array([True, False])), where(np.array([True, True]))
+    (array([0]), slice(None, None, None))
+    """
+    return slice(None) if chosen.all() else np.flatnonzero(chosen)
+
+
 def cell_key(code: Int32, date: Int32) -> Int64:
     """int64 [n] that sorts by ticker, then by date."""
     return (code.astype(np.int64) << 32) + (date.astype(np.int64) + _EARLIEST)

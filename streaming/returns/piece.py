@@ -15,7 +15,7 @@ from streaming.corrections import Values, bits
 from streaming.fingerprint import Fingerprint, of_cells
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Superseded
 from streaming.returns.account import Account, account
-from streaming.returns.chunks import MARK_NEW, MARK_PRICE, MARK_VOLUME, Cells, Earlier, key_code, key_date
+from streaming.returns.chunks import MARK_NEW, MARK_PRICE, MARK_VOLUME, Cells, Earlier, key_code, key_date, where
 from streaming.returns.transitions import of_drops, of_one_drop
 from streaming.returns.window import Given, Rows, Window, returns_of
 
@@ -121,7 +121,7 @@ def _changes(key: Int64, was: Values, stands: Values) -> tuple[ChangedCells, Boo
     changed = np.where(bits(was.price) != bits(stands.price), PRICE_CHANGED, 0)
     changed |= np.where(was.return_differs(stands), RETURN_CHANGED, 0)
     changed |= np.where(was.volume != stands.volume, VOLUME_CHANGED, 0)
-    some = np.flatnonzero(changed)
+    some = where(changed > 0)
     price, volume, returns = stands.take(some)
     changes = ChangedCells(key[some], price, returns, volume, changed[some].astype(np.uint8))
     return changes, changed & (PRICE_CHANGED | VOLUME_CHANGED) > 0
@@ -129,7 +129,7 @@ def _changes(key: Int64, was: Values, stands: Values) -> tuple[ChangedCells, Boo
 
 def fingerprint_of(timeline: Timeline, cells: Cells, chosen: Bool) -> Fingerprint:
     """Of the chosen cells; each has a price."""
-    some = np.flatnonzero(chosen)
+    some = where(chosen)
     ids, code = timeline.names(key_code(cells.key[some]))
     return of_cells(ids, code, key_date(cells.key[some]), cells.price[some], cells.volume[some])
 

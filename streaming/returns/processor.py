@@ -20,14 +20,9 @@ from streaming.checkpoint.handover import Handover
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.lake.rows import DUPLICATES as DUPLICATE_ROWS
 from streaming.lake.rows import write_of_bucket
-from streaming.ledger.corrections import Changed
 from streaming.packets import (
     CHANGES,
     CHANGES_FILE,
-    CORRECTION_RUNS,
-    CORRECTION_RUNS_FILE,
-    CORRECTIONS,
-    CORRECTIONS_FILE,
     DATED,
     DATED_FILE,
     DID,
@@ -45,9 +40,9 @@ from streaming.packets import (
     Replaced,
     Row,
     Ticks,
-    ipc_buffer,
     ipc_table,
 )
+from streaming.returns.correction_rows import CorrectionRows
 from streaming.returns.history import History
 
 if TYPE_CHECKING:
@@ -184,19 +179,14 @@ class Returns(StatefulProcessor):
         faults.reach("state")
         index = self._index.get()
         history = History(None if index is None else bytes(index[0]), _StateChunks(self._chunks))
-        changed: list[Changed] = []  # made ready while each piece is at hand: all cells at once fill much memory
-
-        def keep(cells: Corrections) -> None:
-            if self._with_corrections and len(cells):
-                changed.append(Changed.of(cells, apart=given.unfinished))
-
+        corrections = CorrectionRows(self._handover, f"{_batch_id()}-{bucket}", given.unfinished)
+        keep = corrections.add if self._with_corrections else _forget
         applied = history.apply(given.ticks, open_seq=given.open_seq, corrections=keep)
         self._index.update((history.index(),))
         out = [Row(bucket, 0, 0, *self._for_the_tables(applied.changes, bucket))]
         did = {seq: asdict(of_drop) for seq, of_drop in applied.did.items()}
         out.append(Row(bucket, 0, 0, DID, json.dumps(did).encode()))
-        if changed:
-            out += self._corrections(Changed.join(changed), bucket)
+        out += [Row(bucket, 0, 0, *row) for row in corrections.rows()]
         if self._with_dates:
             out.append(Row(bucket, 0, 0, *self._for_the_dates(applied.dated, bucket)))
         if self._with_loaded:
@@ -217,19 +207,6 @@ class Returns(StatefulProcessor):
             return CHANGES, changes.to_buffer()
         return CHANGES_FILE, self._handed_over(f"{bucket}", changes.to_batch())
 
-    def _corrections(self, changed: Changed, bucket: int) -> Iterator[Row]:
-        """As they are kept. Rows of drops that go on are put together with what other batches say of them first."""
-        for name, kind, in_file in (
-            ("rows", CORRECTIONS, CORRECTIONS_FILE),
-            ("runs", CORRECTION_RUNS, CORRECTION_RUNS_FILE),
-        ):
-            table = getattr(changed, name)
-            if table.nbytes > _MANY_BYTES:
-                key = self._handed_over(f"{bucket}-correction-{name}", table)
-                yield Row(bucket, 0, 0, in_file, key)
-            elif table.num_rows:
-                yield Row(bucket, 0, 0, kind, ipc_buffer(table))
-
     def _for_the_dates(self, dated: Dated, bucket: int) -> tuple[str, bytes]:
         if len(dated) <= _MANY:
             return DATED, dated.to_buffer()
@@ -249,6 +226,10 @@ class Returns(StatefulProcessor):
         if len(loaded.seq) <= _MANY:
             return REPLACED, replaced.to_buffer()
         return LOADED_FILE, self._duplicates_file(f"{bucket}", replaced.to_table())
+
+
+def _forget(cells: Corrections) -> None:
+    """If nobody asked for them."""
 
 
 def _batch_id() -> int:

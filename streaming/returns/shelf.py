@@ -8,7 +8,17 @@ import numpy as np
 
 from streaming.distinct import distinct
 from streaming.packets import UNKNOWN_VOLUME
-from streaming.returns.chunks import Cells, Earlier, broken, cell_key, decode_chunk, encode_chunk, key_code, key_date
+from streaming.returns.chunks import (
+    Cells,
+    Earlier,
+    broken,
+    cell_key,
+    decode_chunk,
+    encode_chunk,
+    key_code,
+    key_date,
+    where,
+)
 from streaming.returns.timeline import NEVER, ROW, Timeline
 from streaming.returns.window import Window, cut
 
@@ -73,7 +83,7 @@ class Shelf:
         if not dirty.any():
             return
         dirty[start:count] = True
-        window = window.take(np.flatnonzero(dirty[window.slot]))
+        window = window.take(where(dirty[window.slot]))
         cells, slots = window.cells, np.minimum(window.slot, start)
         first_dates, homes, piece = self._pieces(key_date(cells.key), slots)
         order = np.argsort(piece.astype(np.min_scalar_type(len(homes))), kind="stable")  # radix sort if small

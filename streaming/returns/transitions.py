@@ -40,7 +40,7 @@ class Transitions:
     before: Values
     after: Values
 
-    def take(self, places: Int64 | Bool) -> Transitions:
+    def take(self, places: Int64 | Bool | slice) -> Transitions:
         """Those at these places."""
         return Transitions(
             self.seq[places],

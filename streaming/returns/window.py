@@ -45,6 +45,10 @@ class Rows:
             return parts[0]
         return Rows(*(np.concatenate([getattr(part, name) for part in parts]) for name in Rows.__slots__))
 
+    def take(self, places: slice) -> Rows:
+        """Those at these places."""
+        return Rows(self.seq[places], self.key[places], self.price[places], self.volume[places])
+
     def keys(self) -> Int64:
         """The distinct keys. This and what follows: of rows in the order of key, then seq."""
         found: Int64 = self.key[np.diff(self.key, prepend=-1) != 0]
@@ -54,10 +58,7 @@ class Rows:
         """These rows, cut between tickers into pieces of some `size` rows; a ticker is never cut."""
         begins = np.flatnonzero(np.diff(self.key >> 32, prepend=-1))
         cuts = begins[np.diff(begins // size, prepend=-1) != 0].tolist()
-        return [
-            Rows(self.seq[a:b], self.key[a:b], self.price[a:b], self.volume[a:b])
-            for a, b in itertools.pairwise([*cuts, len(self.key)])
-        ]
+        return [self.take(slice(a, b)) for a, b in itertools.pairwise([*cuts, len(self.key)])]
 
     def given(self) -> Given:
         """The ticks of these rows."""
@@ -101,6 +102,8 @@ class Given:
 
     def winners(self) -> tuple[Int64, Float64, Int64]:
         """The distinct keys, ascending, with the last price and the last known volume of each."""
+        if len(self.starts) == len(self.key):
+            return self.key, self.price, self.volume
         return (self.key[self.starts], *_last(self.starts, self.price, self.volume))
 
 
@@ -220,7 +223,11 @@ def cut(counts: Int64, slot: Int64, limit: int) -> list[int]:
 
 def _given(seq: Int64, key: Int64, price: Float64, volume: Int64) -> Given:
     new_key = np.diff(key, prepend=-1) != 0
-    ticks = np.flatnonzero(new_key | (np.diff(seq, prepend=-1) != 0))
+    begins = new_key | (np.diff(seq, prepend=-1) != 0)
+    ticks, rows = np.flatnonzero(begins), Rows(seq, key, price, volume)
+    if len(ticks) == len(key):  # no drop has two rows for a cell
+        cell, starts = np.cumsum(new_key) - 1, np.flatnonzero(new_key)
+        return Given(seq, key, price, volume, cell, starts, {}, rows.take(slice(0)), rows, ticks)
     last_price, last_volume = _last(ticks, price, volume)
     superseded, replaced = _superseded(seq, key, price, volume, ticks)
     return Given(
@@ -232,7 +239,7 @@ def _given(seq: Int64, key: Int64, price: Float64, volume: Int64) -> Given:
         starts=np.flatnonzero(new_key[ticks]),
         superseded=superseded,
         replaced=replaced,
-        rows=Rows(seq, key, price, volume),
+        rows=rows,
         begins=ticks,
     )
 

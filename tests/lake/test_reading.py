@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 
 from streaming.errors import SettingsError, StorageError
 from streaming.lake.delta_log import storage_options
-from streaming.lake.reading import Wanted, read_each, read_rows
+from streaming.lake.reading import Question, read_each, read_rows
 from streaming.lake.rows import DUPLICATES, REJECTS, SCHEMAS, TICKS, encoded
 from streaming.lake.tables import Lake
 from streaming.storage.bucket import Bucket
@@ -119,7 +119,11 @@ def test_a_file_on_s3_is_fetched_once_for_all_questions(
     fetched: list[str] = []
     get = Bucket.get
     monkeypatch.setattr(Bucket, "get", lambda place, key: (fetched.append(key), get(place, key))[1])
-    every = [Wanted(["price"], ds.field("id") == "A"), Wanted(["id"], ds.field("seq") == 1), Wanted(["seq"], None)]
+    every = [
+        Question(["price"], ds.field("id") == "A"),
+        Question(["id"], ds.field("seq") == 1),
+        Question(["seq"], None),
+    ]
     answers = [rows.to_pydict() for rows in read_each(location, TICKS, every[:2])]
     assert answers == [{"price": [1.5, 1.75]}, {"id": ["A", "B"]}]
     assert len(fetched) == 2
