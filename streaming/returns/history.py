@@ -30,7 +30,7 @@ from streaming.returns.timeline import Timeline
 from streaming.returns.window import Rows, Window, gather
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from streaming.packets import Int64
 
@@ -84,15 +84,16 @@ class History:
 
     def apply(
         self,
-        ticks: list[tuple[int, Ticks]],
+        ticks: Iterable[tuple[int, Ticks]],
         *,
         open_seq: int | None = None,
+        changes: Callable[[Changes], None] | None = None,
         corrections: Callable[[Corrections], None] | None = None,
     ) -> Applied:
         """Takes in the packets of one batch, (seq, packet) in the order of seq and part.
 
-        open_seq: the drop that goes on in the next batch, None if all end in this one; corrections: gets them at once,
-        those of some tickers at a time, and the result has none.
+        open_seq: the drop that goes on in the next batch, None if all end in this one; changes, corrections: get them
+        at once, those of some tickers at a time, and the result has none.
 
         Raises:
             CheckpointError: a chunk is damaged or not the one that was written.
@@ -110,12 +111,20 @@ class History:
         drops = BatchDrops(int(rows.seq.min()), int(rows.seq.max()), open_seq)
         window, slot, merge = self._shelf.open(key, drops.first)
         past = Before(self._timeline, known, self._shelf.earlier)
+        kept_changes: list[ChangedCells] = []
         kept_corrections: list[Corrections] = []
+
+        def take(some: ChangedCells) -> None:
+            if changes is None:
+                kept_changes.append(some)
+            elif len(some.key):
+                changes(self._changes([some]))
+
         pieces = (
-            piece_of(some.given(), part, slots, drops, past, corrections or kept_corrections.append)
+            piece_of(some.given(), part, slots, drops, past, (take, corrections or kept_corrections.append))
             for some, part, slots in _cut(rows.pieces(self._piece_rows), window, key, slot)
         )
-        windows, written, changes, sums, loaded, replaced, duplicates, accounts = map(list, zip(*pieces, strict=True))
+        windows, written, sums, loaded, replaced, duplicates, accounts = map(list, zip(*pieces, strict=True))
         del ticks, rows, window
 
         # each kind is joined and forgotten, so that a large batch stands in memory once
@@ -130,7 +139,7 @@ class History:
         self._shelf.write(now, np.concatenate(written), merge, open_seq, kept.and_also(fresh.key, fresh.values))
         del now
         return Applied(
-            self._changes(changes),
+            self._changes(kept_changes) if kept_changes else Changes.empty(),
             self._ticks(loaded),
             _added(duplicates),
             self._ticks(replaced),

@@ -65,7 +65,6 @@ class Piece(NamedTuple):
 
     window: Window
     written: Bool
-    changes: ChangedCells
     change: Fingerprint
     loaded: Rows
     replaced: Rows
@@ -79,11 +78,12 @@ def piece_of(  # noqa: PLR0917 (what came, what was)
     slot: Int64,
     drops: BatchDrops,
     before: Before,
-    corrections: Callable[[Corrections], None],
+    takers: tuple[Callable[[ChangedCells], None], Callable[[Corrections], None]],
 ) -> Piece:
     """What the ticks do to their tickers.
 
-    window: their cells before the batch; slot: of each distinct key; corrections: gets the cells that drops changed.
+    window: their cells before the batch; slot: of each distinct key; takers: get the cells that differ from before, and
+    those that drops changed.
     """
     key, price, volume = given.winners()
     room, at = window.with_room(key, slot)
@@ -91,7 +91,9 @@ def piece_of(  # noqa: PLR0917 (what came, what was)
     told = volume != UNKNOWN_VOLUME
     now.price[at], now.volume[at[told]] = price, volume[told]
     was, stands = _values(old), Values(now.price, now.volume, returns_of(now))
+    take_changes, take_corrections = takers
     changes, written = _changes(now.key, was, stands)
+    take_changes(changes)
     replaced = fingerprint_of(before.timeline, old, written & ~np.isnan(old.price))
     change = fingerprint_of(before.timeline, now, written) - replaced
 
@@ -99,14 +101,12 @@ def piece_of(  # noqa: PLR0917 (what came, what was)
     met = of_one_drop(drops.first, was, stands, at) if alone else of_drops(old, given, at)
     tickers = (before.timeline, before.known)
     accounted, changed = account(old, before.remembered, given, at, met, tickers, (drops.first, drops.open))
-    corrections(changed)
+    take_corrections(changed)
     _mark(now.mark, old, given, at, drops)
     if drops.open is not None:
         written[at[given.cell[given.seq == drops.open]]] = True
     written[accounted.changed] = True
-    return Piece(
-        Window(now, room.slot), written, changes, change, *_loaded(given, old, at, drops.first), account=accounted
-    )
+    return Piece(Window(now, room.slot), written, change, *_loaded(given, old, at, drops.first), account=accounted)
 
 
 def _values(cells: Cells) -> Values:

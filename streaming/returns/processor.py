@@ -179,11 +179,16 @@ class Returns(StatefulProcessor):
         faults.reach("state")
         index = self._index.get()
         history = History(None if index is None else bytes(index[0]), _StateChunks(self._chunks))
+        out: list[Row] = []
+
+        def take(changes: Changes) -> None:
+            out.append(Row(bucket, 0, 0, *self._for_the_tables(changes, f"{bucket}-{len(out)}")))
+
         corrections = CorrectionRows(self._handover, f"{_batch_id()}-{bucket}", given.unfinished)
         keep = corrections.add if self._with_corrections else _forget
-        applied = history.apply(given.ticks, open_seq=given.open_seq, corrections=keep)
+        packets = (given.ticks.pop(0) for _ in range(len(given.ticks)))  # nobody else holds them
+        applied = history.apply(packets, open_seq=given.open_seq, changes=take, corrections=keep)
         self._index.update((history.index(),))
-        out = [Row(bucket, 0, 0, *self._for_the_tables(applied.changes, bucket))]
         did = {seq: asdict(of_drop) for seq, of_drop in applied.did.items()}
         out.append(Row(bucket, 0, 0, DID, json.dumps(did).encode()))
         out += [Row(bucket, 0, 0, *row) for row in corrections.rows()]
@@ -202,10 +207,10 @@ class Returns(StatefulProcessor):
             out.append(Row(bucket, 0, 0, HELD, held.to_json()))
         return out
 
-    def _for_the_tables(self, changes: Changes, bucket: int) -> tuple[str, bytes]:
+    def _for_the_tables(self, changes: Changes, name: str) -> tuple[str, bytes]:
         if len(changes) <= _MANY:
             return CHANGES, changes.to_buffer()
-        return CHANGES_FILE, self._handed_over(f"{bucket}", changes.to_batch())
+        return CHANGES_FILE, self._handed_over(name, changes.to_batch())
 
     def _for_the_dates(self, dated: Dated, bucket: int) -> tuple[str, bytes]:
         if len(dated) <= _MANY:

@@ -14,7 +14,7 @@ from streaming.packets import UNKNOWN_VOLUME, Superseded
 from streaming.returns.chunks import Cells, cell_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
 
@@ -167,7 +167,7 @@ class Window:
         return Window(cells, np.insert(self.slot, gap, slot[new])), at + np.cumsum(new) - new
 
 
-def gather(ticks: list[tuple[int, Ticks]], register: Callable[[list[str]], Int32]) -> Rows:
+def gather(packets: Iterable[tuple[int, Ticks]], register: Callable[[list[str]], Int32]) -> Rows:
     """The rows of the packets of a batch, in the order of key, then seq.
 
     register: turns tickers into codes of the history.
@@ -175,7 +175,7 @@ def gather(ticks: list[tuple[int, Ticks]], register: Callable[[list[str]], Int32
     Raises:
         ValueError: the packets are not in the order of seq.
     """
-    codes, previous = [np.empty(0, np.int32)], 0
+    codes, previous, ticks = [np.empty(0, np.int32)], 0, list(packets)
     for seq, packet in ticks:
         if seq < previous:
             msg = f"packets of a batch: expected seq {previous} or later, got {seq}. Sort them by seq and part."

@@ -67,8 +67,8 @@ _FOLDER_PROPERTIES = {
     "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
 }
 
-# S3 has no rename. This class of Spark's own puts a file of the checkpoint there under its name, at once or not at all;
-# the other one puts it under another name, copies it and deletes the first, so a state that is committed waits for seven
+# S3 has no rename. This class of Spark's own puts a file of the checkpoint there under its name, at once or not at all.
+# The other one puts it under another name, copies it and deletes the first: a state that is committed waits for seven
 # requests instead of one. The jar is in `jars.lock`; a cluster's Spark may lack it.
 _S3_CHECKPOINT_PROPERTIES = {
     "spark.sql.streaming.checkpointFileManagerClass": (
