@@ -33,8 +33,19 @@ log = logging.getLogger(__name__)
 # of the last start that used it.
 _MADE_AT = 1_100_000_000
 _KEPT = 3  # archives: of this Java and these jars, and of a few others that the user goes back to
-QUIET = ("-Xshare:auto", "-XX:+VerifySharedSpaces", "-Xlog:cds=off", "-Xlog:cds+dynamic=off", "-Xlog:class+path=off")
-"""Options for Java: an archive that is damaged (0.1 s of CPU to see) or does not fit is left aside without a word."""
+SHARING = (
+    "-Xshare:auto",
+    "-XX:+VerifySharedSpaces",
+    "-XX:+UnlockDiagnosticVMOptions",
+    "-XX:ArchiveRelocationMode=0",
+    "-Xlog:cds=off",
+    "-Xlog:cds+dynamic=off",
+    "-Xlog:class+path=off",
+)
+"""Options for Java: an archive that is damaged (0.1 s of CPU to see) or does not fit is left aside without a word.
+
+If its address is free, it is used as it is. At an address of Java's choice 140 MB of it are rewritten: 0.1 s.
+"""
 _LEAST_CLASSES = 5_000  # fewer are those of a start that has failed
 _CALM_SECONDS, _LOOK_SECONDS = 20.0, 0.5
 _LOWEST = 19
@@ -60,13 +71,13 @@ class SharedClasses:
         if is_whole(self.archive):
             with contextlib.suppress(OSError):  # another user's
                 os.utime(self.archive, (time.time(), _MADE_AT))
-            return [f"-XX:SharedArchiveFile={self.archive}", *QUIET]
+            return [f"-XX:SharedArchiveFile={self.archive}", *SHARING]
         self.archive.parent.mkdir(parents=True, exist_ok=True)
         _remove_lists_of_the_dead(self.archive.parent)
         noted = self.archive.with_suffix(f".{os.getpid()}.classes")
         noted.write_bytes(b"")
         self.noted = noted
-        return [f"-XX:DumpLoadedClassList={noted}", *QUIET]
+        return [f"-XX:DumpLoadedClassList={noted}", *SHARING]
 
     def make(self, stop: threading.Event) -> bool:
         """Makes the archive of the classes that were noted; whether it is there now. Gives up once `stop` is set."""
@@ -117,7 +128,7 @@ class SharedClasses:
                 str(self._java),
                 *map(str, others),
                 f"-XX:SharedArchiveFile={archive}",
-                *QUIET[1:],
+                *SHARING[1:],
                 "-cp",
                 self._class_path,
                 *(() if others[0] == "-Xshare:dump" else ("-version",)),

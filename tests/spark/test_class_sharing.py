@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streaming.spark import class_sharing
-from streaming.spark.class_sharing import QUIET, ClassSharing, SharedClasses, is_whole
+from streaming.spark.class_sharing import SHARING, ClassSharing, SharedClasses, is_whole
 from streaming.spark.java import found_java
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def test_the_real_java_starts_whatever_the_archive_holds(tmp_path: Path) -> None
     for content in (b"", b"no archive" * 10_000):
         archive.write_bytes(content)
         told = subprocess.run(
-            [found_java() / "bin" / "java", f"-XX:SharedArchiveFile={archive}", *QUIET, "-version"],
+            [found_java() / "bin" / "java", f"-XX:SharedArchiveFile={archive}", *SHARING, "-version"],
             capture_output=True,
             text=True,
             check=True,
