@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from streaming.ticks.dates import as_contract
 from streaming.ticks.fields import BLANKS
 
 if TYPE_CHECKING:
@@ -32,10 +31,7 @@ def dates(column: pa.Array | None, rows: int, rules: Rules) -> tuple[Int32, Bool
     if column is None:
         return np.full(rows, rules.fixed_day, np.int32), None
     texts, place = _encoded(column)
-    # a file names the same days again in each block
-    known = rules.dated is as_contract and not rules.before
-    read = _contract_date if known else lambda text: rules.day(text.strip(BLANKS))
-    dated = [*map(read, texts), None]
+    dated = [*(rules.day(text.strip(BLANKS)) if rules.before else _dated(rules.dated, text) for text in texts), None]
     days = np.array([BAD if found is None else found[0] for found in dated], np.int32)
     timed = np.array([found is not None and found[1] for found in dated], np.bool_)
     return days[place], timed[place] if timed.any() else None
@@ -68,5 +64,6 @@ def _encoded(column: pa.Array) -> tuple[list[str], Int32]:
 
 
 @lru_cache(maxsize=1 << 16)
-def _contract_date(text: str) -> Dated | None:
-    return as_contract(text.strip(BLANKS))
+def _dated(read: Callable[[str], Dated | None], text: str) -> Dated | None:
+    """Kept, as a file names the same days again in each block, and the next file of its kind too."""
+    return read(text.strip(BLANKS))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import zoneinfo
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from streaming.ticks.fields import day_number, day_of, is_timed
@@ -28,8 +29,12 @@ def as_contract(text: str) -> Dated | None:
     return None if day is None else (day, is_timed(text))
 
 
+@lru_cache(maxsize=64)
 def dates_of(pattern: str | None, zone: str | None) -> Callable[[str], Dated | None]:
-    """What reads the dates of a format (`Profile.date`). zone: of the day that is meant, if an instant is given."""
+    """What reads the dates of a format (`Profile.date`), the same object for the same format.
+
+    zone: of the day that is meant, if an instant is given.
+    """
     place = zoneinfo.ZoneInfo(zone) if zone else None
     if pattern is None:
         return as_contract
