@@ -111,7 +111,6 @@ COVERED: dict[str, tuple[str, str]] = {
     "ticks/by_value.py": ("ticks/test_parse_fuzz.py", "compared with the parser by line"),
     "ticks/columns.py": ("ticks/test_header.py", "a step of the header"),
     "ticks/dates.py": ("ticks/test_rules.py", "compared with the oracle of profiles"),
-    "ticks/dedup.py": ("ticks/test_parse.py", "a step of the parser"),
     "ticks/expected.py": ("ticks/test_cases.py", "what a reason tells"),
     "ticks/fields.py": ("ticks/test_parse.py", "a step of the parser"),
     "ticks/gathering.py": ("ticks/test_parse_fuzz.py", "a step of the parser"),

@@ -14,9 +14,12 @@ from streaming.packets import Ticks
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from streaming.packets import Int64
+    from streaming.packets import Int32, Int64
 
     Bool = npt.NDArray[np.bool_]
+
+
+_PIECE = 1 << 16  # rows that are looked at before it is known whether more have to be
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,9 @@ def last_rows(ticks: Ticks, *, first: bool = False) -> Deduped:
     if first:
         found, end = last_rows(_reversed(ticks)), len(ticks) - 1
         return Deduped(_reversed(found.ticks), end - found.replaced, end - found.by, found.conflict)
-    key, space = _keys(ticks)
-    if _grows(key) or _grows(ticks.date.astype(np.int64) * len(ticks.ids) + ticks.code):  # sorted, as most files are
+    if _grow(ticks.date, ticks.code) or _grow(ticks.code, ticks.date):  # sorted, as most files are
         return Deduped(_taken(ticks, slice(None), ticks.volume), *_none())
+    key, space = _keys(ticks)
     row = np.arange(len(key), dtype=np.int32)
     last = np.full(space, -1, np.int32)
     last[key] = row  # numpy assigns in order: where a key repeats, the last row stays
@@ -58,8 +61,15 @@ def last_rows(ticks: Ticks, *, first: bool = False) -> Deduped:
     return Deduped(_taken(ticks, kept, volume), *_replaced(ticks, key, kept))
 
 
-def _grows(key: Int64) -> bool:
-    return bool((key[1:] > key[:-1]).all())
+def _grow(first: Int32, second: Int32) -> bool:
+    """Whether each pair is greater than the one before, by the first number, then by the second."""
+    pieces = (slice(begin, begin + _PIECE + 1) for begin in range(0, len(first), _PIECE))
+    return all(_grow_in_piece(first[piece], second[piece]) for piece in pieces)
+
+
+def _grow_in_piece(first: Int32, second: Int32) -> bool:
+    same = first[1:] == first[:-1]
+    return bool(((first[1:] > first[:-1]) | (same & (second[1:] > second[:-1]))).all())
 
 
 def _none() -> tuple[Int64, Int64, Bool]:
@@ -79,7 +89,11 @@ def _replaced(ticks: Ticks, key: Int64, kept: Bool) -> tuple[Int64, Int64, Bool]
 
 def _taken(ticks: Ticks, kept: Bool | slice, volume: Int64) -> Ticks:
     code = ticks.code[kept]
-    used = np.bincount(code, minlength=len(ticks.ids)) > 0
+    used = np.zeros(len(ticks.ids), np.bool_)
+    for begin in range(0, len(code), _PIECE):
+        used[code[begin : begin + _PIECE]] = True
+        if used.all():  # in most files each ticker comes early
+            break
     if used.all():
         return Ticks(ticks.ids, code, ticks.date[kept], ticks.price[kept], volume[kept])
     ids = [ticks.ids[ticker] for ticker in np.flatnonzero(used).tolist()]
