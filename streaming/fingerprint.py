@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _GOLDEN, _FIRST, _SECOND = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _WRAP = 1 << 64
-_BLOCK = 1 << 14  # cells at a time, whose hashes stay in the cache of a core
+_BLOCK = 1 << 15  # cells at a time, whose hashes stay in the cache of a core
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,20 @@ def of_cells(ids: list[str], code: Int32, date: Int32, price: Float64, volume: I
         return NOTHING
     tickers = np.array([_of_ticker(ticker) for ticker in ids], np.uint64)
     blocks = (slice(first, first + _BLOCK) for first in range(0, len(code), _BLOCK))
-    found = sum(_sum(tickers[code[block]], date[block], price[block], volume[block]) for block in blocks)
+    found = sum(_sum(tickers.take(code[block]), date[block], price[block], volume[block]) for block in blocks)
     return Fingerprint(len(code), _signed(found))
 
 
 def _sum(ticker: UInt64, date: Int32, price: Float64, volume: Int64) -> int:
-    mixed = _mixed(ticker + date.astype(np.int64).view(np.uint64) * _GOLDEN)
-    mixed = _mixed(mixed ^ np.ascontiguousarray(price, np.float64).view(np.uint64))
-    mixed = _mixed(mixed + np.ascontiguousarray(volume, np.int64).view(np.uint64) * _GOLDEN)
+    mixed = date.astype(np.int64).view(np.uint64)
+    mixed *= _GOLDEN
+    mixed += ticker
+    spare = np.empty_like(mixed)
+    _mix(mixed, spare)
+    mixed ^= np.ascontiguousarray(price, np.float64).view(np.uint64)
+    _mix(mixed, spare)
+    mixed += np.multiply(np.ascontiguousarray(volume, np.int64).view(np.uint64), _GOLDEN, out=spare)
+    _mix(mixed, spare)
     return int(mixed.sum(dtype=np.uint64))
 
 
@@ -88,13 +94,13 @@ def _of_ticker(ticker: str) -> int:
     return int.from_bytes(hashlib.blake2b(ticker.encode(), digest_size=8).digest(), "little")
 
 
-def _mixed(numbers: UInt64) -> UInt64:
-    numbers ^= numbers >> np.uint64(30)
+def _mix(numbers: UInt64, spare: UInt64) -> None:
+    """In place. spare: as many numbers, which are lost; memory that is fetched once is a fifth of the time."""
+    numbers ^= np.right_shift(numbers, np.uint64(30), out=spare)
     numbers *= _FIRST
-    numbers ^= numbers >> np.uint64(27)
+    numbers ^= np.right_shift(numbers, np.uint64(27), out=spare)
     numbers *= _SECOND
-    numbers ^= numbers >> np.uint64(31)
-    return numbers
+    numbers ^= np.right_shift(numbers, np.uint64(31), out=spare)
 
 
 def _signed(number: int) -> int:

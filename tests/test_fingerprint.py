@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 from history_oracle import Row, ticks
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streaming import fingerprint
 from streaming.fingerprint import NOTHING, Fingerprint, joined, of_ticks
+
+if TYPE_CHECKING:
+    import pytest
 
 ROW = st.tuples(
     st.integers(-62_091, 84_005),
@@ -51,6 +56,19 @@ def test_each_of_the_four_values_counts(row: Row) -> None:
         changed = of_ticks(ticks([other]))
         assert changed.cells == found.cells == 1
         assert changed.sum != found.sum
+
+
+def test_a_cell_has_the_same_fingerprint_in_every_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Databases and checkpoints keep sums that an older version has made."""
+    rows: list[Row] = [
+        (19_786, "BRK.B", 412.5, 1_000),
+        (-62_091, "é", 1e-9, None),
+        (84_005, "001", 1e12, 2**63 - 1),
+    ]
+    sums = [8004558400619803041, 166890771696298866, -2395768113334327838]
+    assert [of_ticks(ticks([row])).sum for row in rows] == sums
+    monkeypatch.setattr(fingerprint, "_BLOCK", 2)
+    assert of_ticks(ticks(rows)) == Fingerprint(3, 5775681058981774069)
 
 
 def test_sums_wrap_as_postgresqls_bigint() -> None:
