@@ -19,7 +19,7 @@ from streaming.ticks.fields import shown
 from streaming.ticks.gathering import Gathering
 from streaming.ticks.layout import Layout
 from streaming.ticks.names import MEANT, REQUIRED, is_second_key
-from streaming.ticks.parquet_values import FAULTS, dates, prices, tickers, volumes, wanted
+from streaming.ticks.parquet_values import FAULTS, Tickers, dates, prices, volumes, wanted
 from streaming.ticks.refusals import columns_lacking
 from streaming.ticks.unreadable import UnreadableError
 
@@ -54,8 +54,9 @@ def gathered(
         groups = [number for number, at in _groups(file.metadata) if start <= at < end]
         _refuse_large(file.metadata, groups, set(_names(layout)), limit)
         gathering, rows = Gathering(layout, rules), 0
+        tickers = Tickers(rules.fixed_ticker, gathering.codes_of)
         for batch in itertools.islice(_batches(file, layout, groups), most):
-            _add(batch, layout, gathering, rows)
+            _add(batch, layout, gathering, tickers, rows)
             rows += batch.num_rows
     except (pa.ArrowException, OSError, ValueError, IndexError, KeyError, OverflowError) as error:
         said = str(error).strip().split("\n")[0][:200]
@@ -90,7 +91,7 @@ def _opened(source: pa.NativeFile, texts: list[str], metadata: pq.FileMetaData |
         read_dictionary=texts,
         thrift_string_size_limit=_THRIFT,
         thrift_container_size_limit=1 << 20,
-        buffer_size=1 << 20,
+        buffer_size=0 if isinstance(source, pa.BufferReader) else 1 << 20,  # no copy of what is in memory
     )
 
 
@@ -158,7 +159,7 @@ def _refuse_large(metadata: pq.FileMetaData, groups: list[int], read: set[str], 
             raise UnreadableError(msg)
 
 
-def _add(batch: pa.RecordBatch, layout: Layout, gathering: Gathering, before: int) -> None:
+def _add(batch: pa.RecordBatch, layout: Layout, gathering: Gathering, tickers: Tickers, before: int) -> None:
     rules, rows = gathering.rules, batch.num_rows
     number = np.arange(before + 1, before + rows + 1)
     chosen = wanted(batch, layout)
@@ -169,7 +170,7 @@ def _add(batch: pa.RecordBatch, layout: Layout, gathering: Gathering, before: in
         None if place is None else batch.column(layout.names[place]) for place in layout.columns
     )
     days, timed, bad_date = dates(date, batch.num_rows, rules)
-    codes, bad_id = tickers(ticker, batch.num_rows, rules, gathering.codes_of)
+    codes, bad_id = tickers.of(ticker, batch.num_rows)
     values, missing, bad_price = prices(price, rules)
     columns = Columns(number, codes, days, values, volumes(volume, batch.num_rows, rules))
     bad = bad_date | bad_id | missing | bad_price

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -66,16 +67,25 @@ def _days(column: pa.Array, wanted_zone: str | None) -> tuple[Int32, Bool, Bool]
     return days.astype(np.int32), timed & ~bad, bad
 
 
-def tickers(
-    column: pa.Array | None, rows: int, rules: Rules, codes_of: Callable[[list[str]], list[int]]
-) -> tuple[Int32, Bool]:
-    """Their codes; which rows have none."""
-    if column is None:
-        return np.full(rows, codes_of([rules.fixed_ticker or ""])[0], np.int32), np.zeros(rows, bool)
-    texts, place = _texts(column)
-    plain = [text if isinstance(text, str) else _stripped(text) for text in texts]
-    codes = np.array([*codes_of(plain), BAD], np.int32)[place]
-    return codes, codes == BAD
+@dataclass(slots=True)
+class Tickers:
+    """The codes of the tickers of one file, batch by batch. codes_of: of their texts."""
+
+    fixed: str | None
+    codes_of: Callable[[list[str]], list[int]]
+    _texts: pa.Array | None = None
+    _codes: Int32 = field(default_factory=lambda: np.empty(0, np.int32))
+
+    def of(self, column: pa.Array | None, rows: int) -> tuple[Int32, Bool]:
+        """Of one batch; which rows have none."""
+        if column is None:
+            return np.full(rows, self.codes_of([self.fixed or ""])[0], np.int32), np.zeros(rows, bool)
+        texts, place = _encoded(column)
+        if self._texts is None or not texts.equals(self._texts):  # most batches have those of the one before
+            plain = [text if isinstance(text, str) else _stripped(text) for text in texts.to_pylist()]
+            self._texts, self._codes = texts, np.array([*self.codes_of(plain), BAD], np.int32)
+        codes = self._codes.take(place)
+        return codes, codes == BAD
 
 
 def prices(column: pa.Array, rules: Rules) -> tuple[Float64, Bool, Bool]:
@@ -159,10 +169,15 @@ def _by_value(column: pa.Array, value_of: Callable[[str], Value], none: Value) -
 
 
 def _texts(column: pa.Array) -> tuple[list[object], Int32]:
+    texts, place = _encoded(column)
+    return texts.to_pylist(), place
+
+
+def _encoded(column: pa.Array) -> tuple[pa.Array, Int32]:
+    """The distinct values, and the place of each row's among them; -1 for none."""
     encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     indices = encoded.indices.fill_null(-1) if encoded.null_count else encoded.indices
-    place = indices.to_numpy(zero_copy_only=False)
-    return encoded.dictionary.to_pylist(), place
+    return encoded.dictionary, indices.to_numpy(zero_copy_only=False)
 
 
 def _stripped(value: object) -> str:

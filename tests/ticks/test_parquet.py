@@ -110,6 +110,17 @@ def test_a_profile_names_columns_rows_and_scale() -> None:
     assert (rows(parsed), parsed.rows_passed_over) == ([("2024-03-04", "A", 2.5, 40)], 1)
 
 
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_each_row_group_has_tickers_of_its_own(dictionary: bool) -> None:  # noqa: FBT001 - given
+    """The same ones as the row group before, others, the same ones in another order, and none."""
+    tickers = ["A", "B", "A", "B", "B", "A", "C", None, "A", "B"]
+    days = [DAY + dt.timedelta(place) for place in range(len(tickers))]
+    columns = {"date": days, "symbol": tickers, "close": [1.5] * len(tickers)}
+    parsed = read(written(columns, row_group_size=2, use_dictionary=dictionary))
+    assert [row[1] for row in rows(parsed)] == ["A", "B", "A", "B", "B", "A", "C", "A", "B"]
+    assert (parsed.rejects.line, parsed.reasons) == ([8], {"bad-id": 1})
+
+
 def test_row_groups_are_the_parts_of_a_large_file() -> None:
     """Each is read in the part where it begins, wherever the cuts are."""
     columns = {"date": [DAY] * 1000, "id": [f"T{n}" for n in range(1000)], "price": [1.0 + n for n in range(1000)]}
