@@ -97,7 +97,7 @@ def _opened(source: pa.NativeFile, texts: list[str], metadata: pq.FileMetaData |
 
 def _batches(file: pq.ParquetFile, layout: Layout, groups: list[int]) -> Iterator[pa.RecordBatch]:
     if groups:
-        yield from file.iter_batches(_ROWS, groups, _names(layout))
+        yield from file.iter_batches(_ROWS, groups, _names(layout), use_threads=False)
 
 
 def _names(layout: Layout) -> list[str]:
