@@ -16,7 +16,17 @@ import numpy.typing as npt
 
 from streaming.distinct import distinct
 from streaming.fingerprint import NOTHING, Fingerprint
-from streaming.returns.chunks import broken, freeze, key_code, key_date, thaw
+from streaming.returns.chunks import (
+    broken,
+    cell_key,
+    freeze,
+    key_code,
+    key_date,
+    packed_cells,
+    thaw,
+    unpacked_cells,
+)
+from streaming.returns.packing import DTYPES, packed, packed_steps, unpacked, unpacked_steps
 
 if TYPE_CHECKING:
     from streaming.packets import Float64, Int8, Int32, Int64
@@ -26,10 +36,14 @@ NEVER = np.iinfo(np.int32).min
 FAN = 8  # this many trailing chunks of one level become one of the next
 
 ROW = np.dtype([("number", "<i8"), ("first", "<i4"), ("last", "<i4"), ("cells", "<i8"), ("level", "u1")])
-_DTYPES = ("u1", "<i8", "<i4", "<f8", "<i4", "<f8", "<i8", "<i4", "<i4", "<i8", "u1", "u1")
-FORMAT = 2
-_FORMATS = {1: _DTYPES, FORMAT: (*_DTYPES, "<i8")}  # 1: without the fingerprint
+_PLAIN_DTYPES = ("u1", "<i8", "<i4", "<f8", "<i4", "<f8", "<i8", "<i4", "<i4", "<i8", "u1", "u1")
+_PLAIN_FORMATS = {1: _PLAIN_DTYPES, 2: (*_PLAIN_DTYPES, "<i8")}  # 1: without the fingerprint
+FORMAT = 3
+_FORMATS = _PLAIN_FORMATS | {FORMAT: ("u1", "<i8", *DTYPES * 3, *DTYPES * 5, "u1", "<i8")}
 _WHERE = "index of the price history"
+_STEADY = {"number", "first", "last"}  # of a chunk: they grow from one to the next
+_PACK = {name: packed_steps if name in _STEADY else packed for name in ROW.names or ()}
+_UNPACK = {name: unpacked_steps if name in _STEADY else unpacked for name in ROW.names or ()}
 
 
 @dataclass(slots=True)
@@ -61,11 +75,15 @@ class Timeline:
     def to_bytes(self) -> bytes:
         """One frame."""
         ids = np.frombuffer(json.dumps(list(self.codes)).encode(), np.uint8)
-        tickers = (self.last_date, self.last_price, self.earlier_date, self.earlier_price)
-        rows = [self.chunks[name] for name in ROW.names or ()]
+        code = np.repeat(np.arange(len(self.last_date)), 2)
+        date = np.column_stack([self.earlier_date, self.last_date]).reshape(-1)
+        price = np.column_stack([self.earlier_price, self.last_price]).reshape(-1)
+        there = np.flatnonzero(date != NEVER)
+        cells = packed_cells(cell_key(code[there], date[there]), price[there])
+        of_chunks = [column for name in ROW.names or () for column in _PACK[name](self.chunks[name])]
         known = self.fingerprint
         fingerprint = np.array([] if known is None else [known.cells, known.sum], np.int64)
-        columns = (ids, np.array([self.next_number]), *tickers, *rows, self.held.reshape(-1), fingerprint)
+        columns = (ids, np.array([self.next_number]), *cells, *of_chunks, self.held.reshape(-1), fingerprint)
         return freeze(b"I", FORMAT, columns)
 
     @classmethod
@@ -75,18 +93,23 @@ class Timeline:
         Raises:
             CheckpointError: the bytes are not a whole index of this format.
         """
-        columns = thaw(b"I", data, _FORMATS, _WHERE)
-        ids, number, *tickers, slot_number, first, last, cells, level, held = columns[: len(_DTYPES)]
-        known = [int(figure) for column in columns[len(_DTYPES) :] for figure in column]
-        codes = {ticker: code for code, ticker in enumerate(json.loads(ids.tobytes()))}
-        chunks = np.empty(len(slot_number), ROW)
-        for name, column in zip(ROW.names or (), (slot_number, first, last, cells, level), strict=True):
+        version, columns = thaw(b"I", data, _FORMATS, _WHERE)
+        codes = {ticker: code for code, ticker in enumerate(json.loads(columns[0].tobytes()))}
+        if version in _PLAIN_FORMATS:
+            last_date, last_price, earlier_date, earlier_price = (column.copy() for column in columns[2:6])
+            of_chunks, (held, *fingerprint) = columns[6:11], columns[11:]
+        else:
+            pairs = list(zip(columns[2:18:2], columns[3:18:2], strict=True))
+            last_date, last_price, earlier_date, earlier_price = _last_two(*unpacked_cells(*pairs[:3]), len(codes))
+            of_chunks = [_UNPACK[name](*pair) for name, pair in zip(ROW.names or (), pairs[3:], strict=True)]
+            held, *fingerprint = columns[18:]
+        chunks = np.empty(len(of_chunks[0]), ROW)
+        for name, column in zip(ROW.names or (), of_chunks, strict=True):
             chunks[name] = column
         width = (len(codes) + 7) // 8
-        if len(held) != width * len(chunks) or any(len(column) != len(codes) for column in tickers):
+        if len(held) != width * len(chunks) or len(last_date) != len(codes):
             raise broken(_WHERE, f"{len(codes)} tickers and {len(chunks)} chunks", f"{len(held)} bytes of presence")
-        last_date, last_price, earlier_date, earlier_price = (column.copy() for column in tickers)
-        held = held.reshape(len(chunks), width)
+        known = [int(figure) for column in fingerprint for figure in column]
         return cls(
             codes,
             last_date,
@@ -94,8 +117,8 @@ class Timeline:
             earlier_date,
             earlier_price,
             chunks,
-            held,
-            int(number[0]),
+            held.reshape(len(chunks), width),
+            int(columns[1][0]),
             Fingerprint(*known) if known else None,
         )
 
@@ -189,3 +212,13 @@ class Timeline:
     def _held_by(self, code: Int32) -> tuple[npt.NDArray[np.bool_], Int64]:
         tickers, column = distinct(code)
         return (self.held[:, tickers >> 3] >> (tickers & 7).astype(np.uint8) & 1).astype(bool), column
+
+
+def _last_two(key: Int64, price: Float64, tickers: int) -> tuple[Int32, Float64, Int32, Float64]:
+    """Last date and price, earlier date and price of each ticker; the keys ascend, at most two for each ticker."""
+    code, date = key_code(key), key_date(key)
+    is_last = np.diff(code, append=-1) != 0
+    dates, prices = np.full((2, tickers), NEVER, np.int32), np.full((2, tickers), np.nan)
+    for row, some in enumerate((np.flatnonzero(is_last), np.flatnonzero(~is_last))):
+        dates[row, code[some]], prices[row, code[some]] = date[some], price[some]
+    return dates[0], prices[0], dates[1], prices[1]
