@@ -50,7 +50,6 @@ COVERED: dict[str, tuple[str, str]] = {
     "home/rebuild_journal.py": ("job/test_rebuild.py", "what a rebuild that was killed has left"),
     "home/sign.py": ("home/test_running.py", "the sign by which a running job is known"),
     "lake/outbox.py": ("lake/test_appender.py", "what the appender brings to the lake"),
-    "lake/rows.py": ("lake/test_appender.py", "the rows that the outbox holds"),
     "ledger/explained.py": ("commands/test_dates.py", "which tables the job keeps, as the commands ask it"),
     "ledger/profiles.py": ("soak/test_profiles.py", "which profile each drop was read by, as a whole job keeps it"),
     "ledger/fates.py": ("commands/test_status.py", "an expression of SQL"),

@@ -111,11 +111,10 @@ def test_rows_that_are_gone_or_damaged_are_never_committed(tmp_path: Path, harm:
     append(lake, tmp_path, 0)
     file = tmp_path / "1.parquet"
     whole = encoded(ticks(1, 5000))
-    middle = len(whole) // 3
+    prices = pq.read_metadata(pa.BufferReader(whole)).row_group(0).column(SCHEMAS[TICKS].names.index("price"))
+    last = prices.data_page_offset + prices.total_compressed_size - 1
     if harm != "gone":
-        file.write_bytes(
-            whole[:-9] if harm == "cut" else whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
-        )
+        file.write_bytes(whole[:-9] if harm == "cut" else whole[:last] + bytes([whole[last] ^ 255]) + whole[last + 1 :])
     with pytest.raises((StorageError, OSError, pa.ArrowException)):
         lake.append(1, {TICKS: [str(file)]})
     assert seqs(DeltaTable(str(tmp_path / "lake" / TICKS))) == [0]
