@@ -52,11 +52,16 @@ TICKERS_PER_TABLE = 800
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one batch: Spark jobs, statements and COPYs in PostgreSQL, new files in the checkpoint, state entries."""
+    """Of one batch: Spark jobs, statements and COPYs in PostgreSQL, new files in the checkpoint, state entries.
+
+    size: bytes of these files; flushed: bytes of files that RocksDB has made, as it does for a snapshot.
+    """
 
     jobs: int
     statements: int
     files: int
+    size: int
+    flushed: int
     reads: int
     writes: int
 
@@ -133,16 +138,20 @@ def _query(spark: SparkSession, home: Path, checkpoint: Checkpoint, publish: Pub
 def _cost_of_day(spark: SparkSession, query: StreamingQuery, home: Path, day: int, tickers: int) -> Cost:
     date = FIRST + dt.timedelta(days=day)
     lines = [f"{date},T{number:05},{100 + number + day},{number}\n" for number in range(tickers)]
-    files, jobs, sent = _files(home / "checkpoint"), _jobs(spark, query), CountingCursor.sent["statements"]
+    before, jobs, sent = set(_files(home / "checkpoint")), _jobs(spark, query), CountingCursor.sent["statements"]
     drop(home / "input", f"{day:03}.csv", ("date,id,price,trade_volume\n" + "".join(lines)).encode(), day)
     query.processAllAvailable()
     # progress events of triggers without data may have come since
     progress = [event for event in query.recentProgress if event["numInputRows"]][-1]
     state = progress["stateOperators"][0]["customMetrics"]
+    sizes = _files(home / "checkpoint")
+    new = [key for key in sizes if key not in before]
     return Cost(
         jobs=_jobs(spark, query) - jobs,
         statements=CountingCursor.sent["statements"] - sent,
-        files=len(_files(home / "checkpoint") - files),
+        files=len(new),
+        size=sum(sizes[key] for key in new),
+        flushed=state["rocksdbTotalBytesWrittenByFlush"],
         reads=state["rocksdbGetCount"],
         writes=state["rocksdbPutCount"],
     )
@@ -152,10 +161,10 @@ def _jobs(spark: SparkSession, query: StreamingQuery) -> int:
     return len(spark.sparkContext.statusTracker().getJobIdsForGroup(str(query.runId)))
 
 
-def _files(folder: Path) -> set[str]:
-    """All but snapshots of the state, which Spark makes by the clock."""
+def _files(folder: Path) -> dict[str, int]:
+    """The bytes of each, but for snapshots of the state, which Spark makes by the clock."""
     found = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path) for path in found if path.parent.name != "SSTs" and ".zip" not in path.name}
+    return {str(path): path.stat().st_size for path in found if path.parent.name != "SSTs" and ".zip" not in path.name}
 
 
 @pytest.mark.parametrize("tickers", [200, 10_000])
@@ -168,6 +177,8 @@ def test_a_days_drop_stays_within_its_counts(
     assert {cost.jobs for cost in found} == {1}
     assert max(cost.statements for cost in found) <= 23 + 4 * groups
     assert max(cost.files for cost in found) <= 10
+    assert statistics.median(cost.size for cost in found) <= 9_000 + 18 * tickers
+    assert {cost.flushed for cost in found} == {0}  # a snapshot after ten batches would be among these
     # two of three days only add; every second or eighth day the chunks of the last ones are joined
     assert statistics.median(cost.reads for cost in found) <= 8
     assert max(cost.reads for cost in found) <= 40
