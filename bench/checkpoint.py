@@ -47,7 +47,7 @@ def _files(folder: Path) -> Iterator[tuple[tuple[str, int], int]]:
     """((path, inode), bytes) of each finished file; one that is deleted meanwhile is left out."""
     for parent, _, names in os.walk(folder):
         for name in names:
-            if ".tmp" not in name:
+            if ".tmp" not in name and not name.endswith(".part"):  # Spark's names for unfinished files, and ours
                 path = f"{parent}/{name}"
                 try:
                     found = os.stat(path)  # noqa: PTH116 (thousands of files, ten times a second)

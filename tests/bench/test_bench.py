@@ -183,6 +183,7 @@ def test_a_checkpoint_counts_each_new_file_once_with_its_last_size(tmp_path: Pat
         watch.look()
         (tmp_path / "delta" / "1").unlink()
         (tmp_path / ".2.tmp").write_text("12345")
+        (tmp_path / ".stocketl-1-2.part").write_text("12345")
     assert (watch.files, watch.bytes) == (1, 3)
 
 
