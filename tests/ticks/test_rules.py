@@ -73,6 +73,26 @@ def test_parts_of_a_file_add_up_to_the_whole(data: st.DataObject) -> None:
     assert (list(rows.items()), rejects) == (list(wanted.rows.items()), wanted.rejects)
 
 
+@pytest.mark.parametrize("delimiter", ["\t", ";"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_line_of_delimiters_is_blank_if_the_delimiter_is(delimiter: str, end: str) -> None:
+    """Then `where` passes no row over; else it does. The other rows are the same."""
+    profile = {"ticker": "id", "date": "date", "price": "price", "volume": False, "csv": {"delimiter": delimiter}}
+    profile |= {"rows": {"where": {"kind": "EQ"}}}
+    lines = [
+        "date;id;price;kind",
+        "2024-03-01;A;2;EQ",
+        ";;;",
+        "2024-03-01;B;3;FX",
+        " ;;;",
+        ";;;EQ",
+        "2024-03-02;A;5;EQ",
+    ]
+    found = parse("".join(line.replace(";", delimiter) + end for line in lines).encode(), KEY, how(profile))
+    passed = 1 if delimiter == "\t" else 3
+    assert (found.rows_loaded, found.rows_passed_over, found.rows_rejected) == (2, passed, 1)
+
+
 AMBIGUOUS_DATES = st.builds(
     "{:02d}{sign}{:02d}{sign}2024".format, st.integers(1, 12), st.integers(1, 12), sign=st.sampled_from("/.-")
 )
