@@ -71,15 +71,6 @@ _FOLDER_PROPERTIES = {
     "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
 }
 
-# S3 has no rename. This class of Spark's own puts a file of the checkpoint there under its name, at once or not at all.
-# The other one puts it under another name, copies it and deletes the first: a state that is committed waits for seven
-# requests instead of one. The jar is in `jars.lock`; a cluster's Spark may lack it.
-_S3_CHECKPOINT_PROPERTIES = {
-    "spark.sql.streaming.checkpointFileManagerClass": (
-        "org.apache.spark.internal.io.cloud.AbortableStreamBasedCheckpointFileManager"
-    ),
-}
-
 _WORKER_PYTHON = """#!/bin/sh
 # Spark puts its zip of pyspark first, and every Python process compiles it anew (0.6 s for each of the first five). The
 # installed pyspark is the same and already compiled. A worker reads the directory of each archive, Spark's own jar too,
@@ -106,7 +97,6 @@ def properties(settings: Settings, logs: Path) -> dict[str, str]:
         wanted = jars_of(settings)
         made |= _local_properties(logs, jars(**wanted))
         made |= _s3a_properties() if wanted["s3"] else {}
-        made |= _S3_CHECKPOINT_PROPERTIES if is_s3(settings.checkpoint) else {}
         made |= _FOLDER_PROPERTIES if wanted["folders"] else {}
     return made | (_DELTA_PROPERTIES if settings.lake else {})
 
