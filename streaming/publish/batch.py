@@ -109,7 +109,7 @@ def collect(frame: DataFrame, handover: Handover) -> Batch:
         return [row.payload for row in of_kind(kind)] + list(map(handover.read, files[in_files]))
 
     return Batch(
-        changes=_joined([Changes.from_buffer(payload) for payload in payloads(CHANGES, CHANGES_FILE)]),
+        changes=joined_changes([Changes.from_buffer(payload) for payload in payloads(CHANGES, CHANGES_FILE)]),
         facts=[Fact.from_json(row.payload) for row in of_kind(FACTS)],
         rejects={(row.seq, row.part): Rejects.from_buffer(row.payload) for row in of_kind(REJECTS)},
         loaded=[ipc_table(row.payload) for row in of_kind(LOADED)],
@@ -162,7 +162,8 @@ def number_lines(batch: Batch, before: dict[int, int]) -> None:
                 note["lines"] = [line + shift for line in note["lines"]]
 
 
-def _joined(parts: list[Changes]) -> Changes:
+def joined_changes(parts: list[Changes]) -> Changes:
+    """Those of different tickers."""
     if not parts:
         return Changes.empty()
     ids, maps = concat_ids([part.ids for part in parts])

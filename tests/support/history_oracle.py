@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from streaming.corrections import Corrections
 from streaming.fingerprint import Fingerprint, of_ticks
 from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Changes, Superseded, Ticks
+from streaming.publish.batch import joined_changes
 from streaming.returns.history import Applied, History
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Row = tuple[int, str, float, int | None]  # date, id, price, volume
 Cell = tuple[float, float | None, int | None]  # price, return, volume
@@ -121,6 +127,7 @@ class Bucket:
     chunk_cells: int = 16_384
     chunks: Chunks = field(default_factory=Chunks)
     index: bytes | None = None
+    in_parts: bool = False
 
     def apply(self, packets: list[Packet], open_seq: int | None = None) -> Applied:
         self.chunks.loads.clear()
@@ -128,9 +135,23 @@ class Bucket:
         # pieces as small as the chunks: where chunks hold few cells, a batch has many
         rooms = {"chunk_cells": self.chunk_cells, "piece_rows": self.chunk_cells}
         history = History(self.index, self.chunks, **rooms)
-        applied = history.apply([(seq, ticks(rows)) for seq, rows in packets], open_seq=open_seq)
+        given = ((seq, ticks(rows)) for seq, rows in packets)
+        self.in_parts = not self.in_parts
+        if self.in_parts:
+            applied = _apply_in_parts(history, given, open_seq)
+        else:
+            applied = history.apply(given, open_seq=open_seq)
         self.index = history.index()
         return applied
+
+
+def _apply_in_parts(history: History, given: Iterable[tuple[int, Ticks]], open_seq: int | None) -> Applied:
+    """Changes and corrections as they come, put together afterwards."""
+    changes, corrections = list[Changes](), list[Corrections]()
+    applied = history.apply(given, open_seq=open_seq, changes=changes.append, corrections=corrections.append)
+    assert not len(applied.changes)
+    assert not len(applied.corrections)
+    return replace(applied, changes=joined_changes(changes), corrections=Corrections.join(corrections))
 
 
 def differs(row: Row, earlier: list[Row]) -> bool:
