@@ -76,7 +76,7 @@ def test_parts_of_a_file_add_up_to_the_whole(data: st.DataObject) -> None:
 @pytest.mark.parametrize("delimiter", ["\t", ";"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_line_of_delimiters_is_blank_if_the_delimiter_is(delimiter: str, end: str) -> None:
-    """Then `where` passes no row over; else it does. The other rows are the same."""
+    """Then `where` passes no row over, and else it does."""
     profile = {"ticker": "id", "date": "date", "price": "price", "volume": False, "csv": {"delimiter": delimiter}}
     profile |= {"rows": {"where": {"kind": "EQ"}}}
     lines = [
