@@ -24,7 +24,7 @@ from streaming.corrections import Did
 from streaming.database.login import Login
 from streaming.database.transactions import Transactions
 from streaming.ledger import writer
-from streaming.publish.batch import Batch, _joined
+from streaming.publish.batch import Batch, joined_changes
 from streaming.publish.foreach_batch import Steps
 from streaming.returns.history import History
 from streaming.settings import load
@@ -67,7 +67,7 @@ class Job:
             did += applied.did[self._batches + 1]
         facts = [fact(self._batches + 1, loaded=len(rows))]
         done = {self._batches + 1: did}
-        made = Batch(_joined(changes), facts, {}, [], {}, fingerprints=fingerprints, did=done)
+        made = Batch(joined_changes(changes), facts, {}, [], {}, fingerprints=fingerprints, did=done)
         self._publish._publish(made, self._batches, Steps())  # noqa: SLF001 - without a frame of Spark's
         self._batches += 1
 
