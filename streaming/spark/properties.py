@@ -41,10 +41,6 @@ _ALWAYS_PROPERTIES = {
     "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    # At every fourth snapshot of the state, or at every eighth, RocksDB writes all of it anew. With Spark's 10 batches
-    # from one to the next, snapshots were 0.8 of the 1.2 MB that a drop of 10,000 tickers wrote after 10 M cells. More
-    # than 20: after a crash in the middle of a long load, a start would read gigabytes of what has changed since.
-    "spark.sql.streaming.stateStore.minDeltasForSnapshot": "20",
     # S3 already keeps a checksum of each file, and in a folder Hadoop does
     "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
 }
