@@ -56,8 +56,10 @@ _DELTA_PROPERTIES = {
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
     # VACUUM makes this many tasks to list a folder or two; with Spark's 10,000 it took more than ten minutes
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
-    # when small files are joined, files of this size are left alone
-    "spark.databricks.delta.optimize.minFileSize": str(16 << 20),
+    # when small files are joined, files of this size are left alone: those of a large load, too
+    "spark.databricks.delta.optimize.minFileSize": str(8 << 20),
+    # one file at a time is written: it takes one task for up to minutes, and two would leave none to the drops
+    "spark.databricks.delta.optimize.maxThreads": "1",
     "spark.databricks.delta.optimize.maxFileSize": str(128 << 20),
 }
 
