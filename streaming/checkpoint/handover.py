@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from streaming.errors import StorageError
-from streaming.packets import ipc_buffer, write_ipc
+from streaming.packets import write_ipc
 from streaming.storage.entries import path_of
 from streaming.storage.folder import Folder
 from streaming.storage.locations import open_place
@@ -20,6 +20,10 @@ from streaming.storage.place import discard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+MANY_BYTES = 2 << 20
+"""Of one thing; more goes as a file, not through Spark."""
 
 
 class Handover:
@@ -31,10 +35,7 @@ class Handover:
     def write(self, name: str, rows: pa.RecordBatch | pa.Table) -> str:
         """The key of the new file. name: of what it holds, with the batch or the drop; a replay gives the same."""
         key = f"{name}.arrow"
-        if isinstance(self._place, Folder):
-            self._place.put(key, lambda file: write_ipc(rows, file), durable=False)
-        else:
-            self._place.put(key, ipc_buffer(rows), durable=False)
+        self._place.put(key, lambda file: write_ipc(rows, file), durable=False)
         return key
 
     def read(self, key: str) -> pa.Buffer:

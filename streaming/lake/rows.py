@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from streaming.storage.folder import Folder
 from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
@@ -55,10 +54,7 @@ def write(place: Place, name: str, batch_id: int, rows: pa.Table) -> RowsFile:
     """Writes the rows with the column `batch_id` as `<batch>-<name>.parquet`; after a replay, again."""
     numbered = rows.append_column("batch_id", pa.repeat(pa.scalar(batch_id, pa.int64()), rows.num_rows))
     file = RowsFile(f"{batch_id}-{name}.parquet", rows.num_rows)
-    if isinstance(place, Folder):
-        place.put(file.key, partial(_encode, numbered))
-    else:
-        place.put(file.key, encoded(numbered))
+    place.put(file.key, partial(_encode, numbered))
     return file
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streaming.checkpoint.handover import MANY_BYTES
 from streaming.ledger.corrections import Changed
 from streaming.packets import (
     CORRECTION_RUNS,
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from streaming.corrections import Corrections
 
 _HELD_BYTES = 8 << 20
-_MANY_BYTES = 2 << 20  # more than this goes as a file, not through Spark
 
 
 class CorrectionRows:
@@ -57,7 +57,7 @@ class CorrectionRows:
             (changed.rows, CORRECTIONS, CORRECTIONS_FILE),
             (changed.runs, CORRECTION_RUNS, CORRECTION_RUNS_FILE),
         ):
-            if table.nbytes > _MANY_BYTES:
+            if table.nbytes > MANY_BYTES:
                 key = self._handover.write(f"{self._name}-corrections-{len(self._rows)}", table)
                 self._rows.append((in_file, key.encode()))
             elif table.num_rows:

@@ -16,7 +16,7 @@ from pyspark import TaskContext
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
 
 from streaming import descriptors, faults, memory
-from streaming.checkpoint.handover import Handover
+from streaming.checkpoint.handover import MANY_BYTES, Handover
 from streaming.errors import START_AGAIN, CheckpointError
 from streaming.lake.rows import DUPLICATES as DUPLICATE_ROWS
 from streaming.lake.rows import write_of_bucket
@@ -57,7 +57,6 @@ if TYPE_CHECKING:
 
 
 _MANY = 50_000  # more rows than this go as a file, not through Spark
-_MANY_BYTES = 2 << 20
 _GIVEN_BACK_SECONDS = 0.1  # Spark waits for the end of the task, not for this
 
 _COLUMNS = list(Row._fields)
@@ -163,7 +162,7 @@ class Returns(StatefulProcessor):
 
     def _replaced(self, row: Row) -> Row:
         payload = bytes(row.payload)
-        if len(payload) <= _MANY_BYTES:
+        if len(payload) <= MANY_BYTES:
             return Row(row.bucket, row.seq, row.part, REPLACED, payload)
         name = f"{row.bucket}-{row.seq}-{row.part}"
         return Row(row.bucket, row.seq, row.part, LOADED_FILE, self._duplicates_file(name, ipc_table(payload)))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3.type_defs import CopySourceTypeDef, ObjectVersionTypeDef
 
+    from streaming.storage.crash_safe import Made
     from streaming.storage.place import Place
     from streaming.storage.refusals import Request
 
@@ -153,8 +154,12 @@ class Bucket:
     def release(self, seq: int) -> None:
         """Nothing to do."""
 
-    def put(self, key: str, data: bytes, *, durable: bool = True) -> None:  # noqa: ARG002 - a folder needs it
+    def put(self, key: str, data: bytes | Made, *, durable: bool = True) -> None:  # noqa: ARG002 - a folder needs it
         """One PutObject."""
+        if not isinstance(data, bytes):
+            made = io.BytesIO()
+            data(made)
+            data = made.getvalue()
         with self._plainly(f"write {key!r} to"):
             client().put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data)
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
+    from streaming.storage.crash_safe import Made
+
 CHUNK = 8 << 20
 _UNFINISHED = (
     *(".tmp", ".part", ".partial", ".crdownload", ".filepart", ".download", ".gstmp", ".swp", "~", "._copying_"),
@@ -81,7 +83,7 @@ class Place(Protocol):
     def release(self, seq: int) -> None:
         """Removes the claim, if there is one."""
 
-    def put(self, key: str, data: bytes, *, durable: bool = True) -> None:
+    def put(self, key: str, data: bytes | Made, *, durable: bool = True) -> None:
         """Writes an object as a whole: readers see the old or the new one. durable: forces it to the disk."""
 
     def get(self, key: str) -> bytes | None:

@@ -41,7 +41,7 @@ def test_the_rows_are_those_of_all_cells_at_once(
 ) -> None:
     """With the stream and in files, whose names a replay gives again."""
     monkeypatch.setattr(correction_rows, "_HELD_BYTES", held)
-    monkeypatch.setattr(correction_rows, "_MANY_BYTES", many)
+    monkeypatch.setattr(correction_rows, "MANY_BYTES", many)
     rng = np.random.default_rng(many)
     parts = [cells(rng, f"T{number}") for number in range(30)]
     handover = Handover(str(tmp_path / "checkpoint"))
