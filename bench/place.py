@@ -105,7 +105,7 @@ class Bench:
 
     @contextlib.contextmanager
     def room(self, name: str) -> Iterator[Room]:
-        """A fresh folder and any number of fresh databases; all gone at the end."""
+        """A fresh folder and any number of fresh databases; all gone at the end. After an error the logs are kept."""
         folder = self.folder / name
         made: list[str] = []
 
@@ -113,14 +113,30 @@ class Bench:
             made.append(f"bench_{next(self._numbers)}")
             return self.databases.create(made[-1])
 
-        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder)  # of a run that was killed
         folder.mkdir(parents=True)
         try:
             yield Room(folder, create)
+        except BaseException:
+            kept = folder.with_name(f"failed-{name}")
+            _keep_logs(folder, kept)
+            self.say(f"what the processes of {name} wrote is in {kept}")
+            raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             for database in made:
                 _drop(self.databases.uri("postgres"), database)
+
+
+def _keep_logs(folder: Path, to: Path) -> None:
+    """Copies what processes have written to their terminals and logs; what was kept of a run before goes."""
+    shutil.rmtree(to, ignore_errors=True)
+    for path in folder.rglob("*"):
+        if path.suffix in {".out", ".log"} and path.is_file():
+            kept = to / path.relative_to(folder)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, kept)
 
 
 def _drop(server: str, database: str) -> None:

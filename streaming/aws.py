@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -29,16 +30,20 @@ if TYPE_CHECKING:
 
 _UNSET = (NoCredentialsError, PartialCredentialsError, ProfileNotFound)
 _ENTRY = re.compile(rb"<(Version|DeleteMarker)>")
+_making = dict[int, threading.Lock]()
+"""By process: a lock that another thread held at a fork would never be let go in the child."""
 
 
 def client() -> S3Client:
     """The process's client of S3: made when first used, never carried over a fork."""
-    return _client_of("s3", os.getpid())  # type: ignore[no-any-return]
+    return client_of("s3")  # type: ignore[no-any-return]
 
 
 def client_of(service: str) -> Any:
     """The process's client of another service, by boto3's name for it; as above."""
-    return _client_of(service, os.getpid())
+    process = os.getpid()
+    with _making.setdefault(process, threading.Lock()):  # threads that begin at once would each make one
+        return _client_of(service, process)
 
 
 def client_of_a_thread(service: str, *, endpoint: str | None, region: str | None, seconds: float) -> Any:

@@ -72,15 +72,17 @@ class DropFiles:
 
     def rows(self, drop: DropInLedger, ticker: str | None) -> Located:
         """The rows of a drop, perhaps only those of one ticker. Raises FileGoneError and StorageError."""
-        data = self._data(drop)
-        if data is None:
+        found = self._found(drop)
+        if found is None:
             msg = f"its file is gone; looked for {drop.place}"
             raise FileGoneError(msg)
+        version, data = found
         if len(data) != drop.row["size"]:
             msg = f"its file was changed since: expected {drop.row['size']:,} bytes in {drop.place}, got {len(data):,}"
             raise FileGoneError(msg)
         try:
-            self._refuse_other_rows(drop, data)
+            if not _is_as_it_was(version, drop):
+                self._refuse_other_rows(drop, data)
             return located(data, drop.key, self._how(drop), ticker=ticker)
         except UnreadableError as error:
             msg = f"its file no longer reads as it did ({drop.place}): {error}"
@@ -96,31 +98,30 @@ class DropFiles:
     def _refuse_other_rows(self, drop: DropInLedger, data: bytes) -> None:
         """Raises FileGoneError if a file that was written since has other rows; to read them all may take a second."""
         loaded = drop.row["content"]
-        if drop.fate != "success" or loaded is None or self._is_as_it_was(drop):
+        if drop.fate != "success" or loaded is None:
             return
         if hexadecimal(parse(data, drop.key, self._how(drop)).content) != loaded:
             msg = f"its file was changed since: it says something else now ({drop.place})"
             raise FileGoneError(msg)
-
-    def _is_as_it_was(self, drop: DropInLedger) -> bool:
-        """A file that was moved keeps its time, and an object on S3 mostly its ETag."""
-        row = drop.row
-        there = open_place(_target(self.settings, drop.fate)).head(row["moved_to"] or row["key"])
-        return there is not None and (there.etag == row["etag"] or there.modified == row["last_modified"])
 
     def _how(self, drop: DropInLedger) -> How:
         """Whatever profiles.toml says now."""
         given, limit = drop.row.get("reading", BEFORE), self.settings.unpacked_limit
         return how_of(given, self.profiles, text_ids=self.text_ids, unpacked_limit=limit)
 
-    def _data(self, drop: DropInLedger) -> bytes | None:
+    def _found(self, drop: DropInLedger) -> tuple[Version, bytes] | None:
         """A drop that was not moved, or not by the job, may lie in either place."""
         row = drop.row
         if row["moved_at"] is None:  # first: under its key in success another drop of this key may lie
             version = Version(row["key"], row["etag"], row["version_id"], row["size"], row["last_modified"])
             with contextlib.suppress(DropError):
-                return open_place(self.settings.input).read(version, drop.seq)
-        return open_place(_target(self.settings, drop.fate)).get(row["moved_to"] or row["key"])
+                return version, open_place(self.settings.input).read(version, drop.seq)
+        return open_place(_target(self.settings, drop.fate)).get_version(row["moved_to"] or row["key"])
+
+
+def _is_as_it_was(version: Version, drop: DropInLedger) -> bool:
+    """A file that was moved keeps its time, and an object on S3 mostly its ETag."""
+    return drop.row["etag"] == version.etag or bool(drop.row["last_modified"] == version.modified)
 
 
 def drops_covering(connected: connection, settings: Settings, first: object, last: object) -> list[DropInLedger]:

@@ -30,7 +30,12 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
-    from mypy_boto3_s3.type_defs import CopySourceTypeDef, ObjectVersionTypeDef
+    from mypy_boto3_s3.type_defs import (
+        CopySourceTypeDef,
+        GetObjectOutputTypeDef,
+        HeadObjectOutputTypeDef,
+        ObjectVersionTypeDef,
+    )
 
     from streaming.storage.crash_safe import Made
     from streaming.storage.place import Place
@@ -133,7 +138,7 @@ class Bucket:
 
     def _given(self, exactly: Request, wanted: Request) -> bytes:
         try:
-            return _body(wanted)
+            return _answer(wanted)[0]
         except ClientError as error:
             if not may_be_of_one_object(error):
                 raise
@@ -165,11 +170,17 @@ class Bucket:
 
     def get(self, key: str) -> bytes | None:
         """The newest version's bytes."""
+        found = self.get_version(key)
+        return None if found is None else found[1]
+
+    def get_version(self, key: str) -> tuple[Version, bytes] | None:
+        """The newest version."""
         try:
             with self._plainly(f"read {key!r} in"):
-                return _body({"Bucket": self._bucket, "Key": self._prefix + key})
+                data, found = _answer({"Bucket": self._bucket, "Key": self._prefix + key})
         except VanishedError:
             return None
+        return _version_of(key, found), data
 
     def exists(self, key: str) -> bool:
         """Whether there is an object. A delete marker does not count."""
@@ -188,8 +199,7 @@ class Bucket:
                 found = client().head_object(Bucket=self._bucket, Key=self._prefix + key)
         except VanishedError:
             return None
-        version_id = found.get("VersionId", "null")
-        return _version(key, found["ETag"], version_id, found["ContentLength"], found["LastModified"])
+        return _version_of(key, found)
 
     def free(self, key: str) -> bool:
         """Whether there is no such object."""
@@ -272,8 +282,14 @@ class Bucket:
     wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
     reraise=True,
 )
-def _body(request: Request) -> bytes:
-    return client().get_object(**request)["Body"].read()
+def _answer(request: Request) -> tuple[bytes, GetObjectOutputTypeDef]:
+    answer = client().get_object(**request)
+    return answer["Body"].read(), answer
+
+
+def _version_of(key: str, answer: GetObjectOutputTypeDef | HeadObjectOutputTypeDef) -> Version:
+    version = answer.get("VersionId", "null")
+    return _version(key, answer["ETag"], version, answer["ContentLength"], answer["LastModified"])
 
 
 def _version(key: str, etag: str, version_id: str, size: int, modified: datetime) -> Version:

@@ -190,12 +190,18 @@ class Folder:
 
     def get(self, key: str) -> bytes | None:
         """The file's bytes; a symbolic link is followed: what is read by its key is the job's own."""
+        found = self.get_version(key)
+        return None if found is None else found[1]
+
+    def get_version(self, key: str) -> tuple[Version, bytes] | None:
+        """As `get`, with what the file is after it was read: a change while it was read shows."""
         with (
             self._plainly(f"read {key!r} in"),
             suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError),
             open(path_of(self.url, key), "rb") as file,
         ):
-            return file.read()
+            data = file.read()
+            return version_of(key, os.fstat(file.fileno())), data
         return None
 
     def exists(self, key: str) -> bool:

@@ -89,6 +89,9 @@ class Place(Protocol):
     def get(self, key: str) -> bytes | None:
         """An object's bytes, None if there is none."""
 
+    def get_version(self, key: str) -> tuple[Version, bytes] | None:
+        """The same with what they are a version of, by one request."""
+
     def exists(self, key: str) -> bool:
         """Whether something has this key."""
 

@@ -8,7 +8,7 @@ import zoneinfo
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from streaming.ticks.fields import day_number, day_of, is_timed
+from streaming.ticks.fields import dated_of, day_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +23,6 @@ _EXCEL_EPOCH = 25_569  # the serial number of 1970-01-01; from 61 on (March 1900
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
-def as_contract(text: str) -> Dated | None:
-    """A date as it is read without a profile."""
-    day = day_of(text)
-    return None if day is None else (day, is_timed(text))
-
-
 @lru_cache(maxsize=64)
 def dates_of(pattern: str | None, zone: str | None) -> Callable[[str], Dated | None]:
     """What reads the dates of a format (`Profile.date`), the same object for the same format.
@@ -37,7 +31,7 @@ def dates_of(pattern: str | None, zone: str | None) -> Callable[[str], Dated | N
     """
     place = zoneinfo.ZoneInfo(zone) if zone else None
     if pattern is None:
-        return as_contract
+        return dated_of
     if pattern == "excel":
         return _of_spreadsheet
     if pattern in _TICKS:

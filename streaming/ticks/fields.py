@@ -63,10 +63,25 @@ def day_of(text: str) -> int | None:
 
     Written `YYYY-MM-DD`, `YYYYMMDD` or `YYYY/MM/DD`, also with a time and its zone behind it: the day as it is written.
     """
+    found = dated_of(text)
+    return None if found is None else found[0]
+
+
+def dated_of(text: str) -> tuple[int, bool] | None:
+    """The same day, and whether a time other than midnight is behind it.
+
+    >>> dated_of("1970-01-02 00:00:00-05:00"), dated_of("19700102T09:30"), dated_of("1970-01-02 25:00")
+    ((1, False), (1, True), None)
+    """
     match = _DATE.fullmatch(text)
-    if match is None or (match[5] is not None and not _CLOCK.fullmatch(match[5])):
+    if match is None:
         return None
-    return day_number(int(match[1]), int(match[3]), int(match[4]))
+    clock = None if match[5] is None else _CLOCK.fullmatch(match[5])
+    if clock is None and match[5] is not None:
+        return None
+    day = day_number(int(match[1]), int(match[3]), int(match[4]))
+    timed = clock is not None and any(part is not None and int(part) > 0 for part in clock.groups())
+    return None if day is None else (day, timed)
 
 
 def strict_day_of(text: str) -> int | None:
@@ -81,17 +96,6 @@ def day_number(year: int, month: int, day: int) -> int | None:
     except ValueError:
         return None
     return ordinal - _EPOCH if 1800 <= year <= 2199 else None
-
-
-def is_timed(text: str) -> bool:
-    """Whether what `day_of` takes has a time other than midnight.
-
-    >>> is_timed("2024-03-04 00:00:00-05:00"), is_timed("2024-03-04T09:30")
-    (False, True)
-    """
-    match = _DATE.fullmatch(text)
-    clock = _CLOCK.fullmatch(match[5] or "00:00") if match else None
-    return clock is not None and any(part is not None and int(part) > 0 for part in clock.groups())
 
 
 def iso_of(day: int) -> str:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from streaming.packets import UNKNOWN_VOLUME
 from streaming.profiles.profile import WIDE_ENCODINGS, DateColumn, DateOfKey, Profile, TickerOfKey, VolumeColumn
-from streaming.ticks.dates import as_contract, dates_of
+from streaming.ticks.dates import dates_of
 from streaming.ticks.fields import (
     BLANKS,
     MAX_PRICE,
     MAX_VOLUME,
     MIN_PRICE,
     UNREADABLE,
+    dated_of,
     id_of,
     price_of,
     strict_day_of,
@@ -54,7 +55,7 @@ class Rules:
     before: bool = False
     profile: Profile | None = None
     numbers: Numbers = PLAIN
-    dated: Callable[[str], Dated | None] = as_contract
+    dated: Callable[[str], Dated | None] = dated_of
     unknown: frozenset[str] = frozenset()
     fixed_ticker: str | None = None
     fixed_day: int | None = None
@@ -128,7 +129,7 @@ def rules_of(profile: Profile | None, key: str, *, text_ids: bool, before: bool 
     if profile is None:
         return Rules(text_ids, before)
     date, volume = profile.date, profile.volume
-    dated = dates_of(date.format, date.zone) if isinstance(date, DateColumn | DateOfKey) else as_contract
+    dated = dates_of(date.format, date.zone) if isinstance(date, DateColumn | DateOfKey) else dated_of
     csv = profile.csv
     rules = Rules(
         text_ids,

@@ -13,6 +13,7 @@ import pytest
 
 from bench import ROOT, checkpoint, compare, data, peer, plan, spread, stages
 from bench.figures import Figures, percentile
+from bench.place import Bench, Sizes
 from bench.report import lines
 from bench.targets import MB, TARGETS, Judged, Result, Target, misses, results
 
@@ -207,3 +208,25 @@ def test_several_runs_are_one_table_with_their_spread() -> None:
     assert spread.lines([*runs, only_ours]) == [
         ("dense 10 M, over polars + COPY", "3", "1.00 x", "0.80 x to 2.00 x", "1.5 x", "1 x", "aim, missed, aim")
     ]
+
+
+def test_what_a_failed_workload_wrote_is_kept(databases: Databases, tmp_path: Path) -> None:
+    """Its data goes, the terminal and the logs of its processes stay until it fails again."""
+    told: list[str] = []
+    bench = Bench(tmp_path, databases, Sizes(), Figures(), 1, True, told.append)  # noqa: FBT003 (a field)
+
+    def workload(text: str) -> None:
+        with bench.room("drip-200") as room:
+            (room.folder / "home" / "logs").mkdir(parents=True)
+            (room.folder / f"{text}.out").write_text(text)
+            (room.folder / "home" / "logs" / "spark.log").write_text(text)
+            (room.folder / "home" / "prices.csv").write_text("1,2")
+            raise ValueError(text)
+
+    for text in ("first", "second"):
+        with pytest.raises(ValueError, match=text):
+            workload(text)
+    kept = tmp_path / "failed-drip-200"
+    found = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {"failed-drip-200/second.out": "second", "failed-drip-200/home/logs/spark.log": "second"}
+    assert told == [f"what the processes of drip-200 wrote is in {kept}"] * 2

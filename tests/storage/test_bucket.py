@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -312,3 +314,30 @@ def test_an_endpoint_gets_the_bucket_in_the_path(monkeypatch: pytest.MonkeyPatch
         "http://minio/b-1/k",
         "https://b-1.s3.amazonaws.com/k",
     ]
+
+
+def test_threads_that_begin_at_once_share_one_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 needs 0.1 s to make one, and its sessions are not for several threads."""
+    clients: list[object] = []
+    made: list[object] = []
+    other = threading.Thread(target=lambda: clients.append(aws_client.client()))
+
+    class _Session:
+        def __init__(self, **_: object) -> None:
+            made.append(self)
+            if len(made) == 1:
+                other.start()
+                other.join(0.2)  # it waits for this one, so this ends by time
+
+        def client(self, *_: object, **__: object) -> Any:
+            return boto3.client("s3", region_name="eu-west-1")
+
+    aws_client.forget_clients()
+    monkeypatch.setattr("boto3.session.Session", _Session)
+    try:
+        clients.append(aws_client.client())
+        other.join()
+    finally:
+        aws_client.forget_clients()
+    assert len(made) == 1
+    assert clients[0] is clients[1]
