@@ -4,6 +4,7 @@ A worker forked from Spark's own daemon imports pandas and pyarrow anew: a secon
 Named by `spark.python.daemon.module`.
 """
 
+import gc
 import importlib
 
 from pyspark.daemon import manager
@@ -23,5 +24,8 @@ _LOADED_BEFORE_FORKING = (
 if __name__ == "__main__":
     for module in _LOADED_BEFORE_FORKING:
         importlib.import_module(module)
+    # pyspark looks for garbage after each task; with all that was loaded it took a quarter of a drop's CPU
+    gc.collect()
+    gc.freeze()
     memory.keep_freed()
     manager()  # type: ignore[no-untyped-call]  # pyspark's
