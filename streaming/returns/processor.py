@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from pyspark import TaskContext
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
+from pyspark.sql.types import BinaryType, LongType, StructField, StructType
 
 from streaming import descriptors, faults, memory
 from streaming.checkpoint.handover import MANY_BYTES, Handover
@@ -60,6 +61,11 @@ _MANY = 50_000  # more rows than this go as a file, not through Spark
 _GIVEN_BACK_SECONDS = 0.1  # Spark waits for the end of the task, not for this
 
 _COLUMNS = list(Row._fields)
+_PACKETS = {*IN_FILES, *IN_FILES.values()}
+
+# as types: what is given as text is read by Java each time, six questions for each task
+_CHUNK = StructType([StructField("chunk", LongType())])
+_DATA = StructType([StructField("data", BinaryType())])
 
 
 class _StateChunks:
@@ -111,8 +117,8 @@ class Returns(StatefulProcessor):
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Names the two state variables."""
-        self._index = handle.getValueState("index", "data binary")
-        self._chunks = handle.getMapState("chunks", "chunk long", "data binary")
+        self._index = handle.getValueState("index", _DATA)
+        self._chunks = handle.getMapState("chunks", _CHUNK, _DATA)
         self._handover = Handover(self._checkpoint_url)
 
     def handleInputRows(  # type: ignore[override]  # noqa: N802 (named by Spark; here it gives frames, never Rows)
@@ -121,51 +127,51 @@ class Returns(StatefulProcessor):
         rows: Iterator[pd.DataFrame],
         timerValues: object,  # noqa: ARG002, N803 (named by Spark)
     ) -> Iterator[pd.DataFrame]:
-        """Applies the packets of bucket `key` in order of (seq, part)."""
-        frame = pd.concat(list(rows), ignore_index=True)
-        is_packet = frame["kind"].isin([*IN_FILES, *IN_FILES.values()])
-        passing = self._passing(frame.loc[~frame["kind"].isin(list(IN_FILES)), _COLUMNS])
-        if len(passing):
-            yield passing
-        packets = frame[is_packet].sort_values(["seq", "part"])
-        if len(packets):
-            given = self._given(packets)
-            del frame, packets
-            is_large = sum(len(packet) for _, packet in given.ticks) > memory.LARGE
-            out = pd.DataFrame(self._apply(int(key[0]), given), columns=_COLUMNS)
-            del given
-            yield out
-            if is_large:
-                memory.give_back_later(_GIVEN_BACK_SECONDS)
+        """Applies the packets of bucket `key` in order of (seq, part).
 
-    def _given(self, packets: pd.DataFrame) -> _Given:
-        """The ticks, from the rows themselves or from the files that they name. packets: sorted, at least one."""
+        pandas only holds what comes and goes: to choose and sort a few rows with it takes longer than their maths.
+        """
+        every = [row for frame in rows for row in _rows(frame)]
+        out = [self._passed(row) for row in every if self._passes(row)]
+        packets = sorted((row for row in every if row.kind in _PACKETS), key=lambda row: (row.seq, row.part))
+        del every
+        given = self._given(packets)
+        del packets
+        is_large = sum(len(packet) for _, packet in given.ticks) > memory.LARGE
+        if is_large and out:
+            yield _frame(out)
+            out = []
+        if given.ticks:
+            out += self._apply(int(key[0]), given)
+        del given
+        if out:
+            yield _frame(out)
+        if is_large:
+            memory.give_back_later(_GIVEN_BACK_SECONDS)
+
+    def _given(self, packets: list[Row]) -> _Given:
+        """The ticks, from the rows themselves or from the files that they name. packets: sorted."""
         ticks = []
-        for seq, kind, payload in zip(packets["seq"], packets["kind"], packets["payload"], strict=True):
-            data = self._handover.read(bytes(payload).decode()) if kind in IN_FILES.values() else bytes(payload)
-            ticks.append((int(seq), Ticks.from_buffer(data)))
-        still_open = packets.loc[packets["kind"].isin([OPEN_TICKS, OPEN_TICKS_FILE]), "seq"]
-        open_seq = int(still_open.iloc[0]) if len(still_open) else None
-        resumed = ticks[0][0] if packets["part"].iloc[0] else None
+        for row in packets:
+            data = self._handover.read(row.payload.decode()) if row.kind in IN_FILES.values() else row.payload
+            ticks.append((row.seq, Ticks.from_buffer(data)))
+        open_seq = next((row.seq for row in packets if row.kind in {OPEN_TICKS, OPEN_TICKS_FILE}), None)
+        resumed = packets[0].seq if packets and packets[0].part else None
         return _Given(ticks, open_seq, {seq for seq in (open_seq, resumed) if seq is not None})
 
-    def _passing(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Facts and rejects as they are; duplicates for the lake: many of them as a file, none if there is no lake."""
-        replaced = rows["kind"] == REPLACED
-        if not replaced.any():
-            return rows
-        if not self._with_loaded:
-            return rows[~replaced]
-        every = (Row(*values) for values in rows.itertuples(index=False))
-        passed = [self._replaced(row) if row.kind == REPLACED else row for row in every]
-        return pd.DataFrame(passed, columns=_COLUMNS)
+    def _passes(self, row: Row) -> bool:
+        """Facts and rejects pass; duplicates only if there is a lake."""
+        return row.kind not in IN_FILES and (row.kind != REPLACED or self._with_loaded)
+
+    def _passed(self, row: Row) -> Row:
+        """As it is, but many duplicates as a file."""
+        return self._replaced(row) if row.kind == REPLACED else row
 
     def _replaced(self, row: Row) -> Row:
-        payload = bytes(row.payload)
-        if len(payload) <= MANY_BYTES:
-            return Row(row.bucket, row.seq, row.part, REPLACED, payload)
+        if len(row.payload) <= MANY_BYTES:
+            return row
         name = f"{row.bucket}-{row.seq}-{row.part}"
-        return Row(row.bucket, row.seq, row.part, LOADED_FILE, self._duplicates_file(name, ipc_table(payload)))
+        return Row(row.bucket, row.seq, row.part, LOADED_FILE, self._duplicates_file(name, ipc_table(row.payload)))
 
     def _duplicates_file(self, name: str, table: pa.Table) -> bytes:
         file = write_of_bucket(self._checkpoint_url, _batch_id(), name, table, of=DUPLICATE_ROWS)
@@ -230,6 +236,15 @@ class Returns(StatefulProcessor):
         if len(loaded.seq) <= _MANY:
             return REPLACED, replaced.to_buffer()
         return LOADED_FILE, self._duplicates_file(f"{bucket}", replaced.to_table())
+
+
+def _rows(frame: pd.DataFrame) -> Iterator[Row]:
+    *columns, payload = (frame[name].tolist() for name in _COLUMNS)
+    return map(Row, *columns, map(bytes, payload))  # Spark may give a bytearray
+
+
+def _frame(rows: list[Row]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=_COLUMNS)
 
 
 def _forget(cells: Corrections) -> None:
