@@ -10,6 +10,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from streaming.spark.jars import jars
+from streaming.spark.sockets import socket_folder
 from streaming.spark.wrappers import wrapper
 from streaming.storage.locations import is_s3
 
@@ -175,6 +176,9 @@ def _local_properties(logs: Path, extra_jars: list[Path]) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.warehouse.dir": str(logs / "spark-warehouse"),
     }
+    if (sockets := socket_folder()) is not None:
+        properties["spark.python.unix.domain.socket.enabled"] = "true"
+        properties["spark.python.unix.domain.socket.dir"] = str(sockets)
     return {key: value for key, value in properties.items() if value}
 
 
