@@ -56,6 +56,7 @@ def main(
     """Measures and prints the table. Exit code 1: an error, or tables differ."""
     from databases import Databases  # noqa: PLC0415 (only now on the path)
 
+    from bench import first_start  # noqa: PLC0415 (as above)
     from bench.place import Bench, Sizes  # noqa: PLC0415 (as above)
     from bench.plan import WITH_PATHWAY, WORKLOADS, chosen  # noqa: PLC0415 (as above)
 
@@ -77,6 +78,7 @@ def main(
         home, Databases(uri), sizes, Figures(), repeats or (1 if quick else 3), quick, say, pathway, other, notes
     )
     try:
+        first_start.archived(bench, names)
         failed = _run(bench, [(name, WORKLOADS[name]) for name in names], keep_going=keep_going)
         outcome, about = results(bench.figures), report.about(uri)
         if scale != 1:
