@@ -40,9 +40,7 @@ def _await(bench: Bench, room: Room, job: Ours) -> None:
     end = time.monotonic() + _SECONDS
     while _MADE not in job.output:
         if time.monotonic() > end or not job.alive():
-            bench.notes.append(
-                "there is no archive of Java's classes: starts are slower, and each job makes one again"
-            )
+            bench.notes.append("there is no archive of Java's classes: starts are slower, and each job makes one again")
             return
         time.sleep(0.5)
 
