@@ -165,10 +165,7 @@ class Returns(StatefulProcessor):
 
     def _passed(self, row: Row) -> Row:
         """As it is, but many duplicates as a file."""
-        return self._replaced(row) if row.kind == REPLACED else row
-
-    def _replaced(self, row: Row) -> Row:
-        if len(row.payload) <= MANY_BYTES:
+        if row.kind != REPLACED or len(row.payload) <= MANY_BYTES:
             return row
         name = f"{row.bucket}-{row.seq}-{row.part}"
         return Row(row.bucket, row.seq, row.part, LOADED_FILE, self._duplicates_file(name, ipc_table(row.payload)))

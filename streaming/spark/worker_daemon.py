@@ -24,7 +24,7 @@ _LOADED_BEFORE_FORKING = (
 if __name__ == "__main__":
     for module in _LOADED_BEFORE_FORKING:
         importlib.import_module(module)
-    # pyspark looks for garbage after each task; with all that was loaded it took a quarter of a drop's CPU
+    # pyspark looks for garbage after each task; with all that was loaded it took up to a quarter of a drop's CPU
     gc.collect()
     gc.freeze()
     memory.keep_freed()
