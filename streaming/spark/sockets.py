@@ -9,18 +9,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
+import os
 import shutil
 import socket
 import tempfile
 from pathlib import Path
-from typing import IO
 
 from streaming.spark.wrappers import cache_folder
 
 _NAME = f".{'0' * 36}.sock"
 """As long as the names that Spark gives."""
 _LOCK = ".lock"
-_held = list[IO[str]]()
+_held = list[int]()
 """The locks of this process. While one is held, no other process removes its folder."""
 
 
@@ -45,15 +45,19 @@ def socket_folder() -> Path | None:
     return folder
 
 
-def _locked(folder: Path) -> IO[str]:
-    """Raises BlockingIOError if a process that lives has it, perhaps one of another container."""
-    with contextlib.ExitStack() as unless_locked:
-        lock = unless_locked.enter_context((folder / _LOCK).open("w"))
+def _locked(folder: Path) -> int:
+    """Its descriptor. Raises BlockingIOError if a process that lives has it, perhaps one of another container."""
+    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        unless_locked.pop_all()
+    except OSError:
+        os.close(lock)
+        raise
     return lock
 
 
 def _remove_if_dead(folder: Path) -> None:
-    with contextlib.suppress(OSError), _locked(folder):
+    with contextlib.suppress(OSError):
+        lock = _locked(folder)
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
 import subprocess
 import sys
@@ -28,7 +29,7 @@ def cache(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setattr(sockets, "_held", locks := [])
         monkeypatch.setattr(sockets, "socket_folder", anew := sockets.socket_folder.__wrapped__)
         monkeypatch.setattr(properties, "socket_folder", anew)
-        held.callback(lambda: [lock.close() for lock in locks])
+        held.callback(lambda: [os.close(lock) for lock in locks])
         yield Path(short) / "stocketl" / "sockets"
 
 
