@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 _BATCHES_AT_ONCE = 100
 _ROWS_AT_ONCE = 4_000_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-# An append takes a core for half a second or more. So it waits until no batch follows the last one at once (the trigger
-# is 0.2 s), but not for ever.
+# An append takes a core for a moment, or for seconds if it is large. So it waits until no batch follows the last one at
+# once (the trigger is 0.2 s), but no batch waits for ever.
 _QUIET_SECONDS, _LONGEST_WAIT_SECONDS = 0.3, 30.0
 _LOOK_SECONDS = 0.1
 _ADVICE = (
@@ -71,7 +71,8 @@ class LakeAppender(Follower):
         self._wake = threading.Condition()
         self._kept = {kept.batch_id: kept for kept in self._outbox.left_from_before()}
         self._batches_under_way = 0
-        self._quiet_since = self._waiting_since = time.monotonic()
+        self._quiet_since = time.monotonic()
+        self._kept_since = dict.fromkeys(self._kept, self._quiet_since)
         self._wait = Waiting("the lake")
 
     @contextlib.contextmanager
@@ -93,8 +94,7 @@ class LakeAppender(Follower):
         """
         kept = self._outbox.keep(batch_id, tables, superseded=superseded, files=files)
         with self._wake:
-            if not self._kept:
-                self._waiting_since = time.monotonic()
+            self._kept_since.setdefault(batch_id, time.monotonic())
             self._kept[batch_id] = kept
             self._wake.notify()
 
@@ -110,7 +110,7 @@ class LakeAppender(Follower):
             with self._wake:
                 self._wake.wait_for(lambda: bool(self._kept) or self._keeping.due, timeout=_FIRST_PAUSE)
                 batches = self._next()
-            if self._must_wait(self._keeping.overdue if not batches else self._has_waited_long()):
+            if self._must_wait(self._keeping.overdue if not batches else self._has_waited_long(batches[0])):
                 self._stop_event.wait(_LOOK_SECONDS)
             elif not batches or self._keeping.overdue:
                 self._keep_house()
@@ -128,8 +128,8 @@ class LakeAppender(Follower):
         busy = self._batches_under_way > 0 or time.monotonic() - self._quiet_since < _QUIET_SECONDS
         return busy and not for_long
 
-    def _has_waited_long(self) -> bool:
-        return time.monotonic() - self._waiting_since >= _LONGEST_WAIT_SECONDS
+    def _has_waited_long(self, oldest: Kept) -> bool:
+        return time.monotonic() - self._kept_since[oldest.batch_id] >= _LONGEST_WAIT_SECONDS
 
     def _next(self) -> list[Kept]:
         """The batches of the next append."""
@@ -175,8 +175,7 @@ class LakeAppender(Follower):
             return False
         with self._wake:
             for kept in batches:
-                del self._kept[kept.batch_id]
-            self._waiting_since = time.monotonic()
+                del self._kept[kept.batch_id], self._kept_since[kept.batch_id]
         return True
 
     def _append(self, batches: list[Kept]) -> None:

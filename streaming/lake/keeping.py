@@ -60,6 +60,7 @@ class LakeKeeping:
         self._cleaned: str | None = None
         self._clean_at = 0.0
         self._again_at, self._pause = clock(), _FIRST_PAUSE
+        self._look_by = clock() + _FIRST_PAUSE
         self._wait = Waiting("the lake's housekeeping")
 
     def appended(self, names: Iterable[str]) -> None:
@@ -75,7 +76,7 @@ class LakeKeeping:
     @property
     def overdue(self) -> bool:
         """Whether it has been due for so long that it must not wait for a quiet moment."""
-        return self._looked and self._is_due(1.5)
+        return self._is_due(1.5) and (self._looked or self._clock() >= self._look_by)
 
     def work(self, still_writer: Callable[[], None] = lambda: None) -> None:
         """Does what is due. If a part fails, tells it and tries again later; the rest is done all the same.

@@ -6,6 +6,7 @@ import contextlib
 import json
 import threading
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pytest
 
 from streaming.checkpoint.checkpoint import open_checkpoint
 from streaming.errors import CheckpointError, StorageError, SupersededError
+from streaming.lake import appender as lake_appender
 from streaming.lake import keeping as lake_keeping
 from streaming.lake import outbox as lake_outbox
 from streaming.lake import rows as lake_files
@@ -77,9 +79,14 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
 
 
 @contextlib.contextmanager
-def running(lake: DeltaLike, checkpoint: Checkpoint, still_writer: Callable[[], None] = int) -> Iterator[LakeAppender]:
+def running(
+    lake: DeltaLike,
+    checkpoint: Checkpoint,
+    still_writer: Callable[[], None] = int,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[LakeAppender]:
     stop = threading.Event()
-    keeping = LakeKeeping(lake, f"{checkpoint.url}-lake", retention=None)
+    keeping = LakeKeeping(lake, f"{checkpoint.url}-lake", retention=None, clock=clock)
     outbox = LakeAppender(lake, keeping, checkpoint, still_writer, stop)
     try:
         yield outbox
@@ -227,6 +234,41 @@ def test_nothing_is_appended_while_a_batch_is_under_way(checkpoint: Checkpoint) 
             put(outbox, 1)
         wait_for(lambda: outbox.idle)
     assert lake.appends == [(1, [0, 1])]
+
+
+def test_under_way_without_a_pause_no_batch_waits_longer_than_the_limit(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are: each append takes some, and those that are left have waited as long."""
+    lake, clock = DeltaLike(), SimpleNamespace(now=0.0)
+    monkeypatch.setattr(lake_appender, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(lake_appender, "_BATCHES_AT_ONCE", 2)
+    with running(lake, checkpoint) as outbox, outbox.batch_under_way():
+        for batch_id in range(5):
+            put(outbox, batch_id)
+        clock.now = 10.0
+        put(outbox, 5)
+        outbox.start()
+        clock.now = 31.0
+        wait_for(lambda: lake.appends == [(1, [0, 1]), (3, [2, 3]), (5, [4, 5])])
+
+
+def test_the_lake_is_looked_at_though_no_moment_is_quiet(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an earlier process has left is joined, even if this one has never been idle."""
+    lake, clock = DeltaLike(), SimpleNamespace(now=0.0)
+    monkeypatch.setattr(lake_appender, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    open_place(f"{checkpoint.url}-lake").put("ticks/_delta_log/_last_checkpoint", b'{"version": 400}')
+    with running(lake, checkpoint, clock=lambda: clock.now) as outbox, outbox.batch_under_way():
+        put(outbox, 0)
+        outbox.start()
+        clock.now = 31.0
+        wait_for(lambda: lake.seqs == [0])
+        assert lake.compacted == []
+        put(outbox, 1)
+        clock.now = 62.0
+        wait_for(lambda: lake.compacted)
 
 
 def test_an_older_job_appends_nothing(checkpoint: Checkpoint) -> None:
