@@ -12,6 +12,7 @@
 | `loaded` | `Loaded` as a table of Arrow | returns | publish, for the lake |
 | `loaded-file` | JSON: a file with them, if they are many | returns | publish, for the lake |
 | `replaced` | `Replaced` as a table of Arrow | drops, returns | publish, for the lake |
+| `replaced-file` | the name of a file with them, if they are many | drops | returns |
 | `duplicates` | JSON: `Superseded`, by seq | returns | publish |
 | `did` | JSON: `corrections.Did`, by seq | returns | publish |
 | `corrections` | `corrections.Corrections` of one bucket as a table of Arrow | returns | publish |
@@ -60,7 +61,8 @@ TICKS, OPEN_TICKS, REJECTS, FACTS = "ticks", "open-ticks", "rejects", "facts"
 TICKS_FILE, OPEN_TICKS_FILE = "ticks-file", "open-ticks-file"
 IN_FILES = {TICKS: TICKS_FILE, OPEN_TICKS: OPEN_TICKS_FILE}
 CHANGES, CHANGES_FILE, LOADED, LOADED_FILE = "changes", "changes-file", "loaded", "loaded-file"
-DUPLICATES, FINGERPRINT, HELD, REPLACED = "duplicates", "fingerprint", "held", "replaced"
+DUPLICATES, FINGERPRINT, HELD = "duplicates", "fingerprint", "held"
+REPLACED, REPLACED_FILE = "replaced", "replaced-file"
 DID, CORRECTIONS, CORRECTIONS_FILE = "did", "corrections", "corrections-file"
 CORRECTION_RUNS, CORRECTION_RUNS_FILE = "correction-runs", "correction-runs-file"
 DATED, DATED_FILE = "dated", "dated-file"

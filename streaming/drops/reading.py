@@ -10,7 +10,19 @@ from streaming import faults, memory
 from streaming.checkpoint.handover import Handover
 from streaming.errors import DropError
 from streaming.fingerprint import hexadecimal
-from streaming.packets import FACTS, IN_FILES, OPEN_TICKS, REJECTS, REPLACED, TICKS, Fact, Loaded, Replaced, Row
+from streaming.packets import (
+    FACTS,
+    IN_FILES,
+    OPEN_TICKS,
+    REJECTS,
+    REPLACED,
+    REPLACED_FILE,
+    TICKS,
+    Fact,
+    Loaded,
+    Replaced,
+    Row,
+)
 from streaming.ticks.how import wrong_name
 from streaming.ticks.parse import Parsed, by_bucket, failed, parse, parse_split
 
@@ -47,7 +59,11 @@ def outcome(span: Span, parsed: Parsed, options: ReadOptions) -> Iterator[Row]:
     if parsed.replaced is not None:
         line, ticks = parsed.replaced
         replaced = Replaced(Loaded(np.full(len(ticks), span.seq, np.int64), ticks), line)
-        yield Row(bucket, span.seq, span.start, REPLACED, replaced.to_buffer())
+        if options.handover and len(ticks) > memory.LARGE:
+            name = Handover(options.handover).write(f"{span.seq}-{span.start}-replaced", replaced.to_table())
+            yield Row(bucket, span.seq, span.start, REPLACED_FILE, name.encode())
+        else:
+            yield Row(bucket, span.seq, span.start, REPLACED, replaced.to_buffer())
     if len(parsed.rejects):
         yield Row(bucket, span.seq, span.start, REJECTS, parsed.rejects.to_buffer())
     yield Row(bucket, span.seq, span.start, FACTS, _fact(span, parsed).to_json())

@@ -37,6 +37,7 @@ from streaming.packets import (
     OPEN_TICKS_FILE,
     PACKET_SCHEMA,
     REPLACED,
+    REPLACED_FILE,
     Loaded,
     Replaced,
     Row,
@@ -132,7 +133,7 @@ class Returns(StatefulProcessor):
         pandas only holds what comes and goes: to choose and sort a few rows with it takes longer than their maths.
         """
         every = [row for frame in rows for row in _rows(frame)]
-        out = [self._passed(row) for row in every if self._passes(row)]
+        out = [passed for row in every for passed in self._passed(row)]
         packets = sorted((row for row in every if row.kind in _PACKETS), key=lambda row: (row.seq, row.part))
         del every
         given = self._given(packets)
@@ -159,16 +160,20 @@ class Returns(StatefulProcessor):
         resumed = packets[0].seq if packets and packets[0].part else None
         return _Given(ticks, open_seq, {seq for seq in (open_seq, resumed) if seq is not None})
 
-    def _passes(self, row: Row) -> bool:
-        """Facts and rejects pass; duplicates only if there is a lake."""
-        return row.kind not in IN_FILES and (row.kind != REPLACED or self._with_loaded)
+    def _passed(self, row: Row) -> Iterator[Row]:
+        """Facts, rejects and names of files as they are; duplicates only if there is a lake, many of them as a file."""
+        if row.kind not in {*IN_FILES, REPLACED}:
+            yield row
+        if not self._with_loaded:
+            return
+        if row.kind == REPLACED_FILE:
+            yield self._in_a_file(row, self._handover.read(row.payload.decode()))
+        elif row.kind == REPLACED:
+            yield row if len(row.payload) <= MANY_BYTES else self._in_a_file(row, row.payload)
 
-    def _passed(self, row: Row) -> Row:
-        """As it is, but many duplicates as a file."""
-        if row.kind != REPLACED or len(row.payload) <= MANY_BYTES:
-            return row
+    def _in_a_file(self, row: Row, replaced: bytes | pa.Buffer) -> Row:
         name = f"{row.bucket}-{row.seq}-{row.part}"
-        return Row(row.bucket, row.seq, row.part, LOADED_FILE, self._duplicates_file(name, ipc_table(row.payload)))
+        return Row(row.bucket, row.seq, row.part, LOADED_FILE, self._duplicates_file(name, ipc_table(replaced)))
 
     def _duplicates_file(self, name: str, table: pa.Table) -> bytes:
         file = write_of_bucket(self._checkpoint_url, _batch_id(), name, table, of=DUPLICATE_ROWS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streaming.conflicts import differs
-from streaming.distinct import distinct
+from streaming.distinct import distinct, order_of
 from streaming.packets import Ticks
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ def last_rows(ticks: Ticks, *, first: bool = False) -> Deduped:
         known = np.flatnonzero(volume >= 0).astype(np.int32)
         last[key[known]] = known
         volume = volume[last[key]]
-    return Deduped(_taken(ticks, kept, volume), *_replaced(ticks, key, kept))
+    several = np.zeros(space, np.bool_)
+    several[key[~kept]] = True
+    return Deduped(_taken(ticks, kept, volume), *_replaced(ticks, np.flatnonzero(several[key]), kept))
 
 
 def _grow(first: Int32, second: Int32) -> bool:
@@ -76,15 +78,17 @@ def _none() -> tuple[Int64, Int64, Bool]:
     return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_)
 
 
-def _replaced(ticks: Ticks, key: Int64, kept: Bool) -> tuple[Int64, Int64, Bool]:
-    several = np.flatnonzero(np.isin(key, key[~kept]))
-    order = several[np.argsort(key[several], kind="stable")]
-    group = key[order]
-    conflict = differs(ticks.price[order], ticks.volume[order], group)
-    follows = np.flatnonzero(np.diff(group) == 0)
-    replaced, by = order[follows], order[follows + 1]
-    in_order = np.argsort(replaced)
-    return replaced[in_order], by[in_order], conflict[follows + 1][in_order]
+def _replaced(ticks: Ticks, several: Int64, kept: Bool) -> tuple[Int64, Int64, Bool]:
+    """several: the rows whose (date, id) is there more than once; kept: bool [rows], the last ones."""
+    order = several[order_of(ticks.code[several], ticks.date[several])]
+    last = kept[order]  # of its (date, id)
+    conflict = differs(ticks.price[order], ticks.volume[order], np.cumsum(last) - last)
+    replaced = np.flatnonzero(~kept)
+    follows = np.flatnonzero(~last)
+    by, differ = np.empty(len(kept), np.int64), np.empty(len(kept), np.bool_)
+    by[order[follows]] = order[follows + 1]
+    differ[order[follows]] = conflict[follows + 1]
+    return replaced, by[replaced], differ[replaced]
 
 
 def _taken(ticks: Ticks, kept: Bool | slice, volume: Int64) -> Ticks:

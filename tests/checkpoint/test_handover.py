@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from streaming.checkpoint.offset import Span
 from streaming.drops.options import ReadOptions
 from streaming.drops.reading import rows_of
 from streaming.errors import StorageError
-from streaming.packets import IN_FILES, TICKS, Ticks, ipc_table
+from streaming.packets import IN_FILES, REPLACED, REPLACED_FILE, TICKS, Ticks, ipc_table
 from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ def test_what_was_written_last_is_read_until_it_is_removed(checkpoint: str) -> N
 def test_large_packets_wait_in_a_folder_and_small_ones_go_with_the_stream(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same ticks either way; each packet has a file of its own, whose name a replay gives again."""
+    """The same rows either way; each packet has a file of its own, whose name a replay gives again."""
     content = "date,id,price,trade_volume\n" + "".join(
-        f"2024-01-{day:02d},{name},{day},1\n" for day in range(1, 9) for name in "ABC"
+        f"2024-01-{day:02d},{name},{day},1\n" for day in (*range(1, 9), *range(1, 9)) for name in "ABC"
     )
     (tmp_path / "input").mkdir()
     (tmp_path / "input" / "a.csv").write_text(content)
@@ -67,17 +68,19 @@ def test_large_packets_wait_in_a_folder_and_small_ones_go_with_the_stream(
     claimed = place.claim(version, 4)
     assert claimed is not None
     span = Span(4, claimed, 0, claimed.size, whole=True, reading="1")
-    inline = {row.bucket: row for row in rows_of(span, place, ReadOptions(2, text_ids=False, unpacked_limit=1 << 20))}
+    inline, files = ReadOptions(2, text_ids=False, unpacked_limit=1 << 20), str(tmp_path / "checkpoint")
+    wanted = {(row.bucket, row.kind): row.payload for row in rows_of(span, place, inline)}
     monkeypatch.setattr(memory, "LARGE", 10)
-    handed = Handover(str(tmp_path / "checkpoint"))
-    options = ReadOptions(2, text_ids=False, unpacked_limit=1 << 20, handover=str(tmp_path / "checkpoint"))
+    kind_of = {name: kind for kind, name in {**IN_FILES, REPLACED: REPLACED_FILE}.items()}
     names = []
-    for row in rows_of(span, place, options):
-        wanted = inline[row.bucket]
-        if row.kind == IN_FILES[TICKS]:
+    for row in rows_of(span, place, replace(inline, handover=files)):
+        payload = wanted.pop((row.bucket, kind_of.get(row.kind, row.kind)))
+        if row.kind in kind_of:
             names.append(row.payload.decode())
-            assert (ipc_table(handed.read(names[-1])), wanted.kind) == (ipc_table(wanted.payload), TICKS)
-        elif row.kind == TICKS:
-            assert (row.payload, len(Ticks.from_buffer(row.payload)) <= 10) == (wanted.payload, True)
-    assert names
+            assert ipc_table(Handover(files).read(names[-1])) == ipc_table(payload)
+        else:
+            assert row.payload == payload
+            assert row.kind not in {TICKS, REPLACED} or ipc_table(payload).num_rows <= 10
+    assert not wanted
+    assert len(names) == len(set(names)) == 2
     assert all(name.startswith("4-0-") for name in names)

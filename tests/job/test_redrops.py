@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 import pytest
-from job_process import Job, drop
+from job_process import Job, drop, run_once
 from outcome import folders, receipts, rows
 from tables import assert_same, expected, stored
 
@@ -54,6 +56,27 @@ def test_each_redrop_is_a_new_drop_with_its_effect(tmp_path: Path, database: str
     assert kept.pop("success/a.csv") == FIRST
     assert kept.pop("success/copy of a.csv") == FIRST
     assert list(kept.values()) == [CORRECTED, CORRECTED]  # the third copy of the content was the one put back
+
+
+def test_each_row_that_a_later_one_of_its_large_drop_replaces_is_in_the_lake(tmp_path: Path, database: str) -> None:
+    """With its line and its own values: more rows than travel in the stream."""
+    home, days, cells = tmp_path / "home", 100, 20_000
+    each = [(cell, 1 + cell * turn % 97 / 8) for turn in range(4) for cell in range(cells)]
+    told = [(f"T{cell // days}", 1 + cell % days, price) for cell, price in each]
+    first = dt.date(2020, 1, 1)
+    dates = [(first + dt.timedelta(day)).isoformat() for day in range(days + 1)]
+    lines = [f"{dates[day]},{ticker},{price},{number}" for number, (ticker, day, price) in enumerate(told)]
+    content = HEADER + "\n".join(lines).encode()
+    drop(home / "input", "a.csv", content)
+    run_once(home, database)
+    assert_same(stored(database), expected([content]))
+    found = pq.ParquetDataset(list(map(str, (home / "lake" / "duplicates").glob("*.parquet")))).read()
+    kept = zip(*(found[name].to_pylist() for name in ("seq", "line", "date", "id", "price", "volume")), strict=True)
+    assert sorted(kept) == [
+        (1, number + 2, first + dt.timedelta(day), ticker, price, number)
+        for number, (ticker, day, price) in enumerate(told[: 3 * cells])
+    ]
+    assert not list((home / "checkpoint" / "handover").iterdir())
 
 
 def _only(found: object) -> Path:
