@@ -22,12 +22,16 @@ def differs(price: Float64, volume: Int64, group: Int64) -> Bool:
     >>> differs(np.array([1.0, 1.0, 2.0]), np.array([5, UNKNOWN_VOLUME, 5]), np.array([7, 7, 7])).tolist()
     [False, False, True]
     """
-    follows = np.diff(group, prepend=group[:1] - 1) == 0
-    place = np.arange(len(group))
-    begin = np.maximum.accumulate(np.where(follows, 0, place))
-    known = np.maximum.accumulate(np.where(volume != UNKNOWN_VOLUME, place, -1))
-    before = np.concatenate([np.full(min(1, len(known)), -1), known[:-1]])
-    other_volume = (before >= begin) & (volume != UNKNOWN_VOLUME) & (volume != volume[before])
-    other_price = np.concatenate([np.zeros(min(1, len(price)), bool), price[1:] != price[:-1]])
-    found: Bool = follows & (other_price | other_volume)
+    if not len(group):
+        return np.empty(0, np.bool_)
+    follows = group[1:] == group[:-1]
+    known = volume != UNKNOWN_VOLUME
+    if known.all():
+        other_volume = volume[1:] != volume[:-1]
+    else:
+        place = np.arange(len(group))
+        begin = np.maximum.accumulate(np.where(np.append(False, follows), 0, place))[1:]
+        before = np.maximum.accumulate(np.where(known, place, -1))[:-1]
+        other_volume = (before >= begin) & known[1:] & (volume[1:] != volume[before])
+    found: Bool = np.append(False, follows & (other_volume | (price[1:] != price[:-1])))
     return found
