@@ -25,7 +25,7 @@ DEFAULTS = {
     "wake": "none",
     "settle": "1s, on S3 0s",
     "max_batch_bytes": "192M",
-    "split_bytes": "16M",
+    "split_bytes": "32M",
     "unpacked_limit": "1G",
     "log_format": "text",
     "heartbeat": "none",

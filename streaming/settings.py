@@ -218,7 +218,7 @@ def _with_defaults(given: dict[str, object]) -> dict[str, object]:
     filled.setdefault("trigger", 1.0 if on_s3 else 0.2)
     filled.setdefault("settle", 0.0 if on_s3 else 1.0)
     if "split_bytes" not in filled:
-        filled["split_bytes"] = min(16 * _MIB, _bytes_or(filled.get("max_batch_bytes"), 16 * _MIB))
+        filled["split_bytes"] = min(32 * _MIB, _bytes_or(filled.get("max_batch_bytes"), 32 * _MIB))
     return filled
 
 

@@ -37,7 +37,7 @@ def test_the_home_gives_every_location_its_default(tmp_path: Path) -> None:
         trigger=0.2,
         settle=1.0,
         max_batch_bytes=201_326_592,
-        split_bytes=16_777_216,
+        split_bytes=33_554_432,
         unpacked_limit=1_073_741_824,
         text_ids=False,
         move=False,
@@ -95,7 +95,7 @@ def test_sizes_have_units(text: str, size: int) -> None:
     """K, M and G are powers of 1024; the split size never exceeds the batch."""
     settings = load(max_batch_bytes=text, unpacked_limit=text)
     assert (settings.max_batch_bytes, settings.unpacked_limit) == (size, size)
-    assert settings.split_bytes == min(size, 16_777_216)
+    assert settings.split_bytes == min(size, 33_554_432)
 
 
 @pytest.mark.parametrize(
