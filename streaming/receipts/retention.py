@@ -1,5 +1,7 @@
 """What ledger and receipts forget, in small portions while no receipt waits to be written.
 
+If drops follow each other without a quiet second, a portion comes between two of them, each five seconds.
+
 Always: rows of `stocketl.batches` that are older than 30 days and not among the last 1,000, since no replay and no
 check at a start looks that far back. Also rows of `stocketl.audits` that are as old and found nothing.
 
@@ -33,6 +35,7 @@ DONE = "done/"  # here the monitor puts the receipts of files that it has moved
 
 _DAY = 86_400.0
 _RETRY_SECONDS = 60.0
+_AMONG_DROPS_SECONDS = 5.0
 _STEP_SECONDS = 0.5  # a new receipt waits no longer than this and one portion,
 _RECEIPTS_AT_ONCE = 20  # which is some 50 requests to S3
 _ROWS_AT_ONCE = 10_000
@@ -85,17 +88,20 @@ class Retention:
         self._moves = moves
         self._clock = clock
         self._next_at = clock()
+        self._next_among_drops = clock() + _AMONG_DROPS_SECONDS
         self._after = 0
         self._wait = Waiting("the removal of old receipts")
 
-    def step(self, transactions: Transactions, name_of: Callable[[int], str]) -> None:
-        """If something is due, does as much as half a second allows. name_of: gives the key of a drop's receipt.
+    def step(self, transactions: Transactions, name_of: Callable[[int], str], *, quiet: bool = True) -> None:
+        """If something is due, does as much as half a second allows.
 
-        Raises SupersededError, DatabaseError.
+        name_of: gives the key of a drop's receipt; quiet: whether no drop has come for a while. Raises SupersededError,
+        DatabaseError.
         """
-        if self._clock() < self._next_at:
+        if self._clock() < (self._next_at if quiet else max(self._next_at, self._next_among_drops)):
             return
         until = self._clock() + _STEP_SECONDS
+        self._next_among_drops = self._clock() + _AMONG_DROPS_SECONDS
         try:
             while more := self._portion(transactions, name_of):
                 if self._clock() >= until:

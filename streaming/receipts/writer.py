@@ -78,13 +78,13 @@ class ReceiptWriter(Follower):
             self.delivering = True
             while not self._stop_event.is_set():
                 with self._wake:
-                    self._wake.wait_for(lambda: self._done < self._published, timeout=_EPOCH_SECONDS)
+                    quiet = not self._wake.wait_for(lambda: self._done < self._published, timeout=_EPOCH_SECONDS)
                 self._transactions.run(lambda cur: writer.check_epoch(cur, self._epoch))
-                if self._retention is not None and self._done == self._published:
-                    self._retention.step(self._transactions, receipt_name)
                 self._follow_published()
                 if self._delivery.due:
                     self._delivery.move(self._done)
+                if self._retention is not None and self._done == self._published:
+                    self._retention.step(self._transactions, receipt_name, quiet=quiet)
         finally:
             self._delivery.close()
             for wait in (self._commits_wait, self._receipts_wait):

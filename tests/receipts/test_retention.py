@@ -144,6 +144,19 @@ def test_many_go_in_portions_over_steps_and_then_there_is_a_day_of_rest(
     assert desk.receipts == ["000000001.json"]
 
 
+def test_between_drops_that_never_pause_a_step_comes_only_now_and_then(desk: Desk) -> None:
+    """Else nothing would ever be removed from a job that is never idle."""
+    for seq in (1, 2, 3):
+        desk.drop(seq, moved=100, loaded=1)
+    made = Retention(desk.place, desk.epoch, KEPT, moves=True, clock=lambda: desk.now)
+    seen = []
+    for desk.now in (0.0, 4.9, 5.0, 9.9):
+        made.step(desk.transactions, receipt_name, quiet=False)
+        desk.drop(4, moved=100, loaded=1) if desk.now == 5.0 else None
+        seen.append(len(desk.receipts))
+    assert seen == [3, 3, 2, 2]
+
+
 def test_a_crash_between_object_and_row_is_made_good(desk: Desk) -> None:
     """The object is gone, the row does not say so yet."""
     desk.drop(1, moved=100, loaded=1)

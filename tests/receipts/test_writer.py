@@ -38,9 +38,9 @@ class NoReceipts:
 
 
 @contextlib.contextmanager
-def _following(checkpoint: Any, outbox: Any = None) -> Iterator[ReceiptWriter]:
-    stop = threading.Event()
-    writer = ReceiptWriter(outbox or NoReceipts(), 1, checkpoint, SimpleNamespace(move=False, receipts=None), stop)
+def _following(checkpoint: Any, outbox: Any = None, retention: Any = None) -> Iterator[ReceiptWriter]:
+    stop, to = threading.Event(), SimpleNamespace(move=False, receipts=None)
+    writer = ReceiptWriter(outbox or NoReceipts(), 1, checkpoint, to, stop, retention=retention)  # type: ignore[arg-type]
     writer.start()
     try:
         yield writer
@@ -246,6 +246,23 @@ def test_receipts_that_were_held_up_for_longer_than_spark_keeps_its_commits_stil
         writer._done = 20  # noqa: SLF001 - as far as it had come when it was held up
         writer.published(150)
         assert _done(writer, 150), writer.error
+
+
+def test_what_is_old_is_looked_for_though_drops_follow_each_other_without_a_pause(tmp_path: Path) -> None:
+    """It used to wait for a second in which nothing came."""
+    asked: list[bool] = []
+
+    class Busy(Checkpoint):
+        """Its next batch is published soon after the last one was committed."""
+
+        def is_committed(self, batch_id: int) -> bool:
+            threading.Timer(0.05, writer.published, [batch_id + 1]).start()
+            return True
+
+    retention: Any = SimpleNamespace(step=lambda *_, quiet: asked.append(quiet))
+    with _following(Busy(str(tmp_path), "id", 2, text_ids=False), retention=retention) as writer:
+        writer.published(0)
+        _eventually(lambda: asked.count(False) > 3, writer)
 
 
 def test_a_checkpoint_that_cannot_be_looked_at_for_a_moment_does_not_end_a_job_that_drains(tmp_path: Path) -> None:
