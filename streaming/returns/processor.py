@@ -138,7 +138,8 @@ class Returns(StatefulProcessor):
         del every
         given = self._given(packets)
         del packets
-        is_large = sum(len(packet) for _, packet in given.ticks) > memory.LARGE
+        in_files = any(row.kind == LOADED_FILE for row in out)
+        is_large = in_files or sum(len(packet) for _, packet in given.ticks) > memory.LARGE
         if is_large and out:
             yield _frame(out)
             out = []

@@ -29,7 +29,8 @@ SAMPLES = 100
 MAY_GROW = {"processes": 2, "descriptors": 40, "sockets": 8, "threads": 60, "memory": 100, "files": 200}
 # Spark removes what the state no longer needs once a minute. With hundreds of batches a minute the files of the
 # checkpoint rise and fall by thousands, and a short run would see one rise. So here Spark does it more often.
-_CLEANED_OFTEN = {"JAVA_TOOL_OPTIONS": "-Dspark.sql.streaming.stateStore.maintenanceInterval=2s"}
+CLEANED_OFTEN = {"JAVA_TOOL_OPTIONS": "-Dspark.sql.streaming.stateStore.maintenanceInterval=2s"}
+LAKE_SECONDS = 60.0  # twice as long as a batch waits for a quiet moment; each has two files in the outbox
 # Two files are more than that, and one is not: each batch takes one whole file.
 BATCH_BYTES = 150
 
@@ -46,13 +47,17 @@ def _loaded(home: Path) -> int:
 
 
 def test_what_the_job_holds_stays_the_same_over_thousands_of_batches(tmp_path: Path, database: str) -> None:
-    """Descriptors, sockets, threads, processes, memory and files of the checkpoint are flat once the job is warm."""
+    """Descriptors, sockets, threads, processes, memory and files of the checkpoint are flat once the job is warm.
+
+    What waits for the lake is what has come lately, though no moment is quiet.
+    """
     batches, home = form(short=500, long=3_000), tmp_path / "home"
     contents = [_content(number) for number in range(batches)]
     assert all(BATCH_BYTES / 2 < len(content) <= BATCH_BYTES for content in contents)
     series, began, dropped, loaded = Series(), time.monotonic(), 0, 0
+    reached: list[tuple[float, int]] = []
     limits = ("--max-batch-bytes", str(BATCH_BYTES), "--trigger", "100ms")
-    with Job(home, database, *limits, env=_CLEANED_OFTEN) as job:
+    with Job(home, database, *limits, env=CLEANED_OFTEN) as job:
         while loaded < batches:
             while dropped < min(loaded + AHEAD, batches):
                 drop(home / "input", f"{dropped:05}.csv", contents[dropped], dropped)
@@ -62,10 +67,15 @@ def test_what_the_job_holds_stays_the_same_over_thousands_of_batches(tmp_path: P
             loaded = _loaded(home)
             if loaded // (batches // SAMPLES) > len(series.samples):
                 figures = of_processes(job.pid)
-                figures["outbox files"] = files_below(home / "checkpoint" / "lake-outbox")
-                figures["checkpoint files"] = files_below(home / "checkpoint") - figures["outbox files"]
+                now, waiting = time.monotonic(), files_below(home / "checkpoint" / "lake-outbox")
+                figures["checkpoint files"] = files_below(home / "checkpoint") - waiting
                 series.add(loaded, figures)
-                log.info("%d batches in %.0f s: %s", loaded, time.monotonic() - began, dict(figures))
+                log.info("%d batches in %.0f s: %s, outbox %d", loaded, now - began, dict(figures), waiting)
+                old = max((batch for at, batch in reached if at < now - LAKE_SECONDS), default=0)
+                assert waiting <= 2 * (loaded - old + AHEAD), (
+                    f"{waiting} files wait for the lake, {old} batches are old"
+                )
+                reached.append((now, loaded))
         job.terminate()
         assert job.wait_exit() in {0, 143}
     (counted,) = rows(database, "SELECT count(*) AS batches, sum(drops) AS drops FROM stocketl.batches WHERE drops > 0")
