@@ -144,17 +144,20 @@ def test_many_go_in_portions_over_steps_and_then_there_is_a_day_of_rest(
     assert desk.receipts == ["000000001.json"]
 
 
-def test_between_drops_that_never_pause_a_step_comes_only_now_and_then(desk: Desk) -> None:
+def test_between_drops_that_never_pause_a_step_comes_only_now_and_then(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else nothing would ever be removed from a job that is never idle."""
-    for seq in (1, 2, 3):
+    monkeypatch.setattr(retention, "_RECEIPTS_AT_ONCE", 1)
+    monkeypatch.setattr(retention, "_STEP_SECONDS", 0.0)
+    for seq in (1, 2, 3, 4):
         desk.drop(seq, moved=100, loaded=1)
     made = Retention(desk.place, desk.epoch, KEPT, moves=True, clock=lambda: desk.now)
     seen = []
-    for desk.now in (0.0, 4.9, 5.0, 9.9):
+    for desk.now in (0.0, 4.9, 5.0, 9.9, 10.0):
         made.step(desk.transactions, receipt_name, quiet=False)
-        desk.drop(4, moved=100, loaded=1) if desk.now == 5.0 else None
         seen.append(len(desk.receipts))
-    assert seen == [3, 3, 2, 2]
+    assert seen == [4, 4, 3, 3, 2]
 
 
 def test_a_crash_between_object_and_row_is_made_good(desk: Desk) -> None:
