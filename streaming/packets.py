@@ -59,10 +59,11 @@ PACKET_COLUMNS = pa.schema(
 
 TICKS, OPEN_TICKS, REJECTS, FACTS = "ticks", "open-ticks", "rejects", "facts"
 TICKS_FILE, OPEN_TICKS_FILE = "ticks-file", "open-ticks-file"
-IN_FILES = {TICKS: TICKS_FILE, OPEN_TICKS: OPEN_TICKS_FILE}
 CHANGES, CHANGES_FILE, LOADED, LOADED_FILE = "changes", "changes-file", "loaded", "loaded-file"
 DUPLICATES, FINGERPRINT, HELD = "duplicates", "fingerprint", "held"
 REPLACED, REPLACED_FILE = "replaced", "replaced-file"
+IN_FILES = {TICKS: TICKS_FILE, OPEN_TICKS: OPEN_TICKS_FILE, REPLACED: REPLACED_FILE}
+"""What a span gives, and its kind if it is so much that it waits in a file."""
 DID, CORRECTIONS, CORRECTIONS_FILE = "did", "corrections", "corrections-file"
 CORRECTION_RUNS, CORRECTION_RUNS_FILE = "correction-runs", "correction-runs-file"
 DATED, DATED_FILE = "dated", "dated-file"
@@ -128,13 +129,9 @@ class Ticks:
             }
         )
 
-    def to_buffer(self) -> bytes:
-        """One Arrow IPC stream."""
-        return ipc_buffer(self.to_batch())
-
     @classmethod
     def from_buffer(cls, buffer: bytes | pa.Buffer) -> Ticks:
-        """The inverse of `to_buffer`."""
+        """What `to_batch` gave, as one Arrow IPC stream."""
         batch = _read(buffer)
         ids, code = _ids_and_code(batch)
         return cls(ids, code, *_arrays(batch, "date", "price", "volume"))

@@ -16,18 +16,20 @@ from streaming.packets import (
     OPEN_TICKS,
     REJECTS,
     REPLACED,
-    REPLACED_FILE,
     TICKS,
     Fact,
     Loaded,
     Replaced,
     Row,
+    ipc_buffer,
 )
 from streaming.ticks.how import wrong_name
 from streaming.ticks.parse import Parsed, by_bucket, failed, parse, parse_split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pyarrow as pa
 
     from streaming.checkpoint.offset import Span
     from streaming.drops.options import ReadOptions
@@ -45,11 +47,7 @@ def rows_of(span: Span, place: Place, options: ReadOptions) -> Iterator[Row]:
     parsed = _parsed(span, place, options)
     kind = TICKS if span.whole or span.last else OPEN_TICKS
     for bucket, ticks in by_bucket(parsed.ticks, options.buckets).items():
-        if options.handover and len(ticks) > memory.LARGE:
-            name = Handover(options.handover).write(f"{span.seq}-{span.start}-{bucket}", ticks.to_batch())
-            yield Row(bucket, span.seq, span.start, IN_FILES[kind], name.encode())
-        else:
-            yield Row(bucket, span.seq, span.start, kind, ticks.to_buffer())
+        yield _packet(span, bucket, kind, ticks.to_batch(), options)
     yield from outcome(span, parsed, options)
 
 
@@ -59,14 +57,18 @@ def outcome(span: Span, parsed: Parsed, options: ReadOptions) -> Iterator[Row]:
     if parsed.replaced is not None:
         line, ticks = parsed.replaced
         replaced = Replaced(Loaded(np.full(len(ticks), span.seq, np.int64), ticks), line)
-        if options.handover and len(ticks) > memory.LARGE:
-            name = Handover(options.handover).write(f"{span.seq}-{span.start}-replaced", replaced.to_table())
-            yield Row(bucket, span.seq, span.start, REPLACED_FILE, name.encode())
-        else:
-            yield Row(bucket, span.seq, span.start, REPLACED, replaced.to_buffer())
+        yield _packet(span, bucket, REPLACED, replaced.to_table(), options)
     if len(parsed.rejects):
         yield Row(bucket, span.seq, span.start, REJECTS, parsed.rejects.to_buffer())
     yield Row(bucket, span.seq, span.start, FACTS, _fact(span, parsed).to_json())
+
+
+def _packet(span: Span, bucket: int, kind: str, rows: pa.RecordBatch | pa.Table, options: ReadOptions) -> Row:
+    """The rows themselves or, if they are many, the name of a file with them."""
+    if not options.handover or rows.num_rows <= memory.LARGE:
+        return Row(bucket, span.seq, span.start, kind, ipc_buffer(rows))
+    key = Handover(options.handover).write(f"{span.seq}-{span.start}-{kind}-{bucket}", rows)
+    return Row(bucket, span.seq, span.start, IN_FILES[kind], key.encode())
 
 
 def _parsed(span: Span, place: Place, options: ReadOptions) -> Parsed:

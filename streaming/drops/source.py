@@ -27,7 +27,7 @@ from streaming.drops.readings import Readings
 from streaming.drops.ripeness import Ripeness
 from streaming.drops.wake import Wake
 from streaming.errors import SettingsError, StorageError
-from streaming.packets import IN_FILES, PACKET_COLUMNS, PACKET_SCHEMA, REPLACED_FILE, Row
+from streaming.packets import IN_FILES, PACKET_COLUMNS, PACKET_SCHEMA, Row
 from streaming.spark.prefetched import PrefetchingReader
 from streaming.storage.folder import Folder
 from streaming.storage.locations import open_place
@@ -50,7 +50,6 @@ QUIET_SECONDS, MOST_SECONDS = 0.05, 1.0
 """For so long nothing more must have come before a larger batch begins, and so long it waits at most."""
 
 
-_LARGE = {*IN_FILES.values(), REPLACED_FILE}
 _GIVEN_BACK_SECONDS = 3.0  # the same process works on the state next, and would fetch the memory anew
 
 
@@ -204,7 +203,7 @@ def _record_batches(rows: Iterator[Row], batch_bytes: int = 8 << 20) -> Iterator
     for row in rows:
         held.append(row)
         size += len(row.payload)
-        total += memory.LARGE_BYTES if row.kind in _LARGE else len(row.payload)
+        total += memory.LARGE_BYTES if row.kind in IN_FILES.values() else len(row.payload)
         if size >= batch_bytes:
             yield _record_batch(held)
             held, size = [], 0

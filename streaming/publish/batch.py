@@ -38,7 +38,6 @@ from streaming.packets import (
     LOADED_FILE,
     REJECTS,
     REPLACED,
-    REPLACED_FILE,
     Changes,
     Dated,
     Fact,
@@ -103,7 +102,7 @@ def collect(frame: DataFrame, handover: Handover) -> Batch:
     def of_kind(kind: str) -> list[Row]:
         return [row for row in rows if row.kind == kind]
 
-    kinds = (CHANGES_FILE, CORRECTIONS_FILE, CORRECTION_RUNS_FILE, DATED_FILE, REPLACED_FILE, *IN_FILES.values())
+    kinds = (CHANGES_FILE, CORRECTIONS_FILE, CORRECTION_RUNS_FILE, DATED_FILE, *IN_FILES.values())
     files = {kind: [row.payload.decode() for row in of_kind(kind)] for kind in kinds}
 
     def payloads(kind: str, in_files: str) -> list[bytes | pa.Buffer]:

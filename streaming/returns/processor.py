@@ -38,6 +38,8 @@ from streaming.packets import (
     PACKET_SCHEMA,
     REPLACED,
     REPLACED_FILE,
+    TICKS,
+    TICKS_FILE,
     Loaded,
     Replaced,
     Row,
@@ -62,7 +64,7 @@ _MANY = 50_000  # more rows than this go as a file, not through Spark
 _GIVEN_BACK_SECONDS = 0.1  # Spark waits for the end of the task, not for this
 
 _COLUMNS = list(Row._fields)
-_PACKETS = {*IN_FILES, *IN_FILES.values()}
+_PACKETS = {TICKS, TICKS_FILE, OPEN_TICKS, OPEN_TICKS_FILE}
 
 # as types: what is given as text is read by Java each time, six questions for each task
 _CHUNK = StructType([StructField("chunk", LongType())])
@@ -163,7 +165,7 @@ class Returns(StatefulProcessor):
 
     def _passed(self, row: Row) -> Iterator[Row]:
         """Facts, rejects and names of files as they are; duplicates only if there is a lake, many of them as a file."""
-        if row.kind not in {*IN_FILES, REPLACED}:
+        if row.kind not in IN_FILES:
             yield row
         if not self._with_loaded:
             return

@@ -14,7 +14,7 @@ from streaming.checkpoint.offset import Span
 from streaming.drops.options import ReadOptions
 from streaming.drops.reading import rows_of
 from streaming.errors import StorageError
-from streaming.packets import IN_FILES, REPLACED, REPLACED_FILE, TICKS, Ticks, ipc_table
+from streaming.packets import IN_FILES, REPLACED, TICKS, Ticks, ipc_table
 from streaming.storage.locations import open_place
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_large_packets_wait_in_a_folder_and_small_ones_go_with_the_stream(
     inline, files = ReadOptions(2, text_ids=False, unpacked_limit=1 << 20), str(tmp_path / "checkpoint")
     wanted = {(row.bucket, row.kind): row.payload for row in rows_of(span, place, inline)}
     monkeypatch.setattr(memory, "LARGE", 10)
-    kind_of = {name: kind for kind, name in {**IN_FILES, REPLACED: REPLACED_FILE}.items()}
+    kind_of = {name: kind for kind, name in IN_FILES.items()}
     names = []
     for row in rows_of(span, place, replace(inline, handover=files)):
         payload = wanted.pop((row.bucket, kind_of.get(row.kind, row.kind)))

@@ -10,7 +10,16 @@ import pandas as pd
 
 from streaming.corrections import Corrections
 from streaming.fingerprint import Fingerprint, of_ticks
-from streaming.packets import PRICE_CHANGED, RETURN_CHANGED, UNKNOWN_VOLUME, VOLUME_CHANGED, Changes, Superseded, Ticks
+from streaming.packets import (
+    PRICE_CHANGED,
+    RETURN_CHANGED,
+    UNKNOWN_VOLUME,
+    VOLUME_CHANGED,
+    Changes,
+    Superseded,
+    Ticks,
+    ipc_buffer,
+)
 from streaming.publish.batch import joined_changes
 from streaming.returns.history import Applied, History
 
@@ -34,7 +43,7 @@ def ticks(rows: list[Row]) -> Ticks:
         price=np.array([price for _, _, price, _ in rows], np.float64),
         volume=np.array([UNKNOWN_VOLUME if volume is None else volume for _, _, _, volume in rows], np.int64),
     )
-    return Ticks.from_buffer(packet.to_buffer())
+    return Ticks.from_buffer(ipc_buffer(packet.to_batch()))
 
 
 def tables(rows: list[Row]) -> Tables:
